@@ -1,1 +1,31 @@
-//! Placeholder.
+//! Runs the whole platform on one machine without containers: PostgreSQL, Kafka and the five services.
+//!
+//! The command line (`stack up`), the tests, the chaos runs and the benchmarks all start their stacks with it.
+
+pub mod error;
+pub mod ports;
+pub mod postgres;
+pub mod proc;
+pub mod process;
+
+pub use error::{Error, Result};
+
+/// A random password that needs no escaping in a URL or in SQL.
+pub(crate) fn secret() -> String {
+    use rand::distr::{Alphanumeric, SampleString};
+    Alphanumeric.sample_string(&mut rand::rng(), 32)
+}
+
+/// A directory for one stack, removed when it is dropped. Other accounts may pass through it, since PostgreSQL
+/// runs as another one where this program is root's.
+pub fn temporary() -> Result<tempfile::TempDir> {
+    use error::IoContext;
+    use std::os::unix::fs::PermissionsExt;
+    let parent = std::env::temp_dir();
+    let open = std::fs::Permissions::from_mode(0o711);
+    tempfile::Builder::new()
+        .prefix("quadrille-")
+        .permissions(open)
+        .tempdir()
+        .at("create", &parent)
+}
