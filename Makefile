@@ -1,0 +1,39 @@
+# Each target is one line; what is behind it is in scripts/.
+.DEFAULT_GOAL := help
+.PHONY: help up demo down status logs test lint fmt advisories bench-quick clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## Install what is missing, build, start the platform, print where it is
+	@scripts/up
+
+demo: ## Tell the saga's story on the running platform (starts it when needed)
+	@scripts/demo
+
+down: ## Stop the platform; data stays
+	@scripts/down
+
+status: ## Say what runs, and where
+	@scripts/status
+
+logs: ## Follow the logs of everything that runs
+	@scripts/logs
+
+test: ## Run every check a change must pass
+	@scripts/test
+
+lint: ## Run the checks that need no running part: format, spelling, dependencies, clippy
+	@scripts/lint
+
+fmt: ## Format the code
+	@cargo fmt --all
+
+advisories: ## Look the dependencies up in the RustSec database (needs the network)
+	@scripts/advisories
+
+bench-quick: ## Saturate the running platform for 30 s and print its figures
+	@scripts/bench-quick
+
+clean: ## Stop the platform and remove its data and everything that was built
+	@scripts/clean
