@@ -1,0 +1,9 @@
+//! Who is calling: bearer tokens, verified.
+
+mod jwks;
+mod principal;
+mod verifier;
+
+pub use jwks::{FetchKeys, KeySource, KeysUnavailable};
+pub use principal::{AdminPrincipal, Principal, Role};
+pub use verifier::{Claims, TokenError, TokenVerifier};

@@ -1,0 +1,131 @@
+//! The public keys that tokens are verified with: fetched, kept, refreshed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use jsonwebtoken::DecodingKey;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
+use tokio::sync::Mutex;
+
+/// How often keys are fetched at most because a token names one we do not have.
+const REFETCH_INTERVAL: Duration = Duration::from_secs(30);
+/// How long one fetch may take.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Gets the current key set from wherever it is kept.
+pub type FetchKeys = Arc<dyn Fn() -> BoxFuture<'static, anyhow::Result<JwkSet>> + Send + Sync>;
+
+/// No key set has ever been fetched: nobody's token can be judged.
+#[derive(Debug, thiserror::Error)]
+#[error("the token keys cannot be fetched")]
+pub struct KeysUnavailable(#[source] pub anyhow::Error);
+
+/// The keys we have, and how to get new ones. A key set once fetched is kept until a newer one replaces it,
+/// however long its source is down.
+pub struct KeySource {
+    fetch: FetchKeys,
+    keys: RwLock<Option<Arc<Keys>>>,
+    /// When a fetch was last tried. Held while fetching: all who need it share one fetch.
+    last_fetch: Mutex<Option<Instant>>,
+}
+
+type Keys = HashMap<String, DecodingKey>;
+
+impl KeySource {
+    /// Keys from `fetch`.
+    #[must_use]
+    pub fn new(fetch: FetchKeys) -> Self {
+        Self {
+            fetch,
+            keys: RwLock::new(None),
+            last_fetch: Mutex::new(None),
+        }
+    }
+
+    /// Keys from a JWKS URL.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be built.
+    pub fn url(url: String) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder()
+            .timeout(FETCH_TIMEOUT)
+            .no_proxy()
+            .build()?;
+        Ok(Self::new(Arc::new(move || {
+            let request = client.get(&url);
+            Box::pin(async move { Ok(request.send().await?.error_for_status()?.json().await?) })
+        })))
+    }
+
+    /// The key named `kid`, fetching the set anew when we do not have it and have not just tried.
+    ///
+    /// # Errors
+    /// When no key set was ever fetched and the source is down.
+    pub async fn key(&self, kid: &str) -> Result<Option<DecodingKey>, KeysUnavailable> {
+        if let Some(key) = self.known(kid) {
+            return Ok(Some(key));
+        }
+        let mut last_fetch = self.last_fetch.lock().await;
+        if let Some(key) = self.known(kid) {
+            return Ok(Some(key));
+        }
+        let too_soon = last_fetch.is_some_and(|tried| tried.elapsed() < REFETCH_INTERVAL);
+        if self.current().is_some() && too_soon {
+            return Ok(None);
+        }
+        let outcome = self.fetch().await;
+        if self.current().is_some() {
+            *last_fetch = Some(Instant::now());
+        }
+        match outcome {
+            Ok(()) => Ok(self.known(kid)),
+            Err(error) if self.current().is_none() => Err(KeysUnavailable(error)),
+            Err(error) => {
+                tracing::warn!(
+                    error.message = format!("{error:#}"),
+                    "token keys not refreshed, keeping the old ones"
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    /// Fetches the set anew, whatever we have.
+    ///
+    /// # Errors
+    /// When the source is down; the keys we have stay.
+    pub async fn refresh(&self) -> anyhow::Result<()> {
+        let mut last_fetch = self.last_fetch.lock().await;
+        self.fetch().await?;
+        *last_fetch = Some(Instant::now());
+        Ok(())
+    }
+
+    async fn fetch(&self) -> anyhow::Result<()> {
+        let set = tokio::time::timeout(FETCH_TIMEOUT, (self.fetch)()).await??;
+        let keys: Keys = set.keys.iter().filter_map(usable).collect();
+        anyhow::ensure!(!keys.is_empty(), "the key set has no usable key");
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(keys));
+        Ok(())
+    }
+
+    fn current(&self) -> Option<Arc<Keys>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn known(&self, kid: &str) -> Option<DecodingKey> {
+        self.current()?.get(kid).cloned()
+    }
+}
+
+/// Ed25519 keys that have a name; others are not ours.
+fn usable(jwk: &Jwk) -> Option<(String, DecodingKey)> {
+    let kid = jwk.common.key_id.clone()?;
+    let is_ed25519 = matches!(&jwk.algorithm, AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519);
+    if !is_ed25519 {
+        return None;
+    }
+    Some((kid, DecodingKey::from_jwk(jwk).ok()?))
+}

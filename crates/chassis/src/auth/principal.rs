@@ -1,0 +1,156 @@
+//! The caller as handlers see it.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::{FromRequest, HttpRequest, web};
+use chrono::{DateTime, Utc};
+use contracts::UserId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::verifier::{TokenError, TokenVerifier};
+use crate::problem::{Code, Problem};
+
+/// What a user may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Orders, and sees what is their own.
+    Customer,
+    /// Operates the platform, and sees everything.
+    Admin,
+}
+
+impl Role {
+    /// Its name in tokens and rows.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "customer" => Some(Self::Customer),
+            "admin" => Some(Self::Admin),
+            _ => None,
+        }
+    }
+}
+
+/// The caller, by a valid access token. As an extractor: 401 without one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The user.
+    pub user_id: UserId,
+    /// The login the token came from.
+    pub session_id: Uuid,
+    /// The token itself.
+    pub token_id: Uuid,
+    /// What the user may do.
+    pub roles: Vec<Role>,
+    /// When the token was issued.
+    pub issued_at: DateTime<Utc>,
+    /// When the token ends.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl Principal {
+    /// Whether the caller operates the platform.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.roles.contains(&Role::Admin)
+    }
+
+    /// Whether the caller may see what belongs to `owner`.
+    #[must_use]
+    pub fn may_see(&self, owner: UserId) -> bool {
+        self.is_admin() || self.user_id == owner
+    }
+
+    /// Verifies the bearer token of a request: what the extractor does, for code that has no extractor.
+    ///
+    /// # Errors
+    /// 401 without a valid token, 503 when no token can be judged.
+    pub async fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        let verifier = request
+            .app_data::<web::Data<TokenVerifier>>()
+            .ok_or_else(|| Problem::internal(anyhow::anyhow!("no token verifier in the app data")))?;
+        let token = bearer(request.headers().get(AUTHORIZATION))?;
+        verifier.verify(token).await.map_err(Problem::from)
+    }
+}
+
+/// The caller, an admin. As an extractor: 401 without a token, 403 with another's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminPrincipal(pub Principal);
+
+impl FromRequest for Principal {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move { Self::of(&request).await })
+    }
+}
+
+impl FromRequest for AdminPrincipal {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let principal = Principal::of(&request).await?;
+            if principal.is_admin() {
+                return Ok(Self(principal));
+            }
+            let challenge =
+                HeaderValue::from_static(r#"Bearer realm="quadrille", error="insufficient_scope""#);
+            Err(Problem::new(Code::Forbidden)
+                .detail("this needs the role admin")
+                .header(WWW_AUTHENTICATE, challenge))
+        })
+    }
+}
+
+/// The token of an `Authorization: Bearer` header.
+fn bearer(header: Option<&HeaderValue>) -> Result<&str, Problem> {
+    let missing = || {
+        let challenge = HeaderValue::from_static(r#"Bearer realm="quadrille""#);
+        Problem::new(Code::Unauthenticated).header(WWW_AUTHENTICATE, challenge)
+    };
+    let text = header.and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
+            Ok(token.trim())
+        }
+        Some(_) | None => Err(missing()),
+    }
+}
+
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        let detail = match &error {
+            TokenError::Keys(_) => return Self::unavailable(error),
+            TokenError::Expired => "the access token has expired",
+            TokenError::Malformed(_) | TokenError::UnknownKey | TokenError::Invalid(_) => {
+                "the access token is not valid"
+            }
+        };
+        let challenge = HeaderValue::from_static(r#"Bearer realm="quadrille", error="invalid_token""#);
+        Self::new(Code::Unauthenticated)
+            .detail(detail)
+            .header(WWW_AUTHENTICATE, challenge)
+            .caused_by(error)
+    }
+}

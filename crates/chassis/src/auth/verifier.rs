@@ -1,0 +1,158 @@
+//! Verification of access tokens (RFC 9068 shape): EdDSA only, every claim required.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use contracts::UserId;
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::jwks::{KeySource, KeysUnavailable};
+use super::principal::{Principal, Role};
+use crate::settings::TokenSettings;
+
+/// The only `typ` taken: other tokens of the same issuer are not access tokens.
+const TOKEN_TYPE: &str = "at+jwt";
+/// How far clocks may disagree, in seconds.
+const LEEWAY_S: u64 = 5;
+/// Longest token looked at, in bytes.
+const TOKEN_LENGTH_MAX: usize = 4096;
+
+/// Why a token does not hold. The text is for the log; a client learns only that it does not.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// Not a token, or not one of the form we issue.
+    #[error("malformed token: {0}")]
+    Malformed(&'static str),
+    /// Signed by a key that is not, or no longer, published.
+    #[error("unknown key")]
+    UnknownKey,
+    /// Signature or claims are wrong.
+    #[error("invalid token")]
+    Invalid(#[source] jsonwebtoken::errors::Error),
+    /// It held until a while ago.
+    #[error("expired token")]
+    Expired,
+    /// No token can be judged right now.
+    #[error(transparent)]
+    Keys(#[from] KeysUnavailable),
+}
+
+/// The claims of an access token.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Claims {
+    /// The user.
+    pub sub: UserId,
+    /// The login.
+    pub sid: Uuid,
+    /// The token itself.
+    pub jti: Uuid,
+    /// What the user may do; names we do not know are ignored.
+    pub roles: Vec<String>,
+    /// Issued at, in seconds since 1970.
+    pub iat: i64,
+    /// Not valid before, likewise.
+    pub nbf: i64,
+    /// Not valid after, likewise.
+    pub exp: i64,
+}
+
+/// Verifies access tokens. Cheap to clone; clones share keys.
+#[derive(Clone)]
+pub struct TokenVerifier {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    keys: KeySource,
+    validation: Validation,
+}
+
+impl TokenVerifier {
+    /// Verifies against the keys at `token.jwks_url`.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be built.
+    pub fn from_url(settings: &TokenSettings) -> anyhow::Result<Self> {
+        Ok(Self::new(settings, KeySource::url(settings.jwks_url.clone())?))
+    }
+
+    /// Verifies against keys from elsewhere, for example the issuer's own database.
+    #[must_use]
+    pub fn new(settings: &TokenSettings, keys: KeySource) -> Self {
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_required_spec_claims(&["iss", "aud", "exp", "nbf", "sub"]);
+        validation.set_issuer(&[&settings.issuer]);
+        validation.set_audience(&[&settings.audience]);
+        validation.validate_nbf = true;
+        validation.leeway = LEEWAY_S;
+        Self {
+            inner: Arc::new(Inner { keys, validation }),
+        }
+    }
+
+    /// Who the token speaks for.
+    ///
+    /// # Errors
+    /// When it does not hold, or when no keys were ever fetched.
+    pub async fn verify(&self, token: &str) -> Result<Principal, TokenError> {
+        if token.len() > TOKEN_LENGTH_MAX {
+            return Err(TokenError::Malformed("too long"));
+        }
+        let header = decode_header(token).map_err(TokenError::Invalid)?;
+        if header.alg != Algorithm::EdDSA {
+            return Err(TokenError::Malformed("not signed with EdDSA"));
+        }
+        if !header.typ.is_some_and(|typ| typ.eq_ignore_ascii_case(TOKEN_TYPE)) {
+            return Err(TokenError::Malformed("not an access token"));
+        }
+        let kid = header.kid.ok_or(TokenError::Malformed("names no key"))?;
+        let key = self.inner.keys.key(&kid).await?.ok_or(TokenError::UnknownKey)?;
+        let claims = decode::<Claims>(token, &key, &self.inner.validation)
+            .map_err(refused)?
+            .claims;
+        principal(&claims)
+    }
+
+    /// Fetches the keys anew.
+    ///
+    /// # Errors
+    /// When their source is down; the keys we have stay.
+    pub async fn refresh(&self) -> anyhow::Result<()> {
+        self.inner.keys.refresh().await
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library's list of errors grows"
+)]
+fn refused(error: jsonwebtoken::errors::Error) -> TokenError {
+    match error.kind() {
+        ErrorKind::ExpiredSignature => TokenError::Expired,
+        _ => TokenError::Invalid(error),
+    }
+}
+
+fn principal(claims: &Claims) -> Result<Principal, TokenError> {
+    let expires_at =
+        DateTime::<Utc>::from_timestamp(claims.exp, 0).ok_or(TokenError::Malformed("exp is no time"))?;
+    Ok(Principal {
+        user_id: claims.sub,
+        session_id: claims.sid,
+        token_id: claims.jti,
+        roles: claims
+            .roles
+            .iter()
+            .filter_map(|name| Role::from_name(name))
+            .collect(),
+        issued_at: DateTime::<Utc>::from_timestamp(claims.iat, 0)
+            .ok_or(TokenError::Malformed("iat is no time"))?,
+        expires_at,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! A strict JSON body: bounded, declared as JSON, no unknown members, valid.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::{Bytes, BytesMut};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use futures::StreamExt;
+use garde::Validate;
+use serde::de::DeserializeOwned;
+
+use crate::problem::{Code, Problem};
+
+mod pointer;
+
+/// Longest body when the server did not say otherwise, in bytes.
+const DEFAULT_LIMIT_BYTES: usize = 262_144;
+
+/// How long a body may be, in bytes. In the app data of every server the chassis starts.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimit(pub usize);
+
+/// Extracts the body as `T`.
+///
+/// 415 when it is not declared as JSON, 413 over the limit, 400 when it is not JSON, 422 with a pointer for
+/// each thing wrong when it does not fit `T` or its `garde` rules. `T` must refuse what it does not know:
+/// give it `#[serde(deny_unknown_fields)]`.
+#[derive(Debug, Clone)]
+pub struct Json<T>(pub T);
+
+impl<T> Json<T> {
+    /// The body.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T> FromRequest for Json<T>
+where
+    T: DeserializeOwned + Validate + 'static,
+    T::Context: Default,
+{
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            require_json(&request)?;
+            let body = read_body(&request, payload).await?;
+            parse(&body).map(Self)
+        })
+    }
+}
+
+/// Reads and validates `T` from JSON text: the same rules for bodies that did not come as a request's.
+///
+/// # Errors
+/// 400 when it is not JSON, 422 when it does not fit.
+pub fn parse<T>(body: &[u8]) -> Result<T, Problem>
+where
+    T: DeserializeOwned + Validate,
+    T::Context: Default,
+{
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value: T = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let pointer = pointer::of_path(error.path());
+        read_problem(error.inner(), pointer)
+    })?;
+    json.end().map_err(|error| read_problem(&error, String::new()))?;
+    value.validate().map_err(|report| validation_problem(&report))?;
+    Ok(value)
+}
+
+/// A 422 with a pointer for each rule that was broken.
+#[must_use]
+pub fn validation_problem(report: &garde::Report) -> Problem {
+    report
+        .iter()
+        .fold(Problem::new(Code::Validation), |problem, (path, error)| {
+            problem.error(pointer::of_dotted(&path.to_string()), error.message())
+        })
+}
+
+fn read_problem(error: &serde_json::Error, pointer: String) -> Problem {
+    match error.classify() {
+        serde_json::error::Category::Data => Problem::invalid(pointer, without_position(&error.to_string())),
+        serde_json::error::Category::Syntax
+        | serde_json::error::Category::Eof
+        | serde_json::error::Category::Io => Problem::new(Code::MalformedJson).detail(format!(
+            "line {}, column {}",
+            error.line(),
+            error.column()
+        )),
+    }
+}
+
+/// serde_json ends its messages with a position, which the pointer says better.
+fn without_position(message: &str) -> String {
+    message
+        .rsplit_once(" at line ")
+        .map_or(message, |(text, _)| text)
+        .to_owned()
+}
+
+fn require_json(request: &HttpRequest) -> Result<(), Problem> {
+    let essence = request.content_type().trim().to_ascii_lowercase();
+    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
+        return Ok(());
+    }
+    let detail = if request.headers().contains_key(CONTENT_TYPE) {
+        "content-type is not application/json"
+    } else {
+        "content-type is missing"
+    };
+    Err(Problem::new(Code::UnsupportedMediaType).detail(detail))
+}
+
+async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, Problem> {
+    let limit = request
+        .app_data::<BodyLimit>()
+        .map_or(DEFAULT_LIMIT_BYTES, |limit| limit.0);
+    let too_large = || Problem::new(Code::PayloadTooLarge).detail(format!("the limit is {limit} bytes"));
+    if declared_length(request).is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| {
+            Problem::new(Code::BadRequest)
+                .detail("the body could not be read")
+                .caused_by(error)
+        })?;
+        if body.len().saturating_add(chunk.len()) > limit {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn declared_length(request: &HttpRequest) -> Option<usize> {
+    request
+        .headers()
+        .get(actix_web::http::header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests;

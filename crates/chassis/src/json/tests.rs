@@ -1,0 +1,155 @@
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::test::TestRequest;
+use actix_web::{FromRequest, dev::Payload};
+use garde::Validate;
+use serde::Deserialize;
+
+use super::{BodyLimit, Json};
+use crate::problem::{Code, FieldError, Problem};
+
+#[derive(Debug, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    #[garde(length(min = 1, max = 2), dive)]
+    items: Vec<Item>,
+    #[garde(skip)]
+    #[serde(default)]
+    note: Option<String>,
+}
+
+#[derive(Debug, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct Item {
+    #[garde(length(min = 1))]
+    sku: String,
+    #[garde(range(min = 1, max = 10))]
+    quantity: i32,
+}
+
+async fn extract(request: TestRequest) -> Result<Order, Problem> {
+    let (request, mut payload): (_, Payload) = request.app_data(BodyLimit(256)).to_http_parts();
+    Json::<Order>::from_request(&request, &mut payload)
+        .await
+        .map(Json::into_inner)
+}
+
+async fn send(body: &str) -> Result<Order, Problem> {
+    extract(
+        TestRequest::post()
+            .insert_header((CONTENT_TYPE, "application/json"))
+            .set_payload(body.to_owned()),
+    )
+    .await
+}
+
+async fn refused(body: &str) -> (Code, Vec<FieldError>) {
+    let problem = send(body).await.unwrap_err();
+    (problem.code(), problem.errors().to_vec())
+}
+
+async fn refused_at(body: &str) -> (Code, String) {
+    let (code, errors) = refused(body).await;
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    (code, errors[0].pointer.clone())
+}
+
+#[actix_web::test]
+async fn a_good_body_is_taken() {
+    let order = send(r#"{"items": [{"sku": "tea", "quantity": 2}], "note": "hi"}"#)
+        .await
+        .unwrap();
+    assert_eq!((order.items[0].sku.as_str(), order.items[0].quantity), ("tea", 2));
+    assert_eq!(order.note.as_deref(), Some("hi"));
+}
+
+#[actix_web::test]
+async fn what_is_not_json_is_400() {
+    for body in [
+        "",
+        "{",
+        "{]",
+        "nonsense",
+        r#"{"items": []} x"#,
+        "\u{0}",
+        &"[".repeat(200),
+    ] {
+        assert_eq!(refused(body).await.0, Code::MalformedJson, "{body}");
+    }
+}
+
+#[actix_web::test]
+async fn an_unknown_member_is_422_and_named() {
+    let at = refused_at(r#"{"items": [{"sku": "tea", "quantity": 1, "price": 0}]}"#).await;
+    assert_eq!(at, (Code::Validation, "/items/0/price".to_owned()));
+    let at = refused_at(r#"{"total": 1, "items": []}"#).await;
+    assert_eq!(at, (Code::Validation, "/total".to_owned()));
+}
+
+#[actix_web::test]
+async fn a_wrong_type_is_422_with_its_pointer() {
+    for quantity in ["1.5", "\"1\"", "2147483648", "null", "[]", "1e99"] {
+        let at = refused_at(&format!(
+            r#"{{"items": [{{"sku": "tea", "quantity": {quantity}}}]}}"#
+        ))
+        .await;
+        assert_eq!(
+            at,
+            (Code::Validation, "/items/0/quantity".to_owned()),
+            "{quantity}"
+        );
+    }
+    assert_eq!(refused("[]").await.0, Code::Validation);
+}
+
+#[actix_web::test]
+async fn a_missing_or_repeated_member_is_422() {
+    assert_eq!(refused("{}").await.0, Code::Validation);
+    assert_eq!(refused(r#"{"items": [], "items": []}"#).await.0, Code::Validation);
+}
+
+#[actix_web::test]
+async fn every_broken_rule_is_listed() {
+    let (code, errors) = refused(r#"{"items": [{"sku": "", "quantity": 0}]}"#).await;
+    let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
+    assert_eq!(
+        (code, pointers),
+        (Code::Validation, vec!["/items/0/sku", "/items/0/quantity"])
+    );
+}
+
+#[actix_web::test]
+async fn another_content_type_is_415() {
+    for request in [
+        TestRequest::post().set_payload("{}"),
+        TestRequest::post()
+            .insert_header((CONTENT_TYPE, "text/plain"))
+            .set_payload("{}"),
+        TestRequest::post()
+            .insert_header((CONTENT_TYPE, "application/jsonx"))
+            .set_payload("{}"),
+    ] {
+        assert_eq!(
+            extract(request).await.unwrap_err().code(),
+            Code::UnsupportedMediaType
+        );
+    }
+}
+
+#[actix_web::test]
+async fn a_charset_is_no_reason_to_refuse() {
+    let request = TestRequest::post()
+        .insert_header((CONTENT_TYPE, "application/json; charset=utf-8"))
+        .set_payload(r#"{"items": [{"sku": "tea", "quantity": 2}]}"#);
+    assert!(extract(request).await.is_ok());
+}
+
+#[actix_web::test]
+async fn a_body_over_the_limit_is_413() {
+    let body = format!(r#"{{"note": "{}"}}"#, "x".repeat(256));
+    assert_eq!(refused(&body).await.0, Code::PayloadTooLarge);
+    let lying = TestRequest::post()
+        .insert_header((CONTENT_TYPE, "application/json"))
+        .insert_header((CONTENT_LENGTH, "257"))
+        .set_payload("{}");
+    assert_eq!(extract(lying).await.unwrap_err().code(), Code::PayloadTooLarge);
+}

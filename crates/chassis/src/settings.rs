@@ -1,0 +1,311 @@
+//! Layered configuration: embedded defaults, an optional file, the environment. Read once at start.
+//!
+//! The defaults also give each key its type: an environment variable for a number must be a number, and one
+//! for an array is split at its commas.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use config::{Config, File, FileFormat, Value, ValueKind};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+mod redact;
+
+const CHASSIS_DEFAULTS: &str = include_str!("defaults.toml");
+const PREFIX: &str = "QUADRILLE__";
+const SEPARATOR: &str = "__";
+/// Names the optional configuration file.
+const FILE_VARIABLE: &str = "QUADRILLE_CONFIG";
+
+/// Why the configuration cannot be used. The text names the key.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A layer is unreadable, or a key is missing or of the wrong type.
+    #[error(transparent)]
+    Read(#[from] config::ConfigError),
+    /// An environment variable does not have the type of its key's default.
+    #[error("environment variable {variable}: {value:?} is not {expected}")]
+    Variable {
+        /// The variable as it was set.
+        variable: String,
+        /// Its value.
+        value: String,
+        /// The type that was expected.
+        expected: &'static str,
+    },
+    /// A value is of the right type but makes no sense.
+    #[error("{key}: {reason}")]
+    Invalid {
+        /// The key, dotted.
+        key: &'static str,
+        /// What is wrong with its value.
+        reason: &'static str,
+    },
+}
+
+/// The settings every service has.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CoreSettings {
+    /// The service's own port.
+    pub http: HttpSettings,
+    /// The management port, never routed.
+    pub management: ManagementSettings,
+    /// The service's database.
+    pub database: DatabaseSettings,
+    /// The broker.
+    pub kafka: KafkaSettings,
+    /// How bearer tokens are verified.
+    pub token: TokenSettings,
+    /// What is logged and how.
+    pub log: LogSettings,
+}
+
+/// `http.*`
+#[derive(Debug, Clone, Deserialize)]
+pub struct HttpSettings {
+    /// Address to listen on.
+    pub address: IpAddr,
+    /// Port to listen on; 0 takes a free one.
+    pub port: u16,
+    /// Longest request body, in bytes; longer ones get 413.
+    pub body_limit_bytes: usize,
+    /// Worker threads; 0 is one for each core.
+    pub workers: usize,
+    /// How long a stop waits for requests in flight, and then again for background tasks, in seconds.
+    pub shutdown_timeout_s: u64,
+    /// How long an idle connection is kept, in seconds.
+    pub keep_alive_s: u64,
+    /// How long a client may take to send its request's head, in milliseconds.
+    pub header_timeout_ms: u64,
+    /// Connections a worker holds at most.
+    pub max_connections: usize,
+}
+
+/// `management.*`
+#[derive(Debug, Clone, Deserialize)]
+pub struct ManagementSettings {
+    /// Address to listen on.
+    pub address: IpAddr,
+    /// Port to listen on; `http.port` + 100 when unset.
+    pub port: Option<u16>,
+}
+
+/// `database.*`
+#[derive(Debug, Clone, Deserialize)]
+pub struct DatabaseSettings {
+    /// libpq URL of the service's database.
+    pub url: SecretString,
+    /// Connections at most.
+    pub pool_size: usize,
+    /// How long a request waits for a connection, in milliseconds.
+    pub wait_timeout_ms: u64,
+    /// How long Postgres lets one statement run, in milliseconds.
+    pub statement_timeout_ms: u64,
+    /// How long `serve` waits for the database and its schema, in seconds.
+    pub start_timeout_s: u64,
+}
+
+/// `kafka.*`
+#[derive(Debug, Clone, Deserialize)]
+pub struct KafkaSettings {
+    /// Bootstrap servers, comma separated.
+    pub brokers: String,
+}
+
+/// `token.*`
+#[derive(Debug, Clone, Deserialize)]
+pub struct TokenSettings {
+    /// Where the public keys are.
+    pub jwks_url: String,
+    /// The `iss` a token must have.
+    pub issuer: String,
+    /// The `aud` a token must have.
+    pub audience: String,
+    /// How often the keys are fetched anew, in seconds.
+    pub jwks_refresh_s: u64,
+}
+
+/// `log.*`
+#[derive(Debug, Clone, Deserialize)]
+pub struct LogSettings {
+    /// A `tracing` filter, for example `info,messaging=debug`.
+    pub filter: String,
+    /// One JSON object a line, or text for people.
+    pub format: LogFormat,
+}
+
+/// The shape of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// Text for people.
+    Text,
+}
+
+impl CoreSettings {
+    /// Where the service listens.
+    #[must_use]
+    pub fn http_socket(&self) -> SocketAddr {
+        SocketAddr::new(self.http.address, self.http.port)
+    }
+
+    /// Where the management endpoints listen: `http.port` + 100 by default, a free port when that is 0.
+    #[must_use]
+    pub fn management_socket(&self) -> SocketAddr {
+        let default = if self.http.port == 0 {
+            0
+        } else {
+            self.http.port.saturating_add(100)
+        };
+        SocketAddr::new(self.management.address, self.management.port.unwrap_or(default))
+    }
+
+    /// How long a stop waits for requests in flight, and then again for background tasks.
+    #[must_use]
+    pub fn shutdown_timeout(&self) -> Duration {
+        Duration::from_secs(self.http.shutdown_timeout_s)
+    }
+
+    fn validate(&self) -> Result<(), SettingsError> {
+        let invalid = |key, reason| Err(SettingsError::Invalid { key, reason });
+        if self.database.url.expose_secret().is_empty() {
+            return invalid("database.url", "is required");
+        }
+        if self.database.pool_size == 0 {
+            return invalid("database.pool_size", "must be at least 1");
+        }
+        if self.http.body_limit_bytes == 0 {
+            return invalid("http.body_limit_bytes", "must be at least 1");
+        }
+        if !self.token.jwks_url.starts_with("http://") && !self.token.jwks_url.starts_with("https://") {
+            return invalid("token.jwks_url", "must be an http or https URL");
+        }
+        if self.token.jwks_refresh_s == 0 {
+            return invalid("token.jwks_refresh_s", "must be at least 1");
+        }
+        Ok(())
+    }
+}
+
+/// The merged tree of all layers, not yet read into a type.
+#[derive(Debug, Clone)]
+pub struct Layers {
+    tree: Config,
+}
+
+impl Layers {
+    /// The defaults of the chassis and of the service, the file named by `QUADRILLE_CONFIG`, the process's
+    /// environment.
+    ///
+    /// # Errors
+    /// When a layer cannot be read or a variable has the wrong type.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
+    pub fn from_process(service_defaults: &str) -> Result<Self, SettingsError> {
+        let file = std::env::var(FILE_VARIABLE).ok().filter(|path| !path.is_empty());
+        Self::new(service_defaults, file.as_deref(), std::env::vars())
+    }
+
+    /// The same from explicit parts: what tests use.
+    ///
+    /// # Errors
+    /// When a layer cannot be read or a variable has the wrong type.
+    pub fn new(
+        service_defaults: &str,
+        file: Option<&str>,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let defaults = Config::builder()
+            .add_source(File::from_str(CHASSIS_DEFAULTS, FileFormat::Toml))
+            .add_source(File::from_str(service_defaults, FileFormat::Toml))
+            .build()?;
+        let mut builder = Config::builder().add_source(defaults.clone());
+        if let Some(path) = file {
+            builder = builder.add_source(File::new(path, FileFormat::Toml));
+        }
+        for (variable, text) in variables {
+            let Some(key) = key_of(&variable) else { continue };
+            let value = typed(&defaults, &variable, &key, text)?;
+            builder = builder.set_override(key, value)?;
+        }
+        Ok(Self {
+            tree: builder.build()?,
+        })
+    }
+
+    /// The settings every service has, validated.
+    ///
+    /// # Errors
+    /// When a key is missing, of the wrong type, or makes no sense.
+    pub fn core(&self) -> Result<CoreSettings, SettingsError> {
+        let core: CoreSettings = self.read()?;
+        core.validate()?;
+        Ok(core)
+    }
+
+    /// The tree as any type; sections the type does not know are ignored.
+    ///
+    /// # Errors
+    /// When a key is missing or of the wrong type.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, SettingsError> {
+        Ok(self.tree.clone().try_deserialize()?)
+    }
+
+    /// The effective configuration with its secrets blacked out, as JSON.
+    ///
+    /// # Errors
+    /// When the tree has no JSON form.
+    pub fn redacted(&self) -> Result<serde_json::Value, SettingsError> {
+        let mut tree: serde_json::Value = self.read()?;
+        redact::redact(&mut tree);
+        Ok(tree)
+    }
+}
+
+/// `QUADRILLE__HTTP__PORT` is `http.port`.
+fn key_of(variable: &str) -> Option<String> {
+    let path = variable.strip_prefix(PREFIX)?;
+    (!path.is_empty()).then(|| path.to_ascii_lowercase().replace(SEPARATOR, "."))
+}
+
+/// Reads a variable as the type its key's default has; a key without a default stays text.
+fn typed(defaults: &Config, variable: &str, key: &str, text: String) -> Result<Value, SettingsError> {
+    let wrong = |expected, value| SettingsError::Variable {
+        variable: variable.to_owned(),
+        value,
+        expected,
+    };
+    let default = defaults.get::<Value>(key).map(|value| value.kind);
+    let kind = match default {
+        Ok(ValueKind::Array(_)) => ValueKind::Array(
+            text.split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(|item| Value::new(None, item))
+                .collect(),
+        ),
+        Ok(ValueKind::I64(_) | ValueKind::U64(_) | ValueKind::I128(_) | ValueKind::U128(_)) => {
+            let number: Result<i64, _> = text.trim().parse();
+            ValueKind::I64(number.or_else(|_not_a_number| Err(wrong("a whole number", text)))?)
+        }
+        Ok(ValueKind::Float(_)) => {
+            let number: Result<f64, _> = text.trim().parse();
+            ValueKind::Float(number.or_else(|_not_a_number| Err(wrong("a number", text)))?)
+        }
+        Ok(ValueKind::Boolean(_)) => {
+            let flag: Result<bool, _> = text.trim().parse();
+            ValueKind::Boolean(flag.or_else(|_not_a_flag| Err(wrong("true or false", text)))?)
+        }
+        Ok(ValueKind::String(_) | ValueKind::Nil | ValueKind::Table(_)) | Err(_) => ValueKind::String(text),
+    };
+    Ok(Value::new(None, kind))
+}
+
+#[cfg(test)]
+mod tests;

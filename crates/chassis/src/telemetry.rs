@@ -1,0 +1,163 @@
+//! Logs and traces.
+//!
+//! Every request has a trace id, whether spans are exported or not: it is on each log line, in each problem,
+//! and travels on in `traceparent`. Spans are exported over OTLP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
+
+use std::time::Duration;
+
+use actix_web::Error;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use opentelemetry::propagation::Extractor;
+use opentelemetry::trace::{TraceContextExt, TracerProvider};
+use opentelemetry::{Context, global};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::runtime::Tokio;
+use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing::{Span, field};
+use tracing_actix_web::RootSpanBuilder;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::log_format::JsonLines;
+use crate::settings::{LogFormat, LogSettings};
+
+/// Set by the operator to have spans exported (OpenTelemetry's own name).
+const OTLP_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+/// How long a stop waits for the last spans to be exported.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The process's telemetry; [`Telemetry::shutdown`] flushes it.
+#[derive(Debug)]
+pub struct Telemetry {
+    provider: SdkTracerProvider,
+}
+
+/// Sets up logs, traces, the W3C propagator and the panic hook of this process. Call it on the main runtime,
+/// once; a second call (tests of several services in one process) leaves the first in place.
+///
+/// # Errors
+/// When the filter does not parse or the exporter cannot be built.
+pub fn init(service: &'static str, settings: &LogSettings) -> anyhow::Result<Telemetry> {
+    global::set_text_map_propagator(TraceContextPropagator::new());
+    let provider = provider(service)?;
+    let filter = EnvFilter::try_new(&settings.filter)?;
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer(service))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false);
+    let lines = match settings.format {
+        LogFormat::Json => JsonLines::layer(service).boxed(),
+        LogFormat::Text => tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .boxed(),
+    };
+    let subscriber = tracing_subscriber::registry()
+        .with(filter)
+        .with(spans)
+        .with(lines);
+    if subscriber.try_init().is_ok() {
+        std::panic::set_hook(Box::new(|panic| {
+            let location = panic.location().map(ToString::to_string);
+            tracing::error!(
+                error.message = panic.payload_as_str().unwrap_or_default(),
+                code.location = location.as_deref().unwrap_or_default(),
+                "panic"
+            );
+        }));
+    }
+    Ok(Telemetry { provider })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "OpenTelemetry's variables are read where they are defined"
+)]
+fn provider(service: &'static str) -> anyhow::Result<SdkTracerProvider> {
+    let builder =
+        SdkTracerProvider::builder().with_resource(Resource::builder().with_service_name(service).build());
+    if std::env::var_os(OTLP_VARIABLE).is_none_or(|endpoint| endpoint.is_empty()) {
+        // Nobody reads the spans: make ids only.
+        return Ok(builder.with_sampler(Sampler::AlwaysOff).build());
+    }
+    let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().build()?;
+    Ok(builder
+        .with_span_processor(BatchSpanProcessor::builder(exporter, Tokio).build())
+        .build())
+}
+
+impl Telemetry {
+    /// Exports what is left.
+    pub async fn shutdown(self) {
+        let flushed =
+            tokio::task::spawn_blocking(move || self.provider.shutdown_with_timeout(FLUSH_TIMEOUT)).await;
+        if !matches!(flushed, Ok(Ok(()))) {
+            tracing::warn!("the last spans could not be exported");
+        }
+    }
+}
+
+/// The trace id of what is going on right now, 32 hex digits.
+#[must_use]
+pub fn current_trace_id() -> Option<String> {
+    let context = Context::current();
+    let span = context.span();
+    let id = span.span_context();
+    id.is_valid().then(|| id.trace_id().to_string())
+}
+
+/// The root span of a request. Names of OpenTelemetry's semantic conventions; no address, no user agent, no
+/// query string: they can be personal data.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestSpan;
+
+impl RootSpanBuilder for RequestSpan {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        let route = request.match_pattern().unwrap_or_else(|| "(none)".to_owned());
+        let method = request.method().as_str();
+        let span = tracing::info_span!(
+            "http request",
+            otel.name = format!("{method} {route}"),
+            otel.kind = "server",
+            otel.status_code = field::Empty,
+            http.request.method = method,
+            http.route = route,
+            http.response.status_code = field::Empty,
+        );
+        let headers = RequestHeaders(request.headers());
+        let parent = global::get_text_map_propagator(|propagator| propagator.extract(&headers));
+        if parent.span().span_context().is_valid() {
+            // Fails only without an OpenTelemetry layer: then there is no trace to continue.
+            let _no_layer = span.set_parent(parent);
+        }
+        span
+    }
+
+    fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {
+        let status = match outcome {
+            Ok(response) => response.status(),
+            Err(error) => error.as_response_error().status_code(),
+        };
+        span.record("http.response.status_code", status.as_u16());
+        if status.is_server_error() {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+}
+
+struct RequestHeaders<'a>(&'a actix_web::http::header::HeaderMap);
+
+impl Extractor for RequestHeaders<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(|name| name.as_str()).collect()
+    }
+}
