@@ -64,6 +64,12 @@ where
     T: DeserializeOwned + Validate,
     T::Context: Default,
 {
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        // serde would read an array as a struct's members in their order.
+        serde_json::from_slice::<serde::de::IgnoredAny>(body)
+            .map_err(|error| read_problem(&error, String::new()))?;
+        return Err(Problem::invalid("", "must be an object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value: T = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let pointer = pointer::of_path(error.path());

@@ -7,11 +7,12 @@
 //! - [`telemetry`]: logs and traces; [`Metrics`]: Prometheus
 //! - [`database`]: pool and migrations
 //! - [`problem`], [`json`], [`query`], [`page`], [`etag`]: the HTTP vocabulary
-//! - [`auth`]: who is calling
+//! - [`auth`]: who is calling; [`clock`]: what time it is
 //! - [`health`], [`Tasks`]: life and death of the process
 //! - [`test`]: the same process inside a test
 
 pub mod auth;
+pub mod clock;
 pub mod database;
 mod docs;
 pub mod etag;
