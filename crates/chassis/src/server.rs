@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::error::{JsonPayloadError, PathError, QueryPayloadError};
-use actix_web::http::KeepAlive;
 use actix_web::http::header::ALLOW;
+use actix_web::http::{KeepAlive, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App as ActixApp, Error, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
 use futures::FutureExt;
@@ -177,9 +177,10 @@ fn as_problem<B: MessageBody + 'static>(response: ServiceResponse<B>) -> Service
     {
         return response.map_into_boxed_body();
     }
-    let problem = match Code::for_status(status) {
-        Code::MethodNotAllowed => method_not_allowed(response.request()),
-        code => Problem::new(code),
+    let problem = if status == StatusCode::METHOD_NOT_ALLOWED {
+        method_not_allowed(response.request())
+    } else {
+        Problem::new(Code::for_status(status))
     };
     let (request, _empty) = response.into_parts();
     ServiceResponse::new(request, problem.error_response())

@@ -292,15 +292,15 @@ fn typed(defaults: &Config, variable: &str, key: &str, text: String) -> Result<V
         ),
         Ok(ValueKind::I64(_) | ValueKind::U64(_) | ValueKind::I128(_) | ValueKind::U128(_)) => {
             let number: Result<i64, _> = text.trim().parse();
-            ValueKind::I64(number.or_else(|_not_a_number| Err(wrong("a whole number", text)))?)
+            ValueKind::I64(number.map_err(|_not_a_number| wrong("a whole number", text))?)
         }
         Ok(ValueKind::Float(_)) => {
             let number: Result<f64, _> = text.trim().parse();
-            ValueKind::Float(number.or_else(|_not_a_number| Err(wrong("a number", text)))?)
+            ValueKind::Float(number.map_err(|_not_a_number| wrong("a number", text))?)
         }
         Ok(ValueKind::Boolean(_)) => {
             let flag: Result<bool, _> = text.trim().parse();
-            ValueKind::Boolean(flag.or_else(|_not_a_flag| Err(wrong("true or false", text)))?)
+            ValueKind::Boolean(flag.map_err(|_not_a_flag| wrong("true or false", text))?)
         }
         Ok(ValueKind::String(_) | ValueKind::Nil | ValueKind::Table(_)) | Err(_) => ValueKind::String(text),
     };

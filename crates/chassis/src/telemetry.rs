@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderMap, HeaderName};
 use opentelemetry::propagation::Extractor;
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry::{Context, global};
@@ -150,7 +151,7 @@ impl RootSpanBuilder for RequestSpan {
     }
 }
 
-struct RequestHeaders<'a>(&'a actix_web::http::header::HeaderMap);
+struct RequestHeaders<'a>(&'a HeaderMap);
 
 impl Extractor for RequestHeaders<'_> {
     fn get(&self, key: &str) -> Option<&str> {
@@ -158,6 +159,6 @@ impl Extractor for RequestHeaders<'_> {
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(|name| name.as_str()).collect()
+        self.0.keys().map(HeaderName::as_str).collect()
     }
 }
