@@ -3,10 +3,13 @@
 //! The command line (`stack up`), the tests, the chaos runs and the benchmarks all start their stacks with it.
 
 pub mod error;
+pub mod kafka;
 pub mod ports;
 pub mod postgres;
 pub mod proc;
 pub mod process;
+
+use std::path::PathBuf;
 
 pub use error::{Error, Result};
 
@@ -28,4 +31,24 @@ pub fn temporary() -> Result<tempfile::TempDir> {
         .permissions(open)
         .tempdir()
         .at("create", &parent)
+}
+
+/// The repository that this crate was built in, or the working directory when it has gone.
+pub fn repository() -> PathBuf {
+    let built = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    built
+        .canonicalize()
+        .or_else(|_gone| std::env::current_dir())
+        .unwrap_or_default()
+}
+
+/// The directory of the platform's programs: where this program is, or a test's parent directory.
+pub fn binaries() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    let directory = program.parent().unwrap_or(&program);
+    if directory.ends_with("deps") {
+        directory.parent().unwrap_or(directory).to_owned()
+    } else {
+        directory.to_owned()
+    }
 }

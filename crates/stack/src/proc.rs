@@ -12,6 +12,51 @@ pub fn start_time(pid: u32) -> Option<u64> {
     stat(pid)?.get(19)?.parse().ok()
 }
 
+/// Processes that `pid` started, and those that they started.
+pub fn descendants(pid: u32) -> Vec<u32> {
+    let parents: Vec<(u32, u32)> = all()
+        .into_iter()
+        .filter_map(|child| Some((child, stat(child)?.get(1)?.parse().ok()?)))
+        .collect();
+    let mut found = vec![pid];
+    let mut next = 0;
+    while let Some(&parent) = found.get(next) {
+        found.extend(
+            parents
+                .iter()
+                .filter(|(_, of)| *of == parent)
+                .map(|(child, _)| child),
+        );
+        next += 1;
+    }
+    found.remove(0);
+    found
+}
+
+/// Processes whose environment at start held `variable=value`.
+pub fn marked(variable: &str, value: &str) -> Vec<u32> {
+    let wanted = format!("{variable}={value}");
+    all()
+        .into_iter()
+        .filter(|pid| {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment
+                .split(|byte| *byte == 0)
+                .any(|entry| entry == wanted.as_bytes())
+                && is_running(*pid)
+        })
+        .collect()
+}
+
+fn all() -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
 /// True when the process exists and is no zombie.
 pub fn is_running(pid: u32) -> bool {
     stat(pid).is_some_and(|fields| fields.first().is_some_and(|state| state != "Z" && state != "X"))

@@ -1,20 +1,15 @@
-//! Child processes that never outlive what they belong to.
-//!
-//! A process is either *tied* to this one, and is killed by the kernel when this one ends however it ends, or
-//! *detached*, and then found again by its pid and start time. The kernel's parent-death signal follows the
-//! *thread* that forked, so every tied process is forked by one thread that lives as long as the program.
+//! Starts processes, each in a group of its own, tied to this program or detached from it.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError, mpsc};
-use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
+use super::{Process, which};
 use crate::error::{Error, IoContext, Result};
 use crate::proc;
 
@@ -123,7 +118,7 @@ impl Launch {
             started: proc::start_time(pid).unwrap_or_default(),
             log: self.log,
             child: Some(child),
-            stop_at_drop: self.lifetime != Lifetime::Detached,
+            lifetime: self.lifetime,
         })
     }
 
@@ -171,173 +166,6 @@ impl Launch {
         }
         Ok(command)
     }
-}
-
-/// A started process. Dropping a tied one kills its whole group and waits for the end.
-#[derive(Debug)]
-pub struct Process {
-    name: String,
-    pid: u32,
-    started: u64,
-    log: PathBuf,
-    child: Option<Child>,
-    stop_at_drop: bool,
-}
-
-impl Process {
-    /// Finds a process again that an earlier program started; `None` when it is gone.
-    pub fn find(name: &str, pid: u32, started: u64, log: &Path) -> Option<Self> {
-        (proc::is_running(pid) && proc::start_time(pid) == Some(started)).then(|| Self {
-            name: name.to_owned(),
-            pid,
-            started,
-            log: log.to_owned(),
-            child: None,
-            stop_at_drop: false,
-        })
-    }
-
-    /// Name given at start.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Process id, also the id of its process group.
-    pub fn pid(&self) -> u32 {
-        self.pid
-    }
-
-    /// Start time in clock ticks since boot: with the pid it names the process for ever.
-    pub fn started(&self) -> u64 {
-        self.started
-    }
-
-    /// Log file.
-    pub fn log(&self) -> &Path {
-        &self.log
-    }
-
-    /// True until it has ended.
-    pub fn is_running(&mut self) -> bool {
-        match &mut self.child {
-            Some(child) => matches!(child.try_wait(), Ok(None)),
-            None => proc::is_running(self.pid) && proc::start_time(self.pid) == Some(self.started),
-        }
-    }
-
-    /// Sends a signal to the process alone.
-    pub fn signal(&mut self, signal: Signal) {
-        if self.is_running() {
-            // It may end between the look and the signal, which is what was wanted anyway.
-            let _ = kill(pid_of(self.pid), signal);
-        }
-    }
-
-    /// Sends a signal to the process and all it started.
-    pub fn signal_group(&mut self, signal: Signal) {
-        let _ = killpg(pid_of(self.pid), signal);
-    }
-
-    /// Asks it to end with `signal`, waits, and kills its group when it has not ended by then. Returns true when
-    /// it ended by itself.
-    pub async fn stop(&mut self, signal: Signal, patience: Duration) -> bool {
-        self.signal(signal);
-        // A stopped process takes its signal only when it goes on.
-        self.signal(Signal::SIGCONT);
-        let obeyed = self.ended_within(patience).await;
-        if !obeyed {
-            self.kill().await;
-        }
-        self.stop_at_drop = false;
-        obeyed
-    }
-
-    /// Kills the process and its group at once and waits until they are gone.
-    pub async fn kill(&mut self) {
-        self.signal_group(Signal::SIGKILL);
-        self.ended_within(Duration::from_secs(10)).await;
-    }
-
-    /// Waits for its end.
-    pub async fn ended_within(&mut self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
-        while self.is_running() {
-            if Instant::now() >= deadline {
-                return false;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        true
-    }
-
-    /// The last lines of its log, for messages.
-    pub fn log_tail(&self) -> String {
-        tail(&self.log, 12)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if !self.stop_at_drop {
-            return;
-        }
-        self.signal_group(Signal::SIGKILL);
-        if let Some(child) = &mut self.child {
-            let _ = child.wait();
-        }
-    }
-}
-
-/// The last `lines` lines of a file, empty when it cannot be read.
-pub fn tail(path: &Path, lines: usize) -> String {
-    let text = std::fs::read(path)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default();
-    let all: Vec<&str> = text.lines().collect();
-    all.get(all.len().saturating_sub(lines)..)
-        .unwrap_or_default()
-        .join("\n")
-}
-
-/// Finds a program in PATH.
-pub fn which(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(program))
-        .find(|file| file.is_file())
-}
-
-/// Runs a program to its end and returns what it printed; its failure is an error with the end of its output.
-pub async fn run(mut command: Command) -> Result<String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let name = program.clone();
-    command.stdin(Stdio::null());
-    let output = tokio::task::spawn_blocking(move || command.output())
-        .await
-        .map_err(|gone| Error::Invalid(format!("{name}: {gone}")))?
-        .map_err(|source| Error::Spawn {
-            program: program.clone(),
-            source,
-        })?;
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() {
-        return Ok(printed);
-    }
-    let text = printed + &String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<&str> = text.lines().collect();
-    let end = lines
-        .get(lines.len().saturating_sub(20)..)
-        .unwrap_or_default()
-        .join("\n");
-    Err(Error::Command {
-        program,
-        status: output.status.to_string(),
-        output: end,
-    })
-}
-
-fn pid_of(pid: u32) -> Pid {
-    Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX))
 }
 
 type Job = (Command, mpsc::SyncSender<std::io::Result<Child>>);
