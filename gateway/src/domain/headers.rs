@@ -1,0 +1,170 @@
+//! Which headers pass the gateway. Names are lower case, as the HTTP layer normalises them.
+
+/// Headers that describe one connection and are never forwarded (RFC 9110, section 7.6.1, and their
+/// predecessors), with those that the gateway's own HTTP client writes: `host`, `content-length`, `expect`.
+const CONNECTION_BOUND: [&str; 13] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Headers that only the gateway may state: services and their logs would believe them.
+const STATED_BY_THE_GATEWAY: [&str; 5] = [
+    "forwarded",
+    "traceparent",
+    "tracestate",
+    "x-real-ip",
+    "x-request-id",
+];
+
+/// Families of headers that only the gateway may state.
+const STATED_BY_THE_GATEWAY_PREFIXES: [&str; 2] = ["x-forwarded-", "x-user-"];
+
+/// Options of a `Connection` header name further headers of that connection. A list longer than this is
+/// nobody's honest request: the rest is dropped with the whole header.
+const CONNECTION_OPTIONS_MAX: usize = 16;
+
+/// The headers that a `Connection` header declares to belong to the connection.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionOptions<'a> {
+    names: Vec<&'a str>,
+}
+
+impl<'a> ConnectionOptions<'a> {
+    /// Reads the values of all `Connection` headers. Allocates only when one names another header.
+    pub fn parse(values: impl Iterator<Item = &'a str>) -> Self {
+        let names = values
+            .flat_map(|value| value.split(','))
+            .map(str::trim)
+            .filter(|name| !name.is_empty() && !is_plain_option(name))
+            .take(CONNECTION_OPTIONS_MAX)
+            .collect();
+        Self { names }
+    }
+
+    fn names(&self, header: &str) -> bool {
+        self.names.iter().any(|name| name.eq_ignore_ascii_case(header))
+    }
+}
+
+/// Options that name no header that would not be dropped anyway.
+fn is_plain_option(option: &str) -> bool {
+    ["close", "keep-alive", "upgrade", "te"]
+        .iter()
+        .any(|plain| option.eq_ignore_ascii_case(plain))
+}
+
+/// Whether a client's header is passed to the service.
+#[must_use]
+pub fn passes_to_service(name: &str, options: &ConnectionOptions<'_>) -> bool {
+    !CONNECTION_BOUND.contains(&name)
+        && !STATED_BY_THE_GATEWAY.contains(&name)
+        && !STATED_BY_THE_GATEWAY_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+        && !options.names(name)
+}
+
+/// Whether a service's header is passed to the client.
+#[must_use]
+pub fn passes_to_client(name: &str, options: &ConnectionOptions<'_>) -> bool {
+    !CONNECTION_BOUND.contains(&name) && name != "x-request-id" && !options.names(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn none() -> ConnectionOptions<'static> {
+        ConnectionOptions::default()
+    }
+
+    #[test]
+    fn what_a_service_needs_passes() {
+        for name in [
+            "accept",
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "if-none-match",
+            "last-event-id",
+            "user-agent",
+        ] {
+            assert!(passes_to_service(name, &none()), "{name}");
+        }
+        for name in [
+            "content-type",
+            "etag",
+            "link",
+            "location",
+            "retry-after",
+            "set-cookie",
+            "www-authenticate",
+        ] {
+            assert!(passes_to_client(name, &none()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_could_forge_does_not() {
+        for name in [
+            "x-user-id",
+            "x-user-roles",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "forwarded",
+            "x-real-ip",
+            "x-request-id",
+            "traceparent",
+        ] {
+            assert!(!passes_to_service(name, &none()), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_connection_keeps_its_own() {
+        for name in CONNECTION_BOUND {
+            assert!(!passes_to_service(name, &none()), "{name}");
+            assert!(!passes_to_client(name, &none()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_connection_header_names_more_of_them() {
+        let options = ConnectionOptions::parse(["close, X-Secret-Hop", " ,te,,Foo "].into_iter());
+        assert!(!passes_to_service("x-secret-hop", &options));
+        assert!(!passes_to_client("foo", &options));
+        assert!(passes_to_service("x-other", &options));
+    }
+
+    #[test]
+    fn an_ordinary_connection_header_costs_no_allocation() {
+        assert_eq!(
+            ConnectionOptions::parse(["Keep-Alive, Upgrade"].into_iter())
+                .names
+                .capacity(),
+            0
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_connection_header_lets_a_forged_one_through(value in ".{0,200}", suffix in "[a-z-]{1,20}") {
+            let options = ConnectionOptions::parse(std::iter::once(value.as_str()));
+            for name in [format!("x-user-{suffix}"), format!("x-forwarded-{suffix}")] {
+                prop_assert!(!passes_to_service(&name, &options));
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What the gateway decides, without I/O: where a request goes, what it may carry, who it is counted
+//! against, and in which order a saga's events are told.
+
+pub mod client_address;
+pub mod headers;
+pub mod request_id;
+pub mod routing;
+pub mod timeline;

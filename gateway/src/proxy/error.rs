@@ -1,0 +1,92 @@
+//! Why an exchange with a service failed, and what the client is told.
+
+use awc::error::{ConnectError, SendRequestError};
+use chassis::problem::{Code, Problem};
+use thiserror::Error;
+
+use super::upload::UploadError;
+use crate::domain::routing::Upstream;
+
+/// Why a request has no answer.
+#[derive(Debug, Error)]
+pub enum ProxyError {
+    /// The client sent more than the route takes.
+    #[error("the body is larger than {limit_bytes} bytes")]
+    TooLarge {
+        /// The route's limit.
+        limit_bytes: u64,
+    },
+    /// The client broke off, or sent what is no body.
+    #[error("the body could not be read: {0}")]
+    BrokenUpload(String),
+    /// The client took longer than the whole exchange may take.
+    #[error("the body did not arrive in time")]
+    SlowUpload,
+    /// The request's target has no path.
+    #[error("the request target has no path")]
+    NoPath,
+    /// No connection could be made, or it broke, or the answer made no sense.
+    #[error("{} failed: {cause}", upstream.name())]
+    Upstream {
+        /// The service.
+        upstream: Upstream,
+        /// What happened.
+        cause: String,
+    },
+    /// A connection could not be made in time, or the answer did not come in time.
+    #[error("{} did not answer in time: {cause}", upstream.name())]
+    UpstreamTimeout {
+        /// The service.
+        upstream: Upstream,
+        /// What took too long.
+        cause: &'static str,
+    },
+}
+
+impl ProxyError {
+    /// Tells whose fault a failed exchange is.
+    pub(super) fn from_send(error: SendRequestError, upstream: Upstream) -> Self {
+        match error {
+            SendRequestError::Body(cause) => match cause.downcast::<UploadError>() {
+                Ok(cause) => (*cause).into(),
+                Err(cause) => Self::BrokenUpload(cause.to_string()),
+            },
+            SendRequestError::Connect(ConnectError::Timeout) => Self::UpstreamTimeout {
+                upstream,
+                cause: "connection",
+            },
+            SendRequestError::Timeout => Self::UpstreamTimeout {
+                upstream,
+                cause: "response",
+            },
+            other => Self::Upstream {
+                upstream,
+                cause: other.to_string(),
+            },
+        }
+    }
+}
+
+impl From<UploadError> for ProxyError {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::TooLarge { limit_bytes } => Self::TooLarge { limit_bytes },
+            UploadError::Broken(source) => Self::BrokenUpload(source.to_string()),
+        }
+    }
+}
+
+impl From<ProxyError> for Problem {
+    fn from(error: ProxyError) -> Self {
+        match error {
+            ProxyError::TooLarge { limit_bytes } => {
+                Self::new(Code::PayloadTooLarge).detail(format!("the limit is {limit_bytes} bytes"))
+            }
+            ProxyError::BrokenUpload(_) => Self::new(Code::BadRequest).detail("the body could not be read"),
+            ProxyError::SlowUpload => Self::new(Code::RequestTimeout),
+            ProxyError::NoPath => Self::new(Code::NotFound),
+            ProxyError::Upstream { .. } => Self::new(Code::BadGateway).caused_by(error),
+            ProxyError::UpstreamTimeout { .. } => Self::new(Code::GatewayTimeout).caused_by(error),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Translation of message heads between the two sides.
+
+use actix_web::http::Uri;
+use actix_web::http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::uri::{Authority, Parts, PathAndQuery, Scheme};
+use actix_web::{HttpRequest, HttpResponseBuilder};
+use awc::ClientResponse;
+use opentelemetry::trace::TraceContextExt;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::domain::headers::{ConnectionOptions, passes_to_client, passes_to_service};
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// The header that a request is known by.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A path and query, byte by byte as they came, at a service.
+pub(super) fn uri(authority: &Authority, target: PathAndQuery) -> Option<Uri> {
+    let mut parts = Parts::default();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = Some(authority.clone());
+    parts.path_and_query = Some(target);
+    Uri::from_parts(parts).ok()
+}
+
+/// Copies what a client may say to a service.
+pub(super) fn copy_request(request: &HttpRequest, outgoing: &mut HeaderMap) {
+    let options = connection_options(request.headers());
+    for (name, value) in request.headers() {
+        if passes_to_service(name.as_str(), &options) {
+            outgoing.append(name.clone(), value.clone());
+        }
+    }
+}
+
+/// Adds what the gateway says itself. Who the user is stands in the token alone, which the service checks again.
+pub(super) fn state_request(request: &HttpRequest, request_id: &HeaderValue, outgoing: &mut HeaderMap) {
+    outgoing.insert(REQUEST_ID, request_id.clone());
+    outgoing.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    if let Some(host) = request.headers().get(HOST) {
+        outgoing.insert(FORWARDED_HOST, host.clone());
+    }
+    let peer = request
+        .peer_addr()
+        .map(|peer| HeaderValue::try_from(peer.ip().to_canonical().to_string()));
+    if let Some(Ok(peer)) = peer {
+        outgoing.insert(FORWARDED_FOR, peer);
+    }
+    state_trace(outgoing);
+}
+
+/// The current span is the parent of what the service does (W3C Trace Context, version 00).
+fn state_trace(outgoing: &mut HeaderMap) {
+    let context = Span::current().context();
+    let span = context.span();
+    let span = span.span_context();
+    if !span.is_valid() {
+        return;
+    }
+    let traceparent = format!(
+        "00-{}-{}-{:02x}",
+        span.trace_id(),
+        span.span_id(),
+        span.trace_flags().to_u8()
+    );
+    if let Ok(traceparent) = HeaderValue::try_from(traceparent) {
+        outgoing.insert(TRACEPARENT, traceparent);
+    }
+    let state = span.trace_state().header();
+    if let Some(state) = (!state.is_empty())
+        .then(|| HeaderValue::try_from(state).ok())
+        .flatten()
+    {
+        outgoing.insert(TRACESTATE, state);
+    }
+}
+
+/// Copies what a service may say to a client.
+pub(super) fn copy_response(response: &ClientResponse, builder: &mut HttpResponseBuilder) {
+    let options = connection_options(response.headers());
+    for (name, value) in response.headers() {
+        if passes_to_client(name.as_str(), &options) {
+            builder.append_header((name.clone(), value.clone()));
+        }
+    }
+}
+
+fn connection_options(headers: &HeaderMap) -> ConnectionOptions<'_> {
+    ConnectionOptions::parse(
+        headers
+            .get_all(CONNECTION)
+            .filter_map(|value| value.to_str().ok()),
+    )
+}

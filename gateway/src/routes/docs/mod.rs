@@ -1,0 +1,112 @@
+//! `/docs`: Swagger UI for every service, and for the gateway itself.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use chassis::problem::{Code, Problem};
+use utoipa::OpenApi as _;
+
+use super::forward::request_id;
+use crate::domain::routing::Upstream;
+use crate::openapi::Documentation;
+use crate::proxy::Proxy;
+
+/// The page that shows one document; `{{name}}` and `{{title}}` are filled in.
+const PAGE: &str = include_str!("page.html");
+/// The page that links the others.
+const INDEX: &str = include_str!("index.html");
+/// Starts Swagger UI on the document that the page names.
+const START: &str = include_str!("start.js");
+
+/// Nothing from elsewhere; Swagger UI draws with inline styles and `data:` images.
+const POLICY: &str =
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
+
+/// Whose document a page shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    Gateway,
+    Service(Upstream),
+}
+
+impl Subject {
+    fn named(name: &str) -> Result<Self, Problem> {
+        if name == "gateway" {
+            return Ok(Self::Gateway);
+        }
+        let upstream = Upstream::ALL
+            .into_iter()
+            .find(|upstream| upstream.public_name() == name);
+        upstream
+            .map(Self::Service)
+            .ok_or_else(|| Problem::new(Code::NotFound))
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Service(upstream) => upstream.public_name(),
+        }
+    }
+}
+
+/// Links every page.
+pub(crate) async fn index() -> HttpResponse {
+    html(INDEX.to_owned())
+}
+
+/// Swagger UI for one document.
+pub(crate) async fn page(name: web::Path<String>) -> Result<HttpResponse, Problem> {
+    Ok(html(PAGE.replace("{{name}}", Subject::named(&name)?.name())))
+}
+
+/// One document: a service's as the service gives it, or the gateway's own.
+pub(crate) async fn openapi(
+    request: HttpRequest,
+    name: web::Path<String>,
+    proxy: web::Data<Proxy>,
+) -> Result<HttpResponse, Problem> {
+    match Subject::named(&name)? {
+        Subject::Gateway => own_openapi().await,
+        Subject::Service(upstream) => {
+            let id = request_id(&request);
+            Ok(proxy.fetch(&request, upstream, "/openapi.json", &id).await?)
+        }
+    }
+}
+
+/// The gateway's own document.
+pub(crate) async fn own_openapi() -> Result<HttpResponse, Problem> {
+    let document = Documentation::openapi().to_json().map_err(Problem::internal)?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(document))
+}
+
+/// Swagger UI's own files, out of the program.
+pub(crate) async fn asset(file: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let cached = (CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    if file.as_str() == "start.js" {
+        return Ok(HttpResponse::Ok()
+            .content_type("text/javascript")
+            .insert_header(cached)
+            .body(START));
+    }
+    let found = utoipa_swagger_ui::serve(&file, Arc::new(utoipa_swagger_ui::Config::default()))
+        .map_err(|error| Problem::internal(anyhow::anyhow!("{error}")))?
+        .ok_or_else(|| Problem::new(Code::NotFound))?;
+    let mut response = HttpResponse::Ok();
+    if found.gzpipped {
+        response.insert_header((CONTENT_ENCODING, HeaderValue::from_static("gzip")));
+    }
+    Ok(response
+        .content_type(found.content_type)
+        .insert_header(cached)
+        .body(found.bytes.into_owned()))
+}
+
+fn html(page: String) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+        .body(page)
+}

@@ -1,0 +1,62 @@
+//! The gateway's HTTP surface: what it answers itself, and what it passes on.
+
+pub(crate) mod docs;
+mod forward;
+pub(crate) mod health;
+
+use actix_web::http::Method;
+use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::middleware::from_fn;
+use actix_web::{Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard, web};
+use chassis::problem::{Code, Problem};
+
+use crate::edge;
+
+/// Prefixes that are passed on. Which service answers, and on which terms, is decided by
+/// [`crate::domain::routing`]; these give each request a pattern for spans and metrics.
+const PREFIXES: [&str; 5] = ["/auth", "/products", "/orders", "/payments", "/notifications"];
+
+/// Registers everything, inside the middleware that every request passes.
+pub(crate) fn configure(config: &mut web::ServiceConfig) {
+    let mut scope = web::scope("")
+        .wrap(from_fn(edge::pass))
+        .service(read_only("/health", health::health))
+        .service(read_only("/openapi.json", docs::own_openapi))
+        .service(read_only("/docs", docs::index))
+        .service(read_only("/docs/", docs::index))
+        .service(read_only("/docs/assets/{file}", docs::asset))
+        .service(read_only("/docs/{name}", docs::page))
+        .service(read_only("/docs/{name}/", docs::page))
+        .service(read_only("/docs/{name}/openapi.json", docs::openapi))
+        .service(web::resource("/.well-known/jwks.json").to(forward::forward));
+    for prefix in PREFIXES {
+        scope = scope
+            .service(web::resource(prefix).to(forward::forward))
+            .service(web::resource(format!("{prefix}/{{path:.*}}")).to(forward::forward));
+    }
+    config.service(scope.default_service(web::to(not_found)));
+}
+
+/// A resource of the gateway itself, which can only be read.
+fn read_only<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: actix_web::FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::resource(path)
+        .route(get_or_head().to(handler))
+        .default_service(web::to(method_not_allowed))
+}
+
+fn get_or_head() -> Route {
+    web::route().guard(guard::Any(guard::Method(Method::GET)).or(guard::Method(Method::HEAD)))
+}
+
+async fn not_found() -> Result<HttpResponse, Problem> {
+    Err(Problem::new(Code::NotFound))
+}
+
+async fn method_not_allowed(_request: HttpRequest) -> Result<HttpResponse, Problem> {
+    Err(Problem::new(Code::MethodNotAllowed).header(ALLOW, HeaderValue::from_static("GET, HEAD")))
+}
