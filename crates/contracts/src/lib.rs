@@ -1,1 +1,16 @@
-//! Placeholder.
+//! The wire vocabulary that all services share: ids, money, the event envelope, topics and events, and
+//! the shape of a pure reaction. No I/O, no clock, no random.
+
+pub mod envelope;
+pub mod events;
+pub mod ids;
+pub mod money;
+pub mod reaction;
+pub mod topics;
+
+pub use envelope::{Envelope, EnvelopeError};
+pub use events::{Event, Fact};
+pub use ids::{EventId, OrderId, PaymentId, UserId};
+pub use money::{Currency, Money, MoneyError};
+pub use reaction::{Aggregate, Context, NoAction, Reaction, Rejection, Step, Transition};
+pub use topics::Topic;

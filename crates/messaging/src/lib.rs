@@ -1,1 +1,52 @@
-//! Placeholder.
+//! The messaging kernel: everything between a pure reaction and Kafka, written once for all services.
+//!
+//! ```text
+//! Kafka batch ─► dedupe ─► load states (bulk) ─► react (pure, in order) ─► save states (bulk)
+//!                                                     └► outbox rows + action rows ─► COMMIT ─► Kafka offsets
+//! outbox ─► relay ─► Kafka              actions ─► dispatcher ─► performer ─► result reacts again
+//! ```
+//!
+//! A service describes itself with [`Participant`]s (a [`Repository`], reactions, perhaps a [`Performer`])
+//! and starts a [`Kernel`]. Its HTTP commands go through [`command::execute`] and the same commit.
+
+mod broker;
+mod claim;
+pub mod clock;
+pub mod command;
+mod consumer;
+mod dead_letter;
+mod dedupe;
+mod dispatcher;
+mod failure;
+mod headers;
+mod inbox;
+mod isolate;
+mod kernel;
+pub mod metrics;
+pub mod outbox;
+mod participant;
+mod performer;
+mod record;
+mod relay;
+mod repository;
+pub mod retention;
+mod retry;
+#[allow(missing_docs, reason = "generated")]
+pub mod schema;
+mod settings;
+mod trace;
+mod work;
+
+pub use broker::BrokerState;
+pub use failure::{Failure, Outage};
+pub use headers::Headers;
+pub use kernel::{BuildError, Kernel, KernelBuilder, Loop, Signals};
+pub use participant::{Message, Participant};
+pub use performer::{ActionError, Attempt, Performer};
+pub use record::{Origin, Record, uuid_key};
+pub use repository::{Action, Change, Conn, Repository, Versioned};
+pub use settings::MessagingSettings;
+pub use work::NewAction;
+
+/// The pool of connections to the service's own database.
+pub type Pool = diesel_async::pooled_connection::deadpool::Pool<Conn>;

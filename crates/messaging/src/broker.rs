@@ -1,0 +1,128 @@
+//! The broker as librdkafka sees it: client configuration, connection state, lag.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaError;
+use rdkafka::statistics::Statistics;
+use tracing::{debug, info, warn};
+
+use crate::MessagingSettings;
+use crate::metrics::KernelMetrics;
+
+/// librdkafka reports its connections and lag this often.
+const STATISTICS_INTERVAL_MS: &str = "1000";
+
+/// Whether any broker is connected, by the producer's last report.
+#[derive(Debug, Clone, Default)]
+pub struct BrokerState(Arc<AtomicBool>);
+
+impl BrokerState {
+    /// Whether a broker is connected.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn observe(&self, statistics: &Statistics) {
+        let up = statistics.brokers.values().any(|broker| broker.state == "UP");
+        if self.0.swap(up, Ordering::Relaxed) != up {
+            info!(broker.up = up, "broker connection changed");
+        }
+    }
+}
+
+pub(crate) fn producer_config(brokers: &str, settings: &MessagingSettings) -> ClientConfig {
+    let mut config = common(brokers);
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("linger.ms", "2")
+        .set("compression.type", "lz4")
+        .set("message.timeout.ms", settings.delivery_timeout_ms.to_string())
+        // a whole batch of the relay fits, so that producing it never waits for room
+        .set("queue.buffering.max.messages", settings.relay_batch_max.saturating_mul(2).max(1_000).to_string())
+        .set("topic.metadata.propagation.max.ms", "10000");
+    config
+}
+
+pub(crate) fn consumer_config(brokers: &str, group: &str) -> ClientConfig {
+    let mut config = common(brokers);
+    config
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "true")
+        .set("auto.offset.reset", "earliest")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", "10000")
+        .set("heartbeat.interval.ms", "2000")
+        .set("max.poll.interval.ms", "300000")
+        .set("fetch.wait.max.ms", "50")
+        // bounds what a consumer that cannot keep up holds in memory
+        .set("queued.max.messages.kbytes", "16384");
+    config
+}
+
+fn common(brokers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", brokers)
+        .set("allow.auto.create.topics", "false")
+        .set("reconnect.backoff.max.ms", "1000")
+        .set("statistics.interval.ms", STATISTICS_INTERVAL_MS);
+    config
+}
+
+/// Watches the producer's connection.
+pub(crate) struct ProducerWatch {
+    pub(crate) state: BrokerState,
+}
+
+impl ClientContext for ProducerWatch {
+    fn stats(&self, statistics: Statistics) {
+        self.state.observe(&statistics);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(error = %error, reason, "kafka producer reports an error");
+    }
+}
+
+/// Watches the consumer's lag and assignments.
+pub(crate) struct ConsumerWatch {
+    metrics: KernelMetrics,
+}
+
+impl ConsumerWatch {
+    pub(crate) fn new(metrics: KernelMetrics) -> Self {
+        Self { metrics }
+    }
+}
+
+impl ClientContext for ConsumerWatch {
+    fn stats(&self, statistics: Statistics) {
+        for (name, topic) in &statistics.topics {
+            // partition -1 is librdkafka's own; a lag of -1 is not known yet
+            let known = topic.partitions.values().filter(|partition| partition.partition >= 0);
+            let lag = known.map(|partition| partition.consumer_lag.max(0)).sum();
+            self.metrics.lag(name, lag);
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(error = %error, reason, "kafka consumer reports an error");
+    }
+}
+
+impl ConsumerContext for ConsumerWatch {
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) => info!(partitions = list.count(), "partitions assigned"),
+            Rebalance::Revoke(list) => info!(partitions = list.count(), "partitions revoked"),
+            Rebalance::Error(error) => warn!(error = %error, "rebalance failed"),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The transaction that ends claimed work: react, outbox, and the row deleted, put off or dead.
+
+use std::any::Any;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use diesel_async::AsyncConnection;
+use tracing::{error, warn};
+use uuid::Uuid;
+
+use crate::claim::still_held;
+use crate::dead_letter::{self, Death};
+use crate::isolate::Transactional;
+use crate::kernel::Core;
+use crate::outbox::{self, Effects};
+use crate::participant::{Body, Input, Message, Verdict};
+use crate::work::{self, ACTION, MESSAGE, WorkRow};
+use crate::{Conn, Failure, Outage, clock};
+
+/// Claimed work that is ready for its transaction.
+pub(super) struct Ready {
+    pub(super) token: Uuid,
+    pub(super) participant: usize,
+    pub(super) row: WorkRow,
+    pub(super) body: ReadyBody,
+}
+
+pub(super) enum ReadyBody {
+    Message(Box<Result<Message, Failure>>),
+    Answer(Box<dyn Any + Send + Sync>),
+    Failed(Failure),
+    /// The state of the aggregate no longer asks for the action.
+    Unwanted,
+}
+
+impl Ready {
+    fn kind(&self) -> &'static str {
+        match self.body {
+            ReadyBody::Message(_) => MESSAGE,
+            ReadyBody::Answer(_) | ReadyBody::Failed(_) | ReadyBody::Unwanted => ACTION,
+        }
+    }
+
+    fn body(&self, condemned: Option<&Failure>) -> Option<Body<'_>> {
+        Some(match (&self.body, condemned) {
+            (ReadyBody::Unwanted, _) => return None,
+            (_, Some(failure)) => Body::Failed(failure.clone()),
+            (ReadyBody::Failed(failure), None) => Body::Failed(failure.clone()),
+            (ReadyBody::Answer(answer), None) => {
+                Body::Outcome { row: &self.row, answer: answer.as_ref() }
+            }
+            (ReadyBody::Message(message), None) => match message.as_ref() {
+                Ok(message) => Body::Message(message),
+                Err(failure) => Body::Failed(failure.clone()),
+            },
+        })
+    }
+}
+
+/// Ends claimed work.
+pub(super) struct Settle {
+    pub(super) core: Arc<Core>,
+}
+
+/// What one transaction did.
+#[derive(Default)]
+struct Settled {
+    outbox: usize,
+    actions: usize,
+    failed: Vec<(Uuid, Failure, bool)>,
+}
+
+impl Settle {
+    async fn settle(
+        &self,
+        conn: &mut Conn,
+        ready: &[Ready],
+        condemned: Option<&Failure>,
+    ) -> Result<Settled, Outage> {
+        let held = self.held(conn, ready).await?;
+        let held: Vec<&Ready> = ready.iter().filter(|ready| held.contains(&ready.row.id)).collect();
+        let mut effects = Effects::default();
+        let mut done = Vec::new();
+        let mut settled = Settled::default();
+        for (index, participant) in self.core.participants.iter().enumerate() {
+            let (mut rows, mut inputs) = (Vec::new(), Vec::new());
+            for ready in held.iter().filter(|ready| ready.participant == index) {
+                match ready.body(condemned) {
+                    // no lanes: of a key's messages only the oldest is claimed, and answers have no order
+                    Some(body) => {
+                        rows.push(*ready);
+                        inputs.push(Input { lane: None, body });
+                    }
+                    None => done.push(ready.row.id),
+                }
+            }
+            let verdicts = participant.apply(&self.core.service, conn, &inputs, &mut effects).await?;
+            for (ready, verdict) in rows.into_iter().zip(verdicts) {
+                match verdict {
+                    Verdict::Done => done.push(ready.row.id),
+                    Verdict::Behind => {}
+                    Verdict::Failed(failure) => {
+                        let died = self.failed(conn, ready, &failure, &mut effects).await?;
+                        settled.failed.push((ready.row.id, failure, died));
+                    }
+                }
+            }
+        }
+        work::delete(conn, &done).await?;
+        settled.outbox = effects.outbox.len();
+        settled.actions = effects.actions.len();
+        outbox::append(conn, &effects.outbox).await?;
+        work::insert_actions(conn, effects.actions).await?;
+        Ok(settled)
+    }
+
+    /// All of a batch were claimed together or in a few claims.
+    async fn held(&self, conn: &mut Conn, ready: &[Ready]) -> Result<HashSet<Uuid>, Outage> {
+        let tokens: HashSet<Uuid> = ready.iter().map(|ready| ready.token).collect();
+        let ids: Vec<Uuid> = ready.iter().map(|ready| ready.row.id).collect();
+        Ok(still_held(conn, &tokens.into_iter().collect::<Vec<_>>(), &ids).await?.into_iter().collect())
+    }
+
+    async fn failed(
+        &self,
+        conn: &mut Conn,
+        ready: &Ready,
+        failure: &Failure,
+        effects: &mut Effects,
+    ) -> Result<bool, Outage> {
+        let now = clock::now();
+        let settings = &self.core.settings;
+        let died = work::record_failure(conn, &ready.row, failure, settings, now).await?;
+        if died {
+            let death = Death::of_row(&ready.row, ready.kind(), now);
+            effects.outbox.push(dead_letter::announce(&self.core.service, death, failure, settings, now));
+        }
+        Ok(died)
+    }
+}
+
+#[async_trait]
+impl Transactional<Ready> for Settle {
+    async fn attempt(&self, ready: &[Ready], condemned: Option<&Failure>) -> Result<(), Outage> {
+        let mut conn = self.core.connection().await?;
+        let settled =
+            conn.transaction::<_, Outage, _>(async |conn| self.settle(conn, ready, condemned).await).await?;
+        for (id, failure, died) in &settled.failed {
+            if *died {
+                error!(work.id = %id, error.class = failure.class, error = %failure, "retries are spent, dead letter");
+            } else {
+                warn!(work.id = %id, error.class = failure.class, error = %failure, "attempt failed, will retry");
+            }
+            self.core.metrics.attempt_failed(*died);
+        }
+        self.core.signals.woke(settled.outbox > 0, settled.actions > 0);
+        Ok(())
+    }
+
+    async fn accepts_writes(&self) -> bool {
+        self.core.accepts_writes().await
+    }
+}

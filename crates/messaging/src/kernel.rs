@@ -1,0 +1,299 @@
+//! Putting the kernel together and running its loops.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel_async::RunQueryDsl;
+use diesel_async::pooled_connection::deadpool::Object;
+use futures::future::BoxFuture;
+use rdkafka::error::KafkaError;
+use thiserror::Error;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::broker::{BrokerState, consumer_config};
+use crate::consumer::GroupMember;
+use crate::dispatcher::{ActionLoop, MessageLoop};
+use crate::metrics::KernelMetrics;
+use crate::participant::{Participant, Steps};
+use crate::relay::{Publisher, Relay};
+use crate::repository::{Conn, Repository};
+use crate::{MessagingSettings, Outage, Pool, clock, retention};
+
+/// How often the partitions of processed events are looked after.
+const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Wakes loops of this process at once, instead of at their next poll.
+#[derive(Debug, Clone, Default)]
+pub struct Signals(Arc<Notifies>);
+
+#[derive(Debug, Default)]
+struct Notifies {
+    outbox: Notify,
+    messages: Notify,
+    actions: Notify,
+}
+
+impl Signals {
+    /// To be called after a commit that wrote outbox rows or work.
+    pub fn committed(&self) {
+        self.woke(true, true);
+    }
+
+    pub(crate) fn woke(&self, outbox: bool, work: bool) {
+        if outbox {
+            self.0.outbox.notify_one();
+        }
+        if work {
+            self.0.messages.notify_one();
+            self.0.actions.notify_one();
+        }
+    }
+
+    pub(crate) async fn outbox_added(&self) {
+        self.0.outbox.notified().await;
+    }
+
+    pub(crate) async fn message_parked(&self) {
+        self.0.messages.notified().await;
+    }
+
+    pub(crate) async fn action_added(&self) {
+        self.0.actions.notified().await;
+    }
+}
+
+/// What all loops share.
+pub(crate) struct Core {
+    pub(crate) service: String,
+    pub(crate) settings: MessagingSettings,
+    pub(crate) metrics: KernelMetrics,
+    pub(crate) signals: Signals,
+    pub(crate) participants: Vec<Box<dyn Steps>>,
+    /// The participant that listens to a topic.
+    pub(crate) topics: HashMap<String, usize>,
+    pool: Pool,
+}
+
+impl Core {
+    pub(crate) async fn connection(&self) -> Result<Object<Conn>, Outage> {
+        self.pool.get().await.map_err(|error| Outage::Pool(Box::new(error)))
+    }
+
+    /// A topic that nobody listens to any more (a message parked by an older version) goes to the first
+    /// participant, which fails it with the reason.
+    pub(crate) fn listener_of(&self, topic: &str) -> usize {
+        self.topics.get(topic).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn lease(&self) -> TimeDelta {
+        TimeDelta::milliseconds(i64::try_from(self.settings.action_lease_ms).unwrap_or(i64::MAX))
+    }
+}
+
+/// Why a kernel cannot be put together.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// One listener a topic and service: the second would never be called.
+    #[error("two participants listen to {0}")]
+    TopicTaken(String),
+    /// The dispatcher knows one performer.
+    #[error("two participants perform actions")]
+    TwoPerformers,
+    /// librdkafka refuses its configuration.
+    #[error("kafka client: {0}")]
+    Kafka(#[from] KafkaError),
+}
+
+/// Collects what a kernel is made of.
+pub struct KernelBuilder {
+    service: String,
+    brokers: String,
+    pool: Pool,
+    settings: MessagingSettings,
+    metrics: KernelMetrics,
+    participants: Vec<Box<dyn Steps>>,
+}
+
+impl KernelBuilder {
+    /// Adds a participant.
+    #[must_use]
+    pub fn participant<R: Repository>(mut self, participant: Participant<R>) -> Self {
+        self.participants.push(Box::new(participant));
+        self
+    }
+
+    /// Counts into `metrics`.
+    #[must_use]
+    pub fn metrics(mut self, metrics: KernelMetrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Connects the parts; nothing runs yet.
+    ///
+    /// # Errors
+    /// [`BuildError`] when participants contradict each other or a Kafka client cannot be made.
+    pub fn build(self) -> Result<Kernel, BuildError> {
+        let mut topics = HashMap::new();
+        for (index, participant) in self.participants.iter().enumerate() {
+            for topic in participant.topics() {
+                match topics.entry(topic.name().to_owned()) {
+                    Entry::Occupied(taken) => return Err(BuildError::TopicTaken(taken.key().clone())),
+                    Entry::Vacant(free) => drop(free.insert(index)),
+                }
+            }
+        }
+        if self.participants.iter().filter(|participant| participant.performs()).count() > 1 {
+            return Err(BuildError::TwoPerformers);
+        }
+        let broker = BrokerState::default();
+        let publisher = Publisher::new(&self.brokers, &self.settings, broker.clone())?;
+        let core = Core {
+            service: self.service,
+            settings: self.settings,
+            metrics: self.metrics,
+            signals: Signals::default(),
+            participants: self.participants,
+            topics,
+            pool: self.pool,
+        };
+        Ok(Kernel { core: Arc::new(core), brokers: self.brokers, publisher, broker })
+    }
+}
+
+/// A loop of the kernel, to be spawned by the process; it ends after the token is cancelled, with what it holds
+/// finished.
+pub type Loop = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>;
+
+/// The kernel of one service, ready to run.
+pub struct Kernel {
+    core: Arc<Core>,
+    brokers: String,
+    publisher: Publisher,
+    broker: BrokerState,
+}
+
+impl Kernel {
+    /// A kernel for `service`, which is also its consumer group and the source of its events.
+    #[must_use]
+    pub fn builder(service: &str, brokers: &str, pool: Pool, settings: MessagingSettings) -> KernelBuilder {
+        KernelBuilder {
+            service: service.to_owned(),
+            brokers: brokers.to_owned(),
+            pool,
+            settings,
+            metrics: KernelMetrics::default(),
+            participants: Vec::new(),
+        }
+    }
+
+    /// Wakes the loops after a commit made elsewhere (an HTTP command).
+    #[must_use]
+    pub fn signals(&self) -> Signals {
+        self.core.signals.clone()
+    }
+
+    /// Whether Kafka is connected.
+    #[must_use]
+    pub fn broker(&self) -> BrokerState {
+        self.broker.clone()
+    }
+
+    /// The loops to spawn, by name.
+    ///
+    /// # Errors
+    /// [`BuildError::Kafka`] when the consumer cannot be made.
+    pub fn loops(self) -> Result<Vec<(&'static str, Loop)>, BuildError> {
+        let mut loops: Vec<(&'static str, Loop)> = Vec::new();
+        let core = self.core;
+        if !core.topics.is_empty() {
+            let consumer = GroupMember::subscribe(core.clone(), &consumer_config(&self.brokers, &core.service))?;
+            let partitions = core.clone();
+            loops.push((
+                "consumer",
+                Box::new(move |stop| {
+                    Box::pin(async move {
+                        partitions.first_partitions(&stop).await;
+                        consumer.run(stop).await;
+                    })
+                }),
+            ));
+        }
+        let relay = Relay::new(core.clone(), self.publisher);
+        loops.push(("relay", Box::new(move |stop| Box::pin(relay.run(stop)))));
+        let messages = MessageLoop::new(core.clone());
+        loops.push(("retries", Box::new(move |stop| Box::pin(messages.run(stop)))));
+        if let Some(actions) = ActionLoop::new(core.clone()) {
+            loops.push(("actions", Box::new(move |stop| Box::pin(actions.run(stop)))));
+        }
+        loops.push(("housekeeping", Box::new(move |stop| Box::pin(async move { core.housekeep(stop).await }))));
+        Ok(loops)
+    }
+}
+
+impl Core {
+    /// The consumer cannot take an event in without the partition of its day.
+    async fn first_partitions(&self, stop: &CancellationToken) {
+        let mut backoff = crate::retry::Backoff::new(&self.settings);
+        while let Err(outage) = self.keep_partitions().await {
+            warn!(error = %outage, "cannot prepare the table of processed events, waiting");
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(backoff.wait()) => {}
+            }
+        }
+    }
+
+    async fn keep_partitions(&self) -> Result<(), Outage> {
+        let mut conn = self.connection().await?;
+        Ok(retention::keep_partitions(&mut conn, clock::now(), self.settings.dedupe_retention_days).await?)
+    }
+
+    /// Gauges and retention.
+    async fn housekeep(&self, stop: CancellationToken) {
+        let mut gauges = tokio::time::interval(Duration::from_millis(self.settings.gauge_interval_ms.max(1)));
+        let mut retention = tokio::time::interval(RETENTION_EVERY);
+        loop {
+            let done = tokio::select! {
+                () = stop.cancelled() => return,
+                _ = gauges.tick() => self.read_gauges().await,
+                _ = retention.tick() => self.keep_partitions().await,
+            };
+            if let Err(outage) = done {
+                debug!(error = %outage, "housekeeping is put off");
+            }
+        }
+    }
+
+    async fn read_gauges(&self) -> Result<(), Outage> {
+        #[derive(QueryableByName)]
+        struct Backlog {
+            #[diesel(sql_type = BigInt)]
+            outbox: i64,
+            #[diesel(sql_type = BigInt)]
+            age: i64,
+            #[diesel(sql_type = BigInt)]
+            pending: i64,
+            #[diesel(sql_type = BigInt)]
+            dead: i64,
+        }
+        let mut conn = self.connection().await?;
+        let backlog: Backlog = diesel::sql_query(
+            "select (select count(*) from outbox) as outbox,
+                    (select coalesce(extract(epoch from now() - min(created_at)), 0)::bigint from outbox) as age,
+                    (select count(*) from work where state = 'pending') as pending,
+                    (select count(*) from work where state = 'dead') as dead",
+        )
+        .get_result(&mut conn)
+        .await?;
+        self.metrics.backlog(backlog.outbox, backlog.age, backlog.pending, backlog.dead);
+        Ok(())
+    }
+}

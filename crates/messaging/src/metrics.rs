@@ -1,0 +1,155 @@
+//! What the kernel counts. Names follow OpenTelemetry's messaging conventions where they have one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Destination {
+    messaging_destination_name: String,
+}
+
+type PerTopic = Family<Destination, Counter>;
+
+/// The kernel's metrics; clones share them.
+#[derive(Debug, Clone)]
+pub struct KernelMetrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    published: PerTopic,
+    consumed: PerTopic,
+    duplicates: PerTopic,
+    attempts_failed: Counter,
+    dead_lettered: Counter,
+    batch_seconds: Histogram,
+    batch_messages: Histogram,
+    lag: Family<Destination, Gauge>,
+    leads: Gauge,
+    outbox_rows: Gauge,
+    outbox_age_seconds: Gauge,
+    work_pending: Gauge,
+    work_dead: Gauge,
+}
+
+impl Default for KernelMetrics {
+    fn default() -> Self {
+        Self(Arc::new(Inner {
+            published: PerTopic::default(),
+            consumed: PerTopic::default(),
+            duplicates: PerTopic::default(),
+            attempts_failed: Counter::default(),
+            dead_lettered: Counter::default(),
+            batch_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
+            batch_messages: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
+            lag: Family::default(),
+            leads: Gauge::default(),
+            outbox_rows: Gauge::default(),
+            outbox_age_seconds: Gauge::default(),
+            work_pending: Gauge::default(),
+            work_dead: Gauge::default(),
+        }))
+    }
+}
+
+impl KernelMetrics {
+    /// Makes the metrics show up in `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        let it = &self.0;
+        registry.register(
+            "messaging_client_sent_messages",
+            "Records acknowledged by Kafka",
+            it.published.clone(),
+        );
+        registry.register(
+            "messaging_client_consumed_messages",
+            "Records received from Kafka",
+            it.consumed.clone(),
+        );
+        registry.register(
+            "messaging_duplicates",
+            "Records that had been processed before",
+            it.duplicates.clone(),
+        );
+        registry.register(
+            "messaging_attempts_failed",
+            "Failed attempts of messages and actions",
+            it.attempts_failed.clone(),
+        );
+        registry.register(
+            "messaging_dead_letters",
+            "Messages and actions given up",
+            it.dead_lettered.clone(),
+        );
+        registry.register_with_unit(
+            "messaging_process_duration",
+            "Time to process one batch",
+            Unit::Seconds,
+            it.batch_seconds.clone(),
+        );
+        registry.register("messaging_batch_messages", "Messages in one batch", it.batch_messages.clone());
+        registry.register("messaging_consumer_lag", "Messages not consumed yet", it.lag.clone());
+        registry.register("messaging_relay_leads", "Whether this replica relays the outbox", it.leads.clone());
+        registry.register("messaging_outbox_rows", "Rows in the outbox", it.outbox_rows.clone());
+        registry.register_with_unit(
+            "messaging_outbox_oldest_age",
+            "Age of the oldest row in the outbox",
+            Unit::Seconds,
+            it.outbox_age_seconds.clone(),
+        );
+        registry.register("messaging_work_pending", "Parked messages and open actions", it.work_pending.clone());
+        registry.register("messaging_work_dead", "Dead letters", it.work_dead.clone());
+    }
+
+    pub(crate) fn published(&self, topics: &HashMap<String, u64>) {
+        for (topic, count) in topics {
+            self.0.published.get_or_create(&destination(topic)).inc_by(*count);
+        }
+    }
+
+    pub(crate) fn consumed(&self, topic: &str) {
+        self.0.consumed.get_or_create(&destination(topic)).inc();
+    }
+
+    pub(crate) fn duplicate(&self, topic: &str) {
+        self.0.duplicates.get_or_create(&destination(topic)).inc();
+    }
+
+    pub(crate) fn attempt_failed(&self, died: bool) {
+        self.0.attempts_failed.inc();
+        if died {
+            self.0.dead_lettered.inc();
+        }
+    }
+
+    pub(crate) fn processed(&self, messages: usize, took: Duration) {
+        self.0.batch_seconds.observe(took.as_secs_f64());
+        self.0.batch_messages.observe(f64::from(u32::try_from(messages).unwrap_or(u32::MAX)));
+    }
+
+    pub(crate) fn lag(&self, topic: &str, messages: i64) {
+        self.0.lag.get_or_create(&destination(topic)).set(messages);
+    }
+
+    pub(crate) fn leads(&self, leads: bool) {
+        self.0.leads.set(i64::from(leads));
+    }
+
+    pub(crate) fn backlog(&self, rows: i64, age_seconds: i64, pending: i64, dead: i64) {
+        self.0.outbox_rows.set(rows);
+        self.0.outbox_age_seconds.set(age_seconds);
+        self.0.work_pending.set(pending);
+        self.0.work_dead.set(dead);
+    }
+}
+
+fn destination(topic: &str) -> Destination {
+    Destination { messaging_destination_name: topic.to_owned() }
+}

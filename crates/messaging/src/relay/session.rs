@@ -1,0 +1,162 @@
+//! The leader's connection: the lock, the scans, the deletes.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool};
+use diesel_async::pooled_connection::deadpool::Object;
+use diesel_async::{AsyncConnection, RunQueryDsl};
+use tracing::error;
+
+use super::low_water::{LowWater, Sample};
+use super::publish::Published;
+use crate::dead_letter::{self, Death};
+use crate::kernel::Core;
+use crate::schema::outbox;
+use crate::work::{self, NewWork, PUBLICATION};
+use crate::{Conn, Headers, Outage, clock, outbox as append_only};
+
+/// The lead of a database's relay; any number that nothing else in the database uses.
+const LEAD_LOCK: i64 = 0x7175_6164_0001;
+
+/// An outbox row as the relay reads it.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = outbox)]
+pub(super) struct Row {
+    pub(super) id: i64,
+    pub(super) event_id: uuid::Uuid,
+    pub(super) topic: String,
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) headers: serde_json::Value,
+    pub(super) payload: Option<Vec<u8>>,
+}
+
+impl Row {
+    pub(super) fn headers(&self) -> Headers {
+        serde_json::from_value(self.headers.clone()).unwrap_or_default()
+    }
+}
+
+/// A connection that has the lead.
+pub(super) struct Session {
+    conn: Conn,
+    water: LowWater,
+}
+
+impl Session {
+    /// Asks for the lead; none when another has it.
+    pub(super) async fn lead(core: &Core) -> Result<Option<Self>, Outage> {
+        #[derive(QueryableByName)]
+        struct Lock {
+            #[diesel(sql_type = Bool)]
+            taken: bool,
+        }
+        let mut conn = core.connection().await?;
+        let lock: Lock = diesel::sql_query(format!("select pg_try_advisory_lock({LEAD_LOCK}) as taken"))
+            .get_result(&mut conn)
+            .await?;
+        // taken out of the pool: the lock lives and dies with this connection
+        Ok(lock.taken.then(|| Self { conn: Object::take(conn), water: LowWater::default() }))
+    }
+
+    /// Gives the low-water mark a new sample. Two statements: the sequence must be read before the snapshot.
+    pub(super) async fn sample(&mut self) -> Result<(), Outage> {
+        #[derive(QueryableByName)]
+        struct Next {
+            #[diesel(sql_type = BigInt)]
+            next_id: i64,
+        }
+        #[derive(QueryableByName)]
+        struct Bounds {
+            #[diesel(sql_type = BigInt)]
+            xmin: i64,
+            #[diesel(sql_type = BigInt)]
+            xmax: i64,
+        }
+        let next: Next = diesel::sql_query(
+            "select last_value + case when is_called then 1 else 0 end as next_id from outbox_id_seq",
+        )
+        .get_result(&mut self.conn)
+        .await?;
+        let bounds: Bounds = diesel::sql_query(
+            "select pg_snapshot_xmin(s)::text::bigint as xmin, pg_snapshot_xmax(s)::text::bigint as xmax
+             from pg_current_snapshot() s",
+        )
+        .get_result(&mut self.conn)
+        .await?;
+        self.water.observe(Sample { next_id: next.next_id, xmin: bounds.xmin, xmax: bounds.xmax });
+        Ok(())
+    }
+
+    /// The oldest rows.
+    pub(super) async fn scan(&mut self, max: i64) -> Result<Vec<Row>, Outage> {
+        let rows: Vec<Row> = outbox::table
+            .filter(outbox::id.ge(self.water.mark()))
+            .order(outbox::id)
+            .limit(max)
+            .select(Row::as_select())
+            .load(&mut self.conn)
+            .await?;
+        self.water.scanned(rows.as_slice().first().map(|row| row.id));
+        Ok(rows)
+    }
+
+    /// Deletes exactly what Kafka acknowledged, and sets aside what it refused for good.
+    pub(super) async fn finish(&mut self, core: &Core, published: &Published) -> Result<(), Outage> {
+        let mut done = published.acknowledged.clone();
+        if published.refused.is_empty() {
+            delete(&mut self.conn, &done).await?;
+        } else {
+            done.extend(published.refused.iter().map(|(row, _)| row.id));
+            self.conn
+                .transaction::<_, Outage, _>(async |conn| {
+                    set_aside(conn, core, published).await?;
+                    delete(conn, &done).await
+                })
+                .await?;
+        }
+        core.metrics.published(&published.topics);
+        Ok(())
+    }
+}
+
+async fn delete(conn: &mut Conn, ids: &[i64]) -> Result<(), Outage> {
+    if !ids.is_empty() {
+        diesel::delete(outbox::table.filter(outbox::id.eq_any(ids))).execute(conn).await?;
+    }
+    Ok(())
+}
+
+/// A record that Kafka will never take becomes a dead letter. Its announcement leaves the body out, which may be
+/// why; it stays in the row. What was itself a dead letter is only kept.
+async fn set_aside(conn: &mut Conn, core: &Core, published: &Published) -> Result<(), Outage> {
+    let settings = &core.settings;
+    for (row, failure) in &published.refused {
+        error!(kafka.topic = row.topic, event.id = %row.event_id, error = %failure, "kafka refuses the record");
+        let kept = NewWork::refused(
+            &row.topic,
+            row.key.clone(),
+            row.event_id,
+            &row.headers(),
+            row.payload.clone(),
+            failure,
+            settings,
+        );
+        if !row.topic.ends_with(".dlq") {
+            let now = clock::now();
+            let death = Death {
+                work_id: kept.id,
+                kind: PUBLICATION,
+                name: &row.topic,
+                key: row.key.clone(),
+                headers: row.headers(),
+                payload: None,
+                origin: None,
+                retries: 0,
+                first_failed_at: now,
+            };
+            let letter = dead_letter::announce(&core.service, death, failure, settings, now);
+            append_only::append(conn, &[letter]).await?;
+        }
+        work::insert(conn, &[kept]).await?;
+    }
+    Ok(())
+}

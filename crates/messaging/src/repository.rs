@@ -1,0 +1,65 @@
+//! How a participant's state gets in and out of its database: in bulk, guarded by a version.
+
+use async_trait::async_trait;
+use contracts::{Aggregate, Envelope, NoAction};
+use diesel::QueryResult;
+use diesel_async::AsyncPgConnection;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+/// A connection to the service's database.
+pub type Conn = AsyncPgConnection;
+
+/// A state with the number of times it has been saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned<S> {
+    /// 1 after the first save.
+    pub version: i64,
+    /// The state.
+    pub state: S,
+}
+
+/// A state to save.
+#[derive(Debug, Clone)]
+pub struct Change<S> {
+    /// The aggregate.
+    pub id: Uuid,
+    /// The version to write. The row must be at the version before it; 1 means that there must be no row.
+    pub version: i64,
+    /// The state to write.
+    pub state: S,
+}
+
+/// Bulk persistence of one kind of aggregate.
+#[async_trait]
+pub trait Repository: Send + Sync + 'static {
+    /// The aggregate's state; pure.
+    type State: Aggregate + Clone + Send + Sync + 'static;
+    /// The side effects that its reactions ask for; [`NoAction`] where there are none.
+    type Action: Action;
+
+    /// Which aggregate an event is about: the event's key, unless a participant keeps a state an event.
+    fn aggregate_of(&self, event: &Envelope) -> Uuid {
+        event.key
+    }
+
+    /// Loads and locks (`FOR UPDATE`, in the order of their ids) what exists of `ids`.
+    async fn load(&self, conn: &mut Conn, ids: &[Uuid]) -> QueryResult<Vec<(Uuid, Versioned<Self::State>)>>;
+
+    /// Writes all changes, each only where the row is at the version before it, and returns how many were
+    /// written. Writing fewer makes the kernel roll back and try again.
+    async fn save(&self, conn: &mut Conn, changes: &[Change<Self::State>]) -> QueryResult<usize>;
+}
+
+/// A side effect on the outside world, committed as a row with the state that asked for it.
+pub trait Action: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
+    /// Stable name of the kind of action, `snake_case`.
+    fn name(&self) -> &'static str;
+}
+
+impl Action for NoAction {
+    fn name(&self) -> &'static str {
+        match *self {}
+    }
+}

@@ -1,0 +1,121 @@
+//! Limits and waits of the kernel; each has a default and may be configured under `messaging`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+/// Settings of one service's kernel. Times are in milliseconds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MessagingSettings {
+    /// Messages in one consumer transaction at most (500).
+    pub batch_max: usize,
+    /// How long a batch waits for more messages after its first (5).
+    pub batch_linger_ms: u64,
+    /// Waits before each retry of a message or action (1000, 5000, 30000); as many retries as waits. Each
+    /// wait is varied by up to a quarter. Written as a list or as text with commas.
+    #[serde(deserialize_with = "milliseconds")]
+    pub retry_delays_ms: Vec<u64>,
+    /// Outbox rows in one batch of the relay (2000).
+    pub relay_batch_max: i64,
+    /// The relay polls after this long when there was work (5) …
+    pub relay_poll_min_ms: u64,
+    /// … and backs off to this when there is none (250).
+    pub relay_poll_max_ms: u64,
+    /// How often a replica that is not the relay's leader asks for the lead (1000).
+    pub relay_lead_ms: u64,
+    /// How long Kafka may take to acknowledge a record before the relay starts over (30000).
+    pub delivery_timeout_ms: u64,
+    /// Rows that the dispatcher claims at once (200).
+    pub dispatch_batch_max: i64,
+    /// Actions that are performed at the same time (64).
+    pub actions_in_flight: usize,
+    /// How long a claimed action is left alone before another replica may take it (60000). Longer than any
+    /// action may take.
+    pub action_lease_ms: u64,
+    /// The dispatcher looks for due work this often when nothing wakes it (250).
+    pub dispatch_poll_ms: u64,
+    /// First wait after a failure of the infrastructure (100), doubled up to the next …
+    pub backoff_min_ms: u64,
+    /// … at most this (5000).
+    pub backoff_max_ms: u64,
+    /// Ids of processed events that are remembered in memory (100000).
+    pub dedupe_cache_entries: usize,
+    /// Days that ids of processed events are remembered in the database (14). More than the topics keep.
+    pub dedupe_retention_days: u32,
+    /// Characters of an error that are kept and sent along (2000).
+    pub error_max_chars: usize,
+    /// How often gauges such as the outbox backlog are read from the database (5000).
+    pub gauge_interval_ms: u64,
+}
+
+impl Default for MessagingSettings {
+    fn default() -> Self {
+        Self {
+            batch_max: 500,
+            batch_linger_ms: 5,
+            retry_delays_ms: vec![1_000, 5_000, 30_000],
+            relay_batch_max: 2_000,
+            relay_poll_min_ms: 5,
+            relay_poll_max_ms: 250,
+            relay_lead_ms: 1_000,
+            delivery_timeout_ms: 30_000,
+            dispatch_batch_max: 200,
+            actions_in_flight: 64,
+            action_lease_ms: 60_000,
+            dispatch_poll_ms: 250,
+            backoff_min_ms: 100,
+            backoff_max_ms: 5_000,
+            dedupe_cache_entries: 100_000,
+            dedupe_retention_days: 14,
+            error_max_chars: 2_000,
+            gauge_interval_ms: 5_000,
+        }
+    }
+}
+
+impl MessagingSettings {
+    /// The wait before retry number `retry` (from 1), before it is varied; none when retries are spent.
+    #[must_use]
+    pub fn retry_delay(&self, retry: usize) -> Option<Duration> {
+        self.retry_delays_ms.get(retry.checked_sub(1)?).copied().map(Duration::from_millis)
+    }
+}
+
+/// Environment variables carry only text: `"1000,5000"` means the same as `[1000, 5000]`.
+fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        List(Vec<u64>),
+        One(u64),
+        Text(String),
+    }
+    match Form::deserialize(deserializer)? {
+        Form::List(list) => Ok(list),
+        Form::One(one) => Ok(vec![one]),
+        Form::Text(text) => text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(|part| part.parse().map_err(|error| serde::de::Error::custom(format!("{part:?}: {error}"))))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_delays_come_as_list_or_text() {
+        let read = |json: serde_json::Value| serde_json::from_value::<MessagingSettings>(json);
+        let list = read(serde_json::json!({"retry_delays_ms": [1, 2]})).unwrap();
+        let text = read(serde_json::json!({"retry_delays_ms": "1, 2"})).unwrap();
+        assert_eq!(list.retry_delays_ms, text.retry_delays_ms);
+        assert_eq!(text.retry_delay(2), Some(Duration::from_millis(2)));
+        assert_eq!((text.retry_delay(0), text.retry_delay(3)), (None, None));
+        assert!(read(serde_json::json!({"retry_delays_ms": "1s"})).is_err());
+        assert!(read(serde_json::json!({"retry_delay_ms": [1]})).is_err(), "a misspelt key is refused");
+    }
+}

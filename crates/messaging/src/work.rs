@@ -1,0 +1,324 @@
+//! The work table: parked messages, actions to perform, and dead letters.
+
+use chrono::{DateTime, Utc};
+use contracts::{Context, Envelope, EventId};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::headers::Headers;
+use crate::record::{Origin, Record};
+use crate::retry::{Fate, RETRY_COUNT, fate};
+use crate::schema::work;
+use crate::trace::TraceContext;
+use crate::{Action, Conn, Failure, MessagingSettings, clock};
+
+pub(crate) const MESSAGE: &str = "message";
+pub(crate) const ACTION: &str = "action";
+pub(crate) const PUBLICATION: &str = "publication";
+const PENDING: &str = "pending";
+const DEAD: &str = "dead";
+
+/// Rows in one INSERT at most: up to twenty values each, of the 65,535 parameters that PostgreSQL allows.
+const INSERT_CHUNK: usize = 2_000;
+
+/// A row as it stands.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = work)]
+pub(crate) struct WorkRow {
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) event_id: Option<Uuid>,
+    pub(crate) headers: serde_json::Value,
+    pub(crate) payload: Option<Vec<u8>>,
+    pub(crate) attempts: i32,
+    pub(crate) origin_topic: Option<String>,
+    pub(crate) origin_partition: Option<i32>,
+    pub(crate) origin_offset: Option<i64>,
+    pub(crate) origin_timestamp: Option<DateTime<Utc>>,
+    pub(crate) first_failed_at: Option<DateTime<Utc>>,
+}
+
+impl WorkRow {
+    pub(crate) fn headers(&self) -> Headers {
+        serde_json::from_value(self.headers.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        Some(Origin {
+            topic: self.origin_topic.clone()?,
+            partition: self.origin_partition?,
+            offset: self.origin_offset?,
+            timestamp: self.origin_timestamp,
+        })
+    }
+
+    /// A parked message as it came from Kafka.
+    pub(crate) fn record(&self) -> Record {
+        Record {
+            origin: self.origin().unwrap_or_else(|| Origin {
+                topic: self.name.clone(),
+                partition: -1,
+                offset: -1,
+                timestamp: None,
+            }),
+            key: self.key.clone(),
+            headers: self.headers(),
+            payload: self.payload.clone(),
+        }
+    }
+}
+
+/// A row to be.
+#[derive(Debug, Clone, Insertable)]
+#[diesel(table_name = work)]
+pub(crate) struct NewWork {
+    pub(crate) id: Uuid,
+    pub(crate) kind: &'static str,
+    pub(crate) name: String,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) event_id: Option<Uuid>,
+    pub(crate) headers: serde_json::Value,
+    pub(crate) payload: Option<Vec<u8>>,
+    pub(crate) state: &'static str,
+    pub(crate) attempts: i32,
+    pub(crate) next_attempt_at: DateTime<Utc>,
+    pub(crate) origin_topic: Option<String>,
+    pub(crate) origin_partition: Option<i32>,
+    pub(crate) origin_offset: Option<i64>,
+    pub(crate) origin_timestamp: Option<DateTime<Utc>>,
+    pub(crate) error_class: Option<String>,
+    pub(crate) error_message: Option<String>,
+    pub(crate) error_fingerprint: Option<String>,
+    pub(crate) first_failed_at: Option<DateTime<Utc>>,
+    pub(crate) last_failed_at: Option<DateTime<Utc>>,
+}
+
+impl NewWork {
+    fn blank(kind: &'static str, name: String, headers: &Headers, now: DateTime<Utc>) -> Self {
+        Self {
+            id: clock::fresh_id(),
+            kind,
+            name,
+            key: None,
+            event_id: None,
+            headers: headers.to_json(),
+            payload: None,
+            state: PENDING,
+            attempts: 0,
+            next_attempt_at: now,
+            origin_topic: None,
+            origin_partition: None,
+            origin_offset: None,
+            origin_timestamp: None,
+            error_class: None,
+            error_message: None,
+            error_fingerprint: None,
+            first_failed_at: None,
+            last_failed_at: None,
+        }
+    }
+
+    fn from_origin(mut self, origin: Option<&Origin>) -> Self {
+        self.origin_topic = origin.map(|origin| origin.topic.clone());
+        self.origin_partition = origin.map(|origin| origin.partition);
+        self.origin_offset = origin.map(|origin| origin.offset);
+        self.origin_timestamp = origin.and_then(|origin| origin.timestamp);
+        self
+    }
+
+    /// A message that waits behind another of its key; no attempt was made.
+    pub(crate) fn behind(record: &Record, event_id: Option<Uuid>, now: DateTime<Utc>) -> Self {
+        Self {
+            key: record.key.clone(),
+            event_id,
+            payload: record.payload.clone(),
+            ..Self::blank(MESSAGE, record.origin.topic.clone(), &record.headers, now)
+        }
+        .from_origin(Some(&record.origin))
+    }
+
+    /// A message whose first attempt failed.
+    pub(crate) fn parked(
+        record: &Record,
+        event_id: Option<Uuid>,
+        failure: &Failure,
+        settings: &MessagingSettings,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self::behind(record, event_id, now).failed(failure, settings, now)
+    }
+
+    /// A record that Kafka refused for good, out of the outbox.
+    pub(crate) fn refused(
+        topic: &str,
+        key: Option<Vec<u8>>,
+        event_id: Uuid,
+        headers: &Headers,
+        payload: Option<Vec<u8>>,
+        failure: &Failure,
+        settings: &MessagingSettings,
+    ) -> Self {
+        let now = clock::now();
+        let row = Self {
+            key,
+            event_id: Some(event_id),
+            payload,
+            ..Self::blank(PUBLICATION, topic.to_owned(), headers, now)
+        };
+        Self { state: DEAD, ..row.failed(failure, settings, now) }
+    }
+
+    fn failed(mut self, failure: &Failure, settings: &MessagingSettings, now: DateTime<Utc>) -> Self {
+        self.attempts = 1;
+        match fate(settings, self.attempts, now) {
+            Fate::Retry { at } => self.next_attempt_at = at,
+            Fate::Dead => self.state = DEAD,
+        }
+        let mut headers: Headers = serde_json::from_value(self.headers.take()).unwrap_or_default();
+        headers.set(RETRY_COUNT, if self.is_dead() { "0" } else { "1" });
+        self.headers = headers.to_json();
+        self.error_class = Some(failure.class.clone());
+        self.error_message = Some(failure.capped(settings.error_max_chars));
+        self.error_fingerprint = Some(failure.fingerprint(&self.name));
+        self.first_failed_at = Some(now);
+        self.last_failed_at = Some(now);
+        self
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.state == DEAD
+    }
+
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        Some(Origin {
+            topic: self.origin_topic.clone()?,
+            partition: self.origin_partition?,
+            offset: self.origin_offset?,
+            timestamp: self.origin_timestamp,
+        })
+    }
+}
+
+/// An action that a step asked for.
+#[derive(Debug, Clone)]
+pub struct NewAction(NewWork);
+
+impl NewAction {
+    /// The row of `action` on the aggregate `id`, caused by `context`. Its headers are an envelope like an
+    /// event's, so that it can be traced and, should it die, read like one.
+    ///
+    /// # Errors
+    /// When the action cannot be written as JSON.
+    pub fn new(
+        source: &str,
+        id: Uuid,
+        action: &impl Action,
+        context: &Context,
+        trace: &TraceContext,
+        origin: Option<&Origin>,
+    ) -> Result<Self, serde_json::Error> {
+        let work_id = clock::fresh_id();
+        let envelope = Envelope {
+            id: EventId::new(work_id),
+            name: format!("{source}.action.{}", action.name()),
+            major: 1,
+            source: source.to_owned(),
+            time: context.now,
+            key: id,
+            sequence: 0,
+            correlation_id: context.correlation_id,
+            causation_id: context.cause_id,
+            traceparent: trace.traceparent.clone(),
+            tracestate: trace.tracestate.clone(),
+        };
+        let headers: Headers = envelope.to_headers().into_iter().collect();
+        let row = NewWork {
+            id: work_id,
+            key: Some(id.to_string().into_bytes()),
+            event_id: Some(context.cause_id),
+            payload: Some(serde_json::to_vec(action)?),
+            ..NewWork::blank(ACTION, action.name().to_owned(), &headers, context.now)
+        };
+        Ok(Self(row.from_origin(origin)))
+    }
+}
+
+/// Writes rows in their order; a message that is there already (redelivered) is passed over. Returns the ids of
+/// the rows that were written.
+pub(crate) async fn insert(conn: &mut Conn, rows: &[NewWork]) -> QueryResult<Vec<Uuid>> {
+    let mut written = Vec::with_capacity(rows.len());
+    for chunk in rows.chunks(INSERT_CHUNK) {
+        let ids: Vec<Uuid> = diesel::insert_into(work::table)
+            .values(chunk)
+            .on_conflict_do_nothing()
+            .returning(work::id)
+            .get_results(conn)
+            .await?;
+        written.extend(ids);
+    }
+    Ok(written)
+}
+
+pub(crate) async fn insert_actions(conn: &mut Conn, actions: Vec<NewAction>) -> QueryResult<()> {
+    let rows: Vec<NewWork> = actions.into_iter().map(|action| action.0).collect();
+    insert(conn, &rows).await.map(drop)
+}
+
+/// Which of `keys` have messages waiting.
+pub(crate) async fn keys_waiting(conn: &mut Conn, keys: &[Vec<u8>]) -> QueryResult<Vec<Vec<u8>>> {
+    let found: Vec<Option<Vec<u8>>> = work::table
+        .filter(work::kind.eq(MESSAGE).and(work::state.eq(PENDING)).and(work::key.eq_any(keys)))
+        .select(work::key)
+        .distinct()
+        .load(conn)
+        .await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// Deletes rows that are done.
+pub(crate) async fn delete(conn: &mut Conn, ids: &[Uuid]) -> QueryResult<usize> {
+    diesel::delete(work::table.filter(work::id.eq_any(ids))).execute(conn).await
+}
+
+/// Records one more failed attempt of a claimed row. Returns whether it died of it.
+pub(crate) async fn record_failure(
+    conn: &mut Conn,
+    row: &WorkRow,
+    failure: &Failure,
+    settings: &MessagingSettings,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
+    let attempts = row.attempts.saturating_add(1);
+    let (state, at, retries) = match fate(settings, attempts, now) {
+        Fate::Retry { at } => (PENDING, at, attempts),
+        Fate::Dead => (DEAD, now, row.attempts),
+    };
+    let mut headers = row.headers();
+    headers.set(RETRY_COUNT, retries.to_string());
+    diesel::update(work::table.find(row.id))
+        .set((
+            work::state.eq(state),
+            work::attempts.eq(attempts),
+            work::next_attempt_at.eq(at),
+            work::claim.eq(None::<Uuid>),
+            work::headers.eq(headers.to_json()),
+            work::error_class.eq(&failure.class),
+            work::error_message.eq(failure.capped(settings.error_max_chars)),
+            work::error_fingerprint.eq(failure.fingerprint(&row.name)),
+            work::first_failed_at.eq(row.first_failed_at.unwrap_or(now)),
+            work::last_failed_at.eq(now),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(state == DEAD)
+}
+
+/// Gives claimed rows back without counting an attempt.
+pub(crate) async fn release(conn: &mut Conn, ids: &[Uuid], at: DateTime<Utc>) -> QueryResult<usize> {
+    diesel::update(work::table.filter(work::id.eq_any(ids)))
+        .set((work::claim.eq(None::<Uuid>), work::next_attempt_at.eq(at)))
+        .execute(conn)
+        .await
+}
