@@ -86,7 +86,10 @@ impl Envelope {
         let reader = Reader { header };
         let version = reader.text("ce_specversion")?;
         if version != SPEC_VERSION {
-            return Err(malformed("ce_specversion", format!("{version:?} is not {SPEC_VERSION}")));
+            return Err(malformed(
+                "ce_specversion",
+                format!("{version:?} is not {SPEC_VERSION}"),
+            ));
         }
         let id: Uuid = reader.parsed("ce_id")?;
         if id.get_version_num() != 7 {
@@ -119,7 +122,10 @@ impl<'a, F: Fn(&str) -> Option<&'a [u8]>> Reader<F> {
         std::str::from_utf8(bytes).map_err(|error| malformed(name, error))
     }
 
-    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&self, name: &'static str) -> Result<T, EnvelopeError> {
+    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &self,
+        name: &'static str,
+    ) -> Result<T, EnvelopeError> {
         self.text(name)?.parse().map_err(|error| malformed(name, error))
     }
 
@@ -137,7 +143,10 @@ fn split_type(text: &str) -> Result<(&str, u32), EnvelopeError> {
 }
 
 fn malformed(name: &'static str, reason: impl ToString) -> EnvelopeError {
-    EnvelopeError::Malformed { name, reason: reason.to_string() }
+    EnvelopeError::Malformed {
+        name,
+        reason: reason.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -203,7 +212,10 @@ mod tests {
             let mut headers = headers();
             headers.insert(name.into(), value.into());
             let error = read(&headers).unwrap_err();
-            assert!(matches!(error, EnvelopeError::Malformed { name: found, .. } if found == name), "{error}");
+            assert!(
+                matches!(error, EnvelopeError::Malformed { name: found, .. } if found == name),
+                "{error}"
+            );
         }
     }
 

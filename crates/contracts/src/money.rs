@@ -27,7 +27,10 @@ impl Money {
     /// `amount_minor` minor units of `currency`.
     #[must_use]
     pub const fn new(amount_minor: i64, currency: Currency) -> Self {
-        Self { amount_minor, currency }
+        Self {
+            amount_minor,
+            currency,
+        }
     }
 
     /// Nothing, in `currency`.
@@ -107,7 +110,10 @@ mod tests {
     #[test]
     fn different_currencies_do_not_add_up() {
         let sum = Money::new(1, Currency::EUR).checked_add(Money::new(1, Currency::USD));
-        assert_eq!(sum, Err(MoneyError::CurrencyMismatch(Currency::EUR, Currency::USD)));
+        assert_eq!(
+            sum,
+            Err(MoneyError::CurrencyMismatch(Currency::EUR, Currency::USD))
+        );
     }
 
     #[test]

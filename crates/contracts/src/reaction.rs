@@ -82,14 +82,21 @@ impl<S: Aggregate, A> Transition<S, A> {
     /// A move to `state` that announces nothing yet.
     #[must_use]
     pub const fn to(state: S) -> Self {
-        Self { state, events: Vec::new(), actions: Vec::new() }
+        Self {
+            state,
+            events: Vec::new(),
+            actions: Vec::new(),
+        }
     }
 
     /// Announces `event` with the move.
     #[must_use]
     pub fn announce(mut self, event: impl Into<Event>) -> Self {
         let sequence = self.state.next_sequence();
-        self.events.push(Outgoing { sequence, event: event.into() });
+        self.events.push(Outgoing {
+            sequence,
+            event: event.into(),
+        });
         self
     }
 
@@ -110,6 +117,9 @@ impl<S, A> From<Transition<S, A>> for Step<S, A> {
 impl Rejection {
     /// A rejection of the kind `class`.
     pub fn new(class: &'static str, detail: impl ToString) -> Self {
-        Self { class, detail: detail.to_string() }
+        Self {
+            class,
+            detail: detail.to_string(),
+        }
     }
 }

@@ -2,8 +2,8 @@
 //! before it reaches a consumer.
 
 use contracts::events::{
-    CancellationReason, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine, PaymentCompleted, PaymentFailed,
-    PaymentRefunded, RevocationReason, SessionRevoked, UserRegistered,
+    CancellationReason, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine, PaymentCompleted,
+    PaymentFailed, PaymentRefunded, RevocationReason, SessionRevoked, UserRegistered,
 };
 use contracts::{Currency, Event, Fact, Money, OrderId, PaymentId, Topic, UserId};
 use uuid::Uuid;
@@ -28,9 +28,13 @@ fn sample(topic: Topic) -> Option<Event> {
             payment_method: "pm_card_visa".into(),
         }
         .into(),
-        Topic::OrderConfirmed => {
-            OrderConfirmed { order_id: ORDER, customer_id: CUSTOMER, payment_id: PAYMENT, total }.into()
+        Topic::OrderConfirmed => OrderConfirmed {
+            order_id: ORDER,
+            customer_id: CUSTOMER,
+            payment_id: PAYMENT,
+            total,
         }
+        .into(),
         Topic::OrderCancelled => OrderCancelled {
             order_id: ORDER,
             customer_id: CUSTOMER,
@@ -86,7 +90,12 @@ fn sample(topic: Topic) -> Option<Event> {
 }
 
 fn line(sku: &str, name: &str, quantity: i32, minor: i64) -> OrderLine {
-    OrderLine { sku: sku.into(), name: name.into(), quantity, unit_price: Money::new(minor, Currency::EUR) }
+    OrderLine {
+        sku: sku.into(),
+        name: name.into(),
+        quantity,
+        unit_price: Money::new(minor, Currency::EUR),
+    }
 }
 
 fn golden(topic: Topic, major: u32) -> (std::path::PathBuf, String) {
@@ -103,7 +112,12 @@ fn every_event_is_written_as_its_golden_file_says() {
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(&path, &written).unwrap();
         } else {
-            assert_eq!(written, expected, "{} differs; set UPDATE_GOLDEN=1 when that is meant", path.display());
+            assert_eq!(
+                written,
+                expected,
+                "{} differs; set UPDATE_GOLDEN=1 when that is meant",
+                path.display()
+            );
         }
     }
 }
@@ -112,7 +126,8 @@ fn every_event_is_written_as_its_golden_file_says() {
 fn every_golden_file_is_read_by_the_code_of_today() {
     fn read<F: Fact + PartialEq + std::fmt::Debug + Into<Event>>() {
         let (path, text) = golden(F::TOPIC, F::MAJOR);
-        let fact: F = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let fact: F =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert_eq!(Some(fact.into()), sample(F::TOPIC));
     }
     read::<OrderCreated>();
@@ -136,8 +151,13 @@ fn a_field_from_the_future_is_ignored() {
 #[test]
 fn an_event_travels_on_the_topic_it_is_named_after() {
     for event in Topic::ALL.into_iter().filter_map(sample) {
-        let is_about_the_order = event.topic().name().starts_with("order.") || event.topic().name().starts_with("payment.");
-        let expected = if is_about_the_order { ORDER.uuid() } else { CUSTOMER.uuid() };
+        let is_about_the_order =
+            event.topic().name().starts_with("order.") || event.topic().name().starts_with("payment.");
+        let expected = if is_about_the_order {
+            ORDER.uuid()
+        } else {
+            CUSTOMER.uuid()
+        };
         assert_eq!(event.key(), expected, "{}", event.topic());
     }
 }

@@ -44,7 +44,10 @@ pub(crate) fn producer_config(brokers: &str, settings: &MessagingSettings) -> Cl
         .set("compression.type", "lz4")
         .set("message.timeout.ms", settings.delivery_timeout_ms.to_string())
         // a whole batch of the relay fits, so that producing it never waits for room
-        .set("queue.buffering.max.messages", settings.relay_batch_max.saturating_mul(2).max(1_000).to_string())
+        .set(
+            "queue.buffering.max.messages",
+            settings.relay_batch_max.saturating_mul(2).max(1_000).to_string(),
+        )
         .set("topic.metadata.propagation.max.ms", "10000");
     config
 }
@@ -106,7 +109,10 @@ impl ClientContext for ConsumerWatch {
     fn stats(&self, statistics: Statistics) {
         for (name, topic) in &statistics.topics {
             // partition -1 is librdkafka's own; a lag of -1 is not known yet
-            let known = topic.partitions.values().filter(|partition| partition.partition >= 0);
+            let known = topic
+                .partitions
+                .values()
+                .filter(|partition| partition.partition >= 0);
             let lag = known.map(|partition| partition.consumer_lag.max(0)).sum();
             self.metrics.lag(name, lag);
         }

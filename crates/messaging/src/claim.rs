@@ -7,9 +7,10 @@ use diesel::sql_types::{BigInt, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
+use crate::Conn;
 use crate::schema::work;
 use crate::work::WorkRow;
-use crate::{Conn, clock};
+use chassis::clock;
 
 /// Rows under one claim.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ pub(crate) async fn claim(conn: &mut Conn, kind: &str, max: i64, lease: TimeDelt
         id: Uuid,
     }
     use diesel_async::AsyncConnection;
-    let token = clock::fresh_id();
+    let token = clock::new_id();
     let now = clock::now();
     let until: DateTime<Utc> = now + lease;
     let rows = conn

@@ -37,11 +37,20 @@ where
     R: Repository,
     E: From<DieselError>,
 {
-    let before = repository.load(conn, &[id]).await?.into_iter().next().map(|(_, stored)| stored);
+    let before = repository
+        .load(conn, &[id])
+        .await?
+        .into_iter()
+        .next()
+        .map(|(_, stored)| stored);
     let version = before.as_ref().map_or(0, |stored| stored.version);
     let step = decide(before.as_ref().map(|stored| stored.state.clone()), context)?;
-    let Step::Next(transition) = step else { return Ok(Done::Unchanged(before)) };
-    create_or_update(repository, conn, service, id, version, context, transition).await.map_err(E::from)
+    let Step::Next(transition) = step else {
+        return Ok(Done::Unchanged(before));
+    };
+    create_or_update(repository, conn, service, id, version, context, transition)
+        .await
+        .map_err(E::from)
 }
 
 /// As [`execute`], for an aggregate that is known to be new: spares the load.
@@ -81,7 +90,11 @@ async fn create_or_update<R: Repository>(
         .map(|action| NewAction::new(service, id, action, context, &trace, None))
         .collect::<Result<Vec<_>, _>>()
         .map_err(unwritable)?;
-    let change = Change { id, version: version.saturating_add(1), state: transition.state };
+    let change = Change {
+        id,
+        version: version.saturating_add(1),
+        state: transition.state,
+    };
     if repository.save(conn, std::slice::from_ref(&change)).await? != 1 {
         let message = format!("aggregate {id} was changed by somebody else");
         let kind = diesel::result::DatabaseErrorKind::SerializationFailure;
@@ -89,7 +102,10 @@ async fn create_or_update<R: Repository>(
     }
     outbox::append(conn, &rows).await?;
     work::insert_actions(conn, actions).await?;
-    Ok(Done::Moved(Versioned { version: change.version, state: change.state }))
+    Ok(Done::Moved(Versioned {
+        version: change.version,
+        state: change.state,
+    }))
 }
 
 fn unwritable(error: serde_json::Error) -> DieselError {

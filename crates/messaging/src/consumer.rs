@@ -36,7 +36,11 @@ impl GroupMember {
         let kafka: KafkaConsumer = config.create_with_context(ConsumerWatch::new(core.metrics.clone()))?;
         let topics: Vec<&str> = core.topics.keys().map(String::as_str).collect();
         kafka.subscribe(&topics)?;
-        Ok(Self { inbox: Inbox::new(core.clone()), core, kafka })
+        Ok(Self {
+            inbox: Inbox::new(core.clone()),
+            core,
+            kafka,
+        })
     }
 
     /// Runs until `stop`; the batch at hand is finished first.
@@ -84,7 +88,12 @@ impl GroupMember {
     }
 
     /// Takes a batch through, waiting out any outage. False when stopped before the batch was done.
-    async fn process(&self, arrivals: &[Arrival], positions: &mut Positions, stop: &CancellationToken) -> bool {
+    async fn process(
+        &self,
+        arrivals: &[Arrival],
+        positions: &mut Positions,
+        stop: &CancellationToken,
+    ) -> bool {
         let started = Instant::now();
         let mut rest = arrivals;
         let mut backoff = Backoff::new(&self.core.settings);
@@ -111,10 +120,19 @@ impl GroupMember {
     }
 
     /// Waits without leaving the group: partitions are paused and the client is polled all the while.
-    async fn wait_paused(&self, wait: Duration, positions: &mut Positions, stop: &CancellationToken) -> Result<(), ()> {
+    async fn wait_paused(
+        &self,
+        wait: Duration,
+        positions: &mut Positions,
+        stop: &CancellationToken,
+    ) -> Result<(), ()> {
         let deadline = Instant::now() + wait;
         loop {
-            if let Err(error) = self.kafka.assignment().and_then(|assigned| self.kafka.pause(&assigned)) {
+            if let Err(error) = self
+                .kafka
+                .assignment()
+                .and_then(|assigned| self.kafka.pause(&assigned))
+            {
                 debug!(error = %error, "cannot pause");
             }
             tokio::select! {
@@ -129,7 +147,10 @@ impl GroupMember {
 
     fn hand_back(&self, record: &Record, positions: &Positions) {
         let origin = &record.origin;
-        let next = positions.get(&(origin.topic.clone(), origin.partition)).copied().unwrap_or(origin.offset);
+        let next = positions
+            .get(&(origin.topic.clone(), origin.partition))
+            .copied()
+            .unwrap_or(origin.offset);
         let back = self.kafka.seek(
             &origin.topic,
             origin.partition,
@@ -143,7 +164,11 @@ impl GroupMember {
 
     fn resume(&self) {
         info!("processing messages again");
-        if let Err(error) = self.kafka.assignment().and_then(|assigned| self.kafka.resume(&assigned)) {
+        if let Err(error) = self
+            .kafka
+            .assignment()
+            .and_then(|assigned| self.kafka.resume(&assigned))
+        {
             warn!(error = %error, "cannot resume");
         }
     }
@@ -178,7 +203,10 @@ fn positions(records: &[Record]) -> Positions {
     for record in records {
         let place = (record.origin.topic.clone(), record.origin.partition);
         let next = record.origin.offset.saturating_add(1);
-        positions.entry(place).and_modify(|offset| *offset = next.max(*offset)).or_insert(next);
+        positions
+            .entry(place)
+            .and_modify(|offset| *offset = next.max(*offset))
+            .or_insert(next);
     }
     positions
 }

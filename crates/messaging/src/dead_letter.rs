@@ -6,11 +6,12 @@ use contracts::{Envelope, EnvelopeError, EventId};
 use uuid::Uuid;
 
 use crate::Failure;
+use crate::MessagingSettings;
 use crate::headers::Headers;
 use crate::outbox::OutboxRow;
 use crate::record::{Origin, uuid_key};
 use crate::retry::RETRY_COUNT;
-use crate::{MessagingSettings, clock};
+use chassis::clock;
 
 const RECORD_ID: &str = "x-dead-letter-record-id";
 const DIED_AT: &str = "x-last-failed-at";
@@ -40,7 +41,7 @@ pub(crate) fn announce(
     settings: &MessagingSettings,
     now: DateTime<Utc>,
 ) -> OutboxRow {
-    let record_id = clock::fresh_id();
+    let record_id = clock::new_id();
     let mut headers = death.headers;
     if let Some(origin) = &death.origin {
         headers.set("x-original-topic", &origin.topic);
@@ -61,7 +62,13 @@ pub(crate) fn announce(
     headers.set("x-error-fingerprint", failure.fingerprint(death.name));
     headers.set("x-first-failed-at", time(death.first_failed_at));
     headers.set(DIED_AT, time(now));
-    OutboxRow::raw(record_id, dead_letter_topic(service), death.key, &headers, death.payload)
+    OutboxRow::raw(
+        record_id,
+        dead_letter_topic(service),
+        death.key,
+        &headers,
+        death.payload,
+    )
 }
 
 fn time(time: DateTime<Utc>) -> String {
@@ -69,7 +76,11 @@ fn time(time: DateTime<Utc>) -> String {
 }
 
 /// The identity of a dead letter as an event of its own: caused by the event that died, about the same key.
-pub(crate) fn envelope(topic: &str, key: Option<&[u8]>, headers: &Headers) -> Result<Envelope, EnvelopeError> {
+pub(crate) fn envelope(
+    topic: &str,
+    key: Option<&[u8]>,
+    headers: &Headers,
+) -> Result<Envelope, EnvelopeError> {
     let id: Uuid = parsed(headers, RECORD_ID)?;
     let key = uuid_key(key).unwrap_or(id);
     let original = |name| headers.text(name).and_then(|text| text.parse().ok());
@@ -107,7 +118,10 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
 ) -> Result<T, EnvelopeError> {
     required(headers, name)?
         .parse()
-        .map_err(|error: T::Err| EnvelopeError::Malformed { name, reason: error.to_string() })
+        .map_err(|error: T::Err| EnvelopeError::Malformed {
+            name,
+            reason: error.to_string(),
+        })
 }
 
 impl Death<'_> {

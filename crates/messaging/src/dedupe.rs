@@ -83,11 +83,17 @@ pub(crate) fn time_of(id: Uuid) -> Option<DateTime<Utc>> {
 pub(crate) fn within_memory(id: Uuid, now: DateTime<Utc>, retention: TimeDelta) -> Result<(), Failure> {
     let time = time_of(id).ok_or_else(|| Failure::new("malformed-envelope", "the event id has no time"))?;
     if time < now - retention {
-        let detail = format!("the event is of {time}, ids are remembered for {} days", retention.num_days());
+        let detail = format!(
+            "the event is of {time}, ids are remembered for {} days",
+            retention.num_days()
+        );
         return Err(Failure::new("expired", detail));
     }
     if time > now + CLOCK_SKEW {
-        return Err(Failure::new("from-the-future", format!("the event is of {time}, it is {now}")));
+        return Err(Failure::new(
+            "from-the-future",
+            format!("the event is of {time}, it is {now}"),
+        ));
     }
     Ok(())
 }
@@ -95,25 +101,35 @@ pub(crate) fn within_memory(id: Uuid, now: DateTime<Utc>, retention: TimeDelta) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock;
+    use chassis::clock;
 
     #[test]
     fn only_what_can_be_remembered_is_processed() {
         let retention = TimeDelta::days(14);
-        let id = clock::fresh_id();
+        let id = clock::new_id();
         let made = time_of(id).unwrap();
-        let class = |now| within_memory(id, now, retention).err().map(|failure| failure.class);
+        let class = |now| {
+            within_memory(id, now, retention)
+                .err()
+                .map(|failure| failure.class)
+        };
         assert_eq!(class(made), None);
         assert_eq!(class(made + TimeDelta::days(13)), None);
         assert_eq!(class(made + TimeDelta::days(15)).as_deref(), Some("expired"));
-        assert_eq!(class(made - TimeDelta::hours(2)).as_deref(), Some("from-the-future"));
+        assert_eq!(
+            class(made - TimeDelta::hours(2)).as_deref(),
+            Some("from-the-future")
+        );
     }
 
     #[test]
     fn recent_ids_are_bounded() {
         let recent = RecentIds::new(2);
-        let ids: Vec<_> = (0..3).map(|_| clock::fresh_id()).collect();
+        let ids: Vec<_> = (0..3).map(|_| clock::new_id()).collect();
         recent.remember(ids.iter().copied());
-        assert_eq!(ids.iter().map(|id| recent.contains(*id)).collect::<Vec<_>>(), [false, true, true]);
+        assert_eq!(
+            ids.iter().map(|id| recent.contains(*id)).collect::<Vec<_>>(),
+            [false, true, true]
+        );
     }
 }

@@ -20,7 +20,10 @@ pub struct Failure {
 impl Failure {
     /// A failure of the kind `class`.
     pub fn new(class: &str, message: impl ToString) -> Self {
-        Self { class: class.to_owned(), message: message.to_string() }
+        Self {
+            class: class.to_owned(),
+            message: message.to_string(),
+        }
     }
 
     /// Groups failures that likely have one cause: the first 16 hex digits of a SHA-256 over what failed, the
@@ -32,7 +35,11 @@ impl Failure {
             hash.update(part.as_bytes());
             hash.update([0]);
         }
-        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hash.finalize()
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// The message without NUL, which PostgreSQL refuses, and cut to `max` characters.
@@ -46,7 +53,13 @@ impl Failure {
 fn blanked(message: &str) -> String {
     message
         .split_whitespace()
-        .map(|word| if word.chars().any(|c| c.is_ascii_digit()) { "#" } else { word })
+        .map(|word| {
+            if word.chars().any(|c| c.is_ascii_digit()) {
+                "#"
+            } else {
+                word
+            }
+        })
         .collect::<Vec<_>>()
         .join(" ")
 }
@@ -91,6 +104,10 @@ pub(crate) enum Blame {
     Unclear,
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "both enums are non-exhaustive; what is new is unclear"
+)]
 pub(crate) fn blame(error: &DieselError) -> Blame {
     match error {
         DieselError::DatabaseError(kind, _) => match kind {
@@ -106,9 +123,9 @@ pub(crate) fn blame(error: &DieselError) -> Blame {
             | DatabaseErrorKind::ClosedConnection => Blame::Infrastructure,
             _ => Blame::Unclear,
         },
-        DieselError::SerializationError(_) | DieselError::DeserializationError(_) | DieselError::InvalidCString(_) => {
-            Blame::Message
-        }
+        DieselError::SerializationError(_)
+        | DieselError::DeserializationError(_)
+        | DieselError::InvalidCString(_) => Blame::Message,
         _ => Blame::Unclear,
     }
 }
@@ -123,8 +140,14 @@ mod tests {
         let two = Failure::new("rejected", "order 01936d9b-0000 has no payment of 99 EUR");
         let other = Failure::new("rejected", "order 01936d9b-0000 is unknown");
         assert_eq!(one.fingerprint("order.created"), two.fingerprint("order.created"));
-        assert_ne!(one.fingerprint("order.created"), other.fingerprint("order.created"));
-        assert_ne!(one.fingerprint("order.created"), one.fingerprint("order.cancelled"));
+        assert_ne!(
+            one.fingerprint("order.created"),
+            other.fingerprint("order.created")
+        );
+        assert_ne!(
+            one.fingerprint("order.created"),
+            one.fingerprint("order.cancelled")
+        );
         assert_eq!(one.fingerprint("order.created").len(), 16);
     }
 

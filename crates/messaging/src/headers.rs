@@ -23,16 +23,24 @@ impl Headers {
     /// The last header called `name`: Kafka's own rule for repeated names.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Vec<u8>> {
-        self.0.iter().rev().find(|(found, _)| found == name).and_then(|(_, value)| value.bytes())
+        self.0
+            .iter()
+            .rev()
+            .find(|(found, _)| found == name)
+            .and_then(|(_, value)| value.bytes())
     }
 
     /// The last header called `name`, when it is text.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(found, _)| found == name).and_then(|(_, value)| match value {
-            Value::Text(text) => Some(text.as_str()),
-            Value::Bytes { .. } | Value::Null => None,
-        })
+        self.0
+            .iter()
+            .rev()
+            .find(|(found, _)| found == name)
+            .and_then(|(_, value)| match value {
+                Value::Text(text) => Some(text.as_str()),
+                Value::Bytes { .. } | Value::Null => None,
+            })
     }
 
     /// Sets `name` to one text value, in place of whatever it had.
@@ -44,7 +52,9 @@ impl Headers {
     /// Reads the headers of a Kafka record.
     #[must_use]
     pub fn from_kafka(headers: Option<&impl KafkaHeaders>) -> Self {
-        let Some(headers) = headers else { return Self::default() };
+        let Some(headers) = headers else {
+            return Self::default();
+        };
         Self(
             headers
                 .iter()
@@ -56,17 +66,26 @@ impl Headers {
     /// The headers for a record to produce.
     #[must_use]
     pub fn to_kafka(&self) -> OwnedHeaders {
-        self.0.iter().fold(OwnedHeaders::new_with_capacity(self.0.len()), |headers, (key, value)| {
-            let bytes = value.bytes();
-            headers.insert(KafkaHeader { key, value: bytes.as_ref() })
-        })
+        self.0.iter().fold(
+            OwnedHeaders::new_with_capacity(self.0.len()),
+            |headers, (key, value)| {
+                let bytes = value.bytes();
+                headers.insert(KafkaHeader {
+                    key,
+                    value: bytes.as_ref(),
+                })
+            },
+        )
     }
 
     /// The JSON that is stored in a `jsonb` column.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::Value::Array(
-            self.0.iter().map(|(name, value)| serde_json::json!([name, value])).collect(),
+            self.0
+                .iter()
+                .map(|(name, value)| serde_json::json!([name, value]))
+                .collect(),
         )
     }
 }
@@ -77,7 +96,9 @@ impl Value {
             None => Self::Null,
             // PostgreSQL's jsonb cannot hold a NUL character
             Some((_, Ok(text))) if !text.contains('\0') => Self::Text(text.to_owned()),
-            Some((bytes, _)) => Self::Bytes { base64: STANDARD.encode(bytes) },
+            Some((bytes, _)) => Self::Bytes {
+                base64: STANDARD.encode(bytes),
+            },
         }
     }
 
@@ -92,7 +113,12 @@ impl Value {
 
 impl FromIterator<(&'static str, String)> for Headers {
     fn from_iter<I: IntoIterator<Item = (&'static str, String)>>(headers: I) -> Self {
-        Self(headers.into_iter().map(|(name, value)| (name.to_owned(), Value::Text(value))).collect())
+        Self(
+            headers
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), Value::Text(value)))
+                .collect(),
+        )
     }
 }
 
@@ -120,9 +146,13 @@ mod tests {
 
     #[test]
     fn a_set_header_stands_once() {
-        let mut headers: Headers = [("a", "1".to_owned()), ("b", "2".to_owned()), ("a", "3".to_owned())]
-            .into_iter()
-            .collect();
+        let mut headers: Headers = [
+            ("a", "1".to_owned()),
+            ("b", "2".to_owned()),
+            ("a", "3".to_owned()),
+        ]
+        .into_iter()
+        .collect();
         assert_eq!(headers.text("a"), Some("3"));
         headers.set("a", "4");
         assert_eq!(headers.to_json(), serde_json::json!([["b", "2"], ["a", "4"]]));

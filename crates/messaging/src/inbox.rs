@@ -16,7 +16,8 @@ use crate::outbox::{self, Effects};
 use crate::participant::{Body, Input, Message, Steps, Verdict};
 use crate::record::Record;
 use crate::work::{self, NewWork};
-use crate::{Conn, Failure, Outage, clock};
+use crate::{Conn, Failure, Outage};
+use chassis::clock;
 
 /// A record whose envelope has been looked at.
 pub(crate) struct Arrival {
@@ -26,7 +27,10 @@ pub(crate) struct Arrival {
 
 impl Arrival {
     fn id(&self) -> Option<Uuid> {
-        self.message.as_ref().ok().map(|message| message.envelope.id.uuid())
+        self.message
+            .as_ref()
+            .ok()
+            .map(|message| message.envelope.id.uuid())
     }
 }
 
@@ -51,12 +55,17 @@ impl Inbox {
     pub(crate) fn sort_out(&self, records: Vec<Record>) -> Vec<Arrival> {
         let now = clock::now();
         let mut seen = HashSet::new();
-        let arrivals: Vec<Arrival> = records.into_iter().map(|record| self.look_at(record, now)).collect();
+        let arrivals: Vec<Arrival> = records
+            .into_iter()
+            .map(|record| self.look_at(record, now))
+            .collect();
         arrivals
             .into_iter()
             .filter(|arrival| {
                 self.core.metrics.consumed(&arrival.record.origin.topic);
-                let fresh = arrival.id().is_none_or(|id| !self.recent.contains(id) && seen.insert(id));
+                let fresh = arrival
+                    .id()
+                    .is_none_or(|id| !self.recent.contains(id) && seen.insert(id));
                 if !fresh {
                     self.core.metrics.duplicate(&arrival.record.origin.topic);
                 }
@@ -71,7 +80,10 @@ impl Inbox {
             .map_err(|error| Failure::new("malformed-envelope", error))
             .and_then(|envelope| {
                 within_memory(envelope.id.uuid(), now, self.retention)?;
-                Ok(Message { envelope, record: record.clone() })
+                Ok(Message {
+                    envelope,
+                    record: record.clone(),
+                })
             });
         Arrival { record, message }
     }
@@ -84,26 +96,44 @@ impl Inbox {
     ) -> Result<Taken, Outage> {
         let ids: Vec<Uuid> = arrivals.iter().filter_map(Arrival::id).collect();
         let fresh = take_charge(conn, &ids).await?;
-        let (open, known): (Vec<&Arrival>, Vec<&Arrival>) =
-            arrivals.iter().partition(|arrival| arrival.id().is_none_or(|id| fresh.contains(&id)));
-        let duplicates = known.into_iter().map(|arrival| arrival.record.origin.topic.clone()).collect();
-        let mut taken = Taken { duplicates, ..Taken::default() };
+        let (open, known): (Vec<&Arrival>, Vec<&Arrival>) = arrivals
+            .iter()
+            .partition(|arrival| arrival.id().is_none_or(|id| fresh.contains(&id)));
+        let duplicates = known
+            .into_iter()
+            .map(|arrival| arrival.record.origin.topic.clone())
+            .collect();
+        let mut taken = Taken {
+            duplicates,
+            ..Taken::default()
+        };
         let waiting = self.keys_waiting(conn, &open).await?;
         let now = clock::now();
         let mut effects = Effects::default();
         let mut parked = Vec::new();
         for (participant, group) in self.by_participant(&open) {
-            let (behind, ready): (Vec<&Arrival>, Vec<&Arrival>) = group
-                .into_iter()
-                .partition(|arrival| arrival.record.key.as_ref().is_some_and(|key| waiting.contains(key)));
-            parked.extend(behind.iter().map(|arrival| NewWork::behind(&arrival.record, arrival.id(), now)));
+            let (behind, ready): (Vec<&Arrival>, Vec<&Arrival>) = group.into_iter().partition(|arrival| {
+                arrival
+                    .record
+                    .key
+                    .as_ref()
+                    .is_some_and(|key| waiting.contains(key))
+            });
+            parked.extend(
+                behind
+                    .iter()
+                    .map(|arrival| NewWork::behind(&arrival.record, arrival.id(), now)),
+            );
             let inputs: Vec<Input<'_>> = ready.iter().map(|arrival| input(arrival, condemned)).collect();
-            let verdicts = participant.apply(&self.core.service, conn, &inputs, &mut effects).await?;
+            let verdicts = participant
+                .apply(&self.core.service, conn, &inputs, &mut effects)
+                .await?;
             for (arrival, verdict) in ready.into_iter().zip(verdicts) {
                 self.park(arrival, verdict, &mut parked, now, &mut taken);
             }
         }
-        self.store_parked(conn, &parked, &mut effects, &taken.failures, now).await?;
+        self.store_parked(conn, &parked, &mut effects, &taken.failures, now)
+            .await?;
         taken.outbox = effects.outbox.len();
         taken.work = effects.actions.len() + parked.len();
         outbox::append(conn, &effects.outbox).await?;
@@ -112,7 +142,10 @@ impl Inbox {
     }
 
     async fn keys_waiting(&self, conn: &mut Conn, open: &[&Arrival]) -> Result<HashSet<Vec<u8>>, Outage> {
-        let keys: Vec<Vec<u8>> = open.iter().filter_map(|arrival| arrival.record.key.clone()).collect();
+        let keys: Vec<Vec<u8>> = open
+            .iter()
+            .filter_map(|arrival| arrival.record.key.clone())
+            .collect();
         if keys.is_empty() {
             return Ok(HashSet::new());
         }
@@ -122,7 +155,10 @@ impl Inbox {
     fn by_participant<'a>(&'a self, open: &[&'a Arrival]) -> Vec<(&'a dyn Steps, Vec<&'a Arrival>)> {
         let mut groups: HashMap<usize, Vec<&Arrival>> = HashMap::new();
         for &arrival in open {
-            groups.entry(self.core.listener_of(&arrival.record.origin.topic)).or_default().push(arrival);
+            groups
+                .entry(self.core.listener_of(&arrival.record.origin.topic))
+                .or_default()
+                .push(arrival);
         }
         groups
             .into_iter()
@@ -142,8 +178,7 @@ impl Inbox {
             Verdict::Done => {}
             Verdict::Behind => parked.push(NewWork::behind(&arrival.record, arrival.id(), now)),
             Verdict::Failed(failure) => {
-                let row =
-                    NewWork::parked(&arrival.record, arrival.id(), &failure, &self.core.settings, now);
+                let row = NewWork::parked(&arrival.record, arrival.id(), &failure, &self.core.settings, now);
                 taken.failures.push((row.id, failure));
                 parked.push(row);
             }
@@ -163,8 +198,13 @@ impl Inbox {
             return Ok(());
         }
         let written: HashSet<Uuid> = work::insert(conn, parked).await?.into_iter().collect();
-        for row in parked.iter().filter(|row| row.is_dead() && written.contains(&row.id)) {
-            let Some((_, failure)) = failures.iter().find(|(id, _)| *id == row.id) else { continue };
+        for row in parked
+            .iter()
+            .filter(|row| row.is_dead() && written.contains(&row.id))
+        {
+            let Some((_, failure)) = failures.iter().find(|(id, _)| *id == row.id) else {
+                continue;
+            };
             let death = Death::at_arrival(row, now);
             effects.outbox.push(dead_letter::announce(
                 &self.core.service,
@@ -184,7 +224,10 @@ fn input<'a>(arrival: &'a Arrival, condemned: Option<&Failure>) -> Input<'a> {
         (Err(failure), None) => Body::Failed(failure.clone()),
         (Ok(message), None) => Body::Message(message),
     };
-    Input { lane: arrival.record.key.as_deref(), body }
+    Input {
+        lane: arrival.record.key.as_deref(),
+        body,
+    }
 }
 
 /// What one transaction did.
@@ -222,7 +265,9 @@ impl Transactional<Arrival> for Inbox {
 impl Core {
     /// Writes and rolls back: tells a database that refuses everybody from one that refuses this message.
     pub(crate) async fn accepts_writes(&self) -> bool {
-        let Ok(mut conn) = self.connection().await else { return false };
+        let Ok(mut conn) = self.connection().await else {
+            return false;
+        };
         let probe = conn
             .transaction::<(), diesel::result::Error, _>(async |conn| {
                 diesel::sql_query(

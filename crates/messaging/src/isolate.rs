@@ -25,10 +25,15 @@ pub(crate) trait Transactional<T: Sync>: Sync {
 
 /// Takes all of `items` through, in order; returns how many are done when an outage stops it.
 pub(crate) async fn run<T: Sync>(batch: &impl Transactional<T>, items: &[T]) -> Result<(), (usize, Outage)> {
-    let mut parts: Vec<Range<usize>> = vec![0..items.len()];
+    let mut parts: Vec<Range<usize>> = Vec::from([Range {
+        start: 0,
+        end: items.len(),
+    }]);
     let mut unclear = 0;
     while let Some(part) = parts.pop() {
-        let Some(slice) = items.get(part.clone()).filter(|slice| !slice.is_empty()) else { continue };
+        let Some(slice) = items.get(part.clone()).filter(|slice| !slice.is_empty()) else {
+            continue;
+        };
         let error = match batch.attempt(slice, None).await {
             Ok(()) => {
                 unclear = 0;
@@ -55,7 +60,10 @@ pub(crate) async fn run<T: Sync>(batch: &impl Transactional<T>, items: &[T]) -> 
         }
         warn!(error = %error, "one item cannot be stored and is set aside");
         let failure = Failure::new("database", &error);
-        batch.attempt(slice, Some(&failure)).await.map_err(|error| (part.start, error))?;
+        batch
+            .attempt(slice, Some(&failure))
+            .await
+            .map_err(|error| (part.start, error))?;
         unclear = 0;
     }
     Ok(())
@@ -87,7 +95,10 @@ mod tests {
             if condemned.is_none() && items.iter().any(|item| self.poison.contains(item)) {
                 return Err((self.kind)().into());
             }
-            self.log.lock().unwrap().extend(items.iter().map(|item| (*item, condemned.is_none())));
+            self.log
+                .lock()
+                .unwrap()
+                .extend(items.iter().map(|item| (*item, condemned.is_none())));
             Ok(())
         }
 
@@ -101,7 +112,10 @@ mod tests {
     }
 
     fn unclear() -> Error {
-        Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new("number out of range".to_owned()))
+        Error::DatabaseError(
+            DatabaseErrorKind::Unknown,
+            Box::new("number out of range".to_owned()),
+        )
     }
 
     fn closed() -> Error {
@@ -111,7 +125,11 @@ mod tests {
     #[tokio::test]
     async fn only_the_poisoned_are_set_aside_and_the_order_is_kept() {
         for kind in [check_violation, unclear] {
-            let batch = Poisoned { kind, poison: vec![3, 8], log: Mutex::default() };
+            let batch = Poisoned {
+                kind,
+                poison: vec![3, 8],
+                log: Mutex::default(),
+            };
             let items: Vec<u32> = (0..10).collect();
             run(&batch, &items).await.unwrap();
             let expected: Vec<_> = items.iter().map(|item| (*item, ![3, 8].contains(item))).collect();
@@ -121,7 +139,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_outage_condemns_nobody() {
-        let batch = Poisoned { kind: closed, poison: vec![3], log: Mutex::default() };
+        let batch = Poisoned {
+            kind: closed,
+            poison: vec![3],
+            log: Mutex::default(),
+        };
         let (done, _) = run(&batch, &[1, 2, 3]).await.unwrap_err();
         assert_eq!(done, 0);
         assert!(batch.log.lock().unwrap().is_empty());

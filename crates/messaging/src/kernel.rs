@@ -10,7 +10,6 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 use diesel_async::pooled_connection::deadpool::Object;
-use futures::future::BoxFuture;
 use rdkafka::error::KafkaError;
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -24,7 +23,8 @@ use crate::metrics::KernelMetrics;
 use crate::participant::{Participant, Steps};
 use crate::relay::{Publisher, Relay};
 use crate::repository::{Conn, Repository};
-use crate::{MessagingSettings, Outage, Pool, clock, retention};
+use crate::{MessagingSettings, Outage, retention};
+use chassis::{Pool, Probe, Tasks, clock};
 
 /// How often the partitions of processed events are looked after.
 const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
@@ -83,7 +83,10 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) async fn connection(&self) -> Result<Object<Conn>, Outage> {
-        self.pool.get().await.map_err(|error| Outage::Pool(Box::new(error)))
+        self.pool
+            .get()
+            .await
+            .map_err(|error| Outage::Pool(Box::new(error)))
     }
 
     /// A topic that nobody listens to any more (a message parked by an older version) goes to the first
@@ -150,7 +153,13 @@ impl KernelBuilder {
                 }
             }
         }
-        if self.participants.iter().filter(|participant| participant.performs()).count() > 1 {
+        if self
+            .participants
+            .iter()
+            .filter(|participant| participant.performs())
+            .count()
+            > 1
+        {
             return Err(BuildError::TwoPerformers);
         }
         let broker = BrokerState::default();
@@ -164,13 +173,14 @@ impl KernelBuilder {
             topics,
             pool: self.pool,
         };
-        Ok(Kernel { core: Arc::new(core), brokers: self.brokers, publisher, broker })
+        Ok(Kernel {
+            core: Arc::new(core),
+            brokers: self.brokers,
+            publisher,
+            broker,
+        })
     }
 }
-
-/// A loop of the kernel, to be spawned by the process; it ends after the token is cancelled, with what it holds
-/// finished.
-pub type Loop = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>;
 
 /// The kernel of one service, ready to run.
 pub struct Kernel {
@@ -206,35 +216,37 @@ impl Kernel {
         self.broker.clone()
     }
 
-    /// The loops to spawn, by name.
+    /// What `/health` asks about Kafka.
+    #[must_use]
+    pub fn probe(&self) -> Probe {
+        let broker = self.broker();
+        Probe::new("broker", move || std::future::ready(broker.is_up()))
+    }
+
+    /// Starts the kernel's loops. They end when the process stops, with what they hold finished.
     ///
     /// # Errors
     /// [`BuildError::Kafka`] when the consumer cannot be made.
-    pub fn loops(self) -> Result<Vec<(&'static str, Loop)>, BuildError> {
-        let mut loops: Vec<(&'static str, Loop)> = Vec::new();
+    pub fn start(self, tasks: &Tasks) -> Result<(), BuildError> {
         let core = self.core;
         if !core.topics.is_empty() {
-            let consumer = GroupMember::subscribe(core.clone(), &consumer_config(&self.brokers, &core.service))?;
+            let consumer =
+                GroupMember::subscribe(core.clone(), &consumer_config(&self.brokers, &core.service))?;
             let partitions = core.clone();
-            loops.push((
-                "consumer",
-                Box::new(move |stop| {
-                    Box::pin(async move {
-                        partitions.first_partitions(&stop).await;
-                        consumer.run(stop).await;
-                    })
-                }),
-            ));
+            tasks.spawn("consumer", |stop| async move {
+                partitions.first_partitions(&stop).await;
+                consumer.run(stop).await;
+            });
         }
         let relay = Relay::new(core.clone(), self.publisher);
-        loops.push(("relay", Box::new(move |stop| Box::pin(relay.run(stop)))));
+        tasks.spawn("relay", |stop| relay.run(stop));
         let messages = MessageLoop::new(core.clone());
-        loops.push(("retries", Box::new(move |stop| Box::pin(messages.run(stop)))));
+        tasks.spawn("retries", |stop| messages.run(stop));
         if let Some(actions) = ActionLoop::new(core.clone()) {
-            loops.push(("actions", Box::new(move |stop| Box::pin(actions.run(stop)))));
+            tasks.spawn("actions", |stop| actions.run(stop));
         }
-        loops.push(("housekeeping", Box::new(move |stop| Box::pin(async move { core.housekeep(stop).await }))));
-        Ok(loops)
+        tasks.spawn("housekeeping", |stop| async move { core.housekeep(stop).await });
+        Ok(())
     }
 }
 
@@ -293,7 +305,8 @@ impl Core {
         )
         .get_result(&mut conn)
         .await?;
-        self.metrics.backlog(backlog.outbox, backlog.age, backlog.pending, backlog.dead);
+        self.metrics
+            .backlog(backlog.outbox, backlog.age, backlog.pending, backlog.dead);
         Ok(())
     }
 }

@@ -11,7 +11,6 @@
 
 mod broker;
 mod claim;
-pub mod clock;
 pub mod command;
 mod consumer;
 mod dead_letter;
@@ -40,13 +39,10 @@ mod work;
 pub use broker::BrokerState;
 pub use failure::{Failure, Outage};
 pub use headers::Headers;
-pub use kernel::{BuildError, Kernel, KernelBuilder, Loop, Signals};
-pub use participant::{Message, Participant};
+pub use kernel::{BuildError, Kernel, KernelBuilder, Signals};
+pub use participant::{Message, Participant, ReactionTo};
 pub use performer::{ActionError, Attempt, Performer};
 pub use record::{Origin, Record, uuid_key};
 pub use repository::{Action, Change, Conn, Repository, Versioned};
 pub use settings::MessagingSettings;
 pub use work::NewAction;
-
-/// The pool of connections to the service's own database.
-pub type Pool = diesel_async::pooled_connection::deadpool::Pool<Conn>;

@@ -94,17 +94,37 @@ impl KernelMetrics {
             Unit::Seconds,
             it.batch_seconds.clone(),
         );
-        registry.register("messaging_batch_messages", "Messages in one batch", it.batch_messages.clone());
-        registry.register("messaging_consumer_lag", "Messages not consumed yet", it.lag.clone());
-        registry.register("messaging_relay_leads", "Whether this replica relays the outbox", it.leads.clone());
-        registry.register("messaging_outbox_rows", "Rows in the outbox", it.outbox_rows.clone());
+        registry.register(
+            "messaging_batch_messages",
+            "Messages in one batch",
+            it.batch_messages.clone(),
+        );
+        registry.register(
+            "messaging_consumer_lag",
+            "Messages not consumed yet",
+            it.lag.clone(),
+        );
+        registry.register(
+            "messaging_relay_leads",
+            "Whether this replica relays the outbox",
+            it.leads.clone(),
+        );
+        registry.register(
+            "messaging_outbox_rows",
+            "Rows in the outbox",
+            it.outbox_rows.clone(),
+        );
         registry.register_with_unit(
             "messaging_outbox_oldest_age",
             "Age of the oldest row in the outbox",
             Unit::Seconds,
             it.outbox_age_seconds.clone(),
         );
-        registry.register("messaging_work_pending", "Parked messages and open actions", it.work_pending.clone());
+        registry.register(
+            "messaging_work_pending",
+            "Parked messages and open actions",
+            it.work_pending.clone(),
+        );
         registry.register("messaging_work_dead", "Dead letters", it.work_dead.clone());
     }
 
@@ -131,7 +151,9 @@ impl KernelMetrics {
 
     pub(crate) fn processed(&self, messages: usize, took: Duration) {
         self.0.batch_seconds.observe(took.as_secs_f64());
-        self.0.batch_messages.observe(f64::from(u32::try_from(messages).unwrap_or(u32::MAX)));
+        self.0
+            .batch_messages
+            .observe(f64::from(u32::try_from(messages).unwrap_or(u32::MAX)));
     }
 
     pub(crate) fn lag(&self, topic: &str, messages: i64) {
@@ -151,5 +173,7 @@ impl KernelMetrics {
 }
 
 fn destination(topic: &str) -> Destination {
-    Destination { messaging_destination_name: topic.to_owned() }
+    Destination {
+        messaging_destination_name: topic.to_owned(),
+    }
 }

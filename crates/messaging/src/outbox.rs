@@ -8,11 +8,11 @@ use diesel_async::RunQueryDsl;
 use tracing::Span;
 use uuid::Uuid;
 
-use crate::clock;
 use crate::headers::Headers;
 use crate::schema::outbox;
 use crate::trace::TraceContext;
 use crate::{Conn, NewAction};
+use chassis::clock;
 
 /// Rows in one INSERT at most: five values each, of the 65,535 parameters that PostgreSQL allows.
 const INSERT_CHUNK: usize = 5_000;
@@ -39,7 +39,7 @@ impl OutboxRow {
         trace: &TraceContext,
         outgoing: &Outgoing,
     ) -> Result<Self, serde_json::Error> {
-        let id = clock::fresh_id();
+        let id = clock::new_id();
         let event = &outgoing.event;
         let envelope = Envelope {
             id: EventId::new(id),
@@ -70,7 +70,13 @@ impl OutboxRow {
         headers: &Headers,
         payload: Option<Vec<u8>>,
     ) -> Self {
-        Self { event_id, topic, key, headers: headers.to_json(), payload }
+        Self {
+            event_id,
+            topic,
+            key,
+            headers: headers.to_json(),
+            payload,
+        }
     }
 }
 
@@ -83,7 +89,10 @@ impl OutboxRow {
 /// The database's.
 pub async fn append(conn: &mut Conn, rows: &[OutboxRow]) -> QueryResult<()> {
     for chunk in rows.chunks(INSERT_CHUNK) {
-        diesel::insert_into(outbox::table).values(chunk).execute(conn).await?;
+        diesel::insert_into(outbox::table)
+            .values(chunk)
+            .execute(conn)
+            .await?;
     }
     Ok(())
 }
@@ -93,7 +102,12 @@ pub async fn append(conn: &mut Conn, rows: &[OutboxRow]) -> QueryResult<()> {
 ///
 /// # Errors
 /// The database's; a body that cannot be written as JSON is a serialization error.
-pub async fn announce(conn: &mut Conn, source: &str, context: &Context, facts: &[Outgoing]) -> QueryResult<()> {
+pub async fn announce(
+    conn: &mut Conn,
+    source: &str,
+    context: &Context,
+    facts: &[Outgoing],
+) -> QueryResult<()> {
     let trace = TraceContext::of(&Span::current());
     let rows = facts
         .iter()

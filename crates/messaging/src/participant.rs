@@ -20,7 +20,8 @@ use crate::record::{Origin, Record, envelope};
 use crate::repository::{Action, Change, Conn, Repository, Versioned};
 use crate::trace::TraceContext;
 use crate::work::{NewAction, WorkRow};
-use crate::{Failure, Outage, clock};
+use crate::{Failure, Outage};
+use chassis::clock;
 
 /// A record with its envelope read, as reactions to any topic get it.
 #[derive(Debug, Clone)]
@@ -40,24 +41,43 @@ impl Message {
     pub fn fact<F: Fact>(&self) -> Result<F, Failure> {
         let (expected, found) = (F::TOPIC.name(), &self.envelope.name);
         if found != expected {
-            return Err(Failure::new("unknown-type", format!("{found} on the topic {expected}")));
+            return Err(Failure::new(
+                "unknown-type",
+                format!("{found} on the topic {expected}"),
+            ));
         }
         if self.envelope.major != F::MAJOR {
-            let detail = format!("{found} has version {}, this service reads {}", self.envelope.major, F::MAJOR);
+            let detail = format!(
+                "{found} has version {}, this service reads {}",
+                self.envelope.major,
+                F::MAJOR
+            );
             return Err(Failure::new("unknown-version", detail));
         }
         let body = self.record.payload.as_deref().unwrap_or_default();
         let fact: F = serde_json::from_slice(body).map_err(|error| Failure::new("malformed-body", error))?;
         if fact.key() != self.envelope.key {
-            let detail = format!("the body is about {}, the key is {}", fact.key(), self.envelope.key);
+            let detail = format!(
+                "the body is about {}, the key is {}",
+                fact.key(),
+                self.envelope.key
+            );
             return Err(Failure::new("malformed-body", detail));
         }
         Ok(fact)
     }
 }
 
+/// A pure reaction of a participant to a `T`: a fact, any message, or the outcome of an action.
+pub type ReactionTo<R, T> = fn(
+    Option<<R as Repository>::State>,
+    &T,
+    &Context,
+) -> Reaction<<R as Repository>::State, <R as Repository>::Action>;
+
 type StepResult<R> = Result<Step<<R as Repository>::State, <R as Repository>::Action>, Failure>;
-type Listener<R> = Arc<dyn Fn(Option<<R as Repository>::State>, &Message, &Context) -> StepResult<R> + Send + Sync>;
+type Listener<R> =
+    Arc<dyn Fn(Option<<R as Repository>::State>, &Message, &Context) -> StepResult<R> + Send + Sync>;
 /// A reaction to an outcome, with the outcome inside.
 type Answer<R> = Box<dyn Fn(Option<<R as Repository>::State>, &Context) -> StepResult<R> + Send + Sync>;
 type Guard<R> = fn(&<R as Repository>::State, &<R as Repository>::Action) -> bool;
@@ -73,15 +93,16 @@ impl<R: Repository> Participant<R> {
     /// A participant that keeps its state in `repository` and listens to nothing yet.
     #[must_use]
     pub fn new(repository: R) -> Self {
-        Self { repository, listeners: HashMap::new(), performer: None }
+        Self {
+            repository,
+            listeners: HashMap::new(),
+            performer: None,
+        }
     }
 
     /// Listens to the fact that `reaction` takes.
     #[must_use]
-    pub fn on<F: Fact>(
-        self,
-        reaction: fn(Option<R::State>, &F, &Context) -> Reaction<R::State, R::Action>,
-    ) -> Self {
+    pub fn on<F: Fact>(self, reaction: ReactionTo<R, F>) -> Self {
         self.listen(F::TOPIC, move |state, message, context| {
             Ok(reaction(state, &message.fact::<F>()?, context)?)
         })
@@ -89,12 +110,10 @@ impl<R: Repository> Participant<R> {
 
     /// Listens to a topic whatever it carries.
     #[must_use]
-    pub fn on_any(
-        self,
-        topic: Topic,
-        reaction: fn(Option<R::State>, &Message, &Context) -> Reaction<R::State, R::Action>,
-    ) -> Self {
-        self.listen(topic, move |state, message, context| Ok(reaction(state, message, context)?))
+    pub fn on_any(self, topic: Topic, reaction: ReactionTo<R, Message>) -> Self {
+        self.listen(topic, move |state, message, context| {
+            Ok(reaction(state, message, context)?)
+        })
     }
 
     fn listen(
@@ -113,9 +132,13 @@ impl<R: Repository> Participant<R> {
         mut self,
         performer: P,
         wanted: Guard<R>,
-        reaction: fn(Option<R::State>, &P::Outcome, &Context) -> Reaction<R::State, R::Action>,
+        reaction: ReactionTo<R, P::Outcome>,
     ) -> Self {
-        self.performer = Some(Box::new(PerformerOf { performer, wanted, reaction }));
+        self.performer = Some(Box::new(PerformerOf {
+            performer,
+            wanted,
+            reaction,
+        }));
         self
     }
 }
@@ -130,7 +153,7 @@ trait Performs<R: Repository>: Send + Sync {
 struct PerformerOf<R: Repository, P: Performer<R::Action>> {
     performer: P,
     wanted: Guard<R>,
-    reaction: fn(Option<R::State>, &P::Outcome, &Context) -> Reaction<R::State, R::Action>,
+    reaction: ReactionTo<R, P::Outcome>,
 }
 
 #[async_trait]
@@ -142,7 +165,9 @@ impl<R: Repository, P: Performer<R::Action>> Performs<R> for PerformerOf<R, P> {
     async fn perform(&self, action: &R::Action, attempt: Attempt) -> Result<Answer<R>, ActionError> {
         let outcome = self.performer.perform(action, attempt).await?;
         let reaction = self.reaction;
-        Ok(Box::new(move |state, context| Ok(reaction(state, &outcome, context)?)))
+        Ok(Box::new(move |state, context| {
+            Ok(reaction(state, &outcome, context)?)
+        }))
     }
 }
 
@@ -156,7 +181,10 @@ pub(crate) struct Input<'a> {
 pub(crate) enum Body<'a> {
     Message(&'a Message),
     /// The answer to an action; made by the same participant's `perform`.
-    Outcome { row: &'a WorkRow, answer: &'a (dyn Any + Send + Sync) },
+    Outcome {
+        row: &'a WorkRow,
+        answer: &'a (dyn Any + Send + Sync),
+    },
     /// It has failed before any reaction saw it.
     Failed(Failure),
 }
@@ -222,14 +250,19 @@ impl<R: Repository> Steps for Participant<R> {
         if !changes.is_empty() {
             let saved = self.repository.save(conn, &changes).await?;
             if saved != changes.len() {
-                return Err(Outage::Conflict { expected: changes.len(), saved });
+                return Err(Outage::Conflict {
+                    expected: changes.len(),
+                    saved,
+                });
             }
         }
         Ok(verdicts)
     }
 
     async fn wanted(&self, conn: &mut Conn, rows: &[WorkRow]) -> Result<Vec<bool>, DieselError> {
-        let Some(performer) = &self.performer else { return Ok(vec![true; rows.len()]) };
+        let Some(performer) = &self.performer else {
+            return Ok(vec![true; rows.len()]);
+        };
         let ids = distinct(rows.iter().filter_map(aggregate_of_row));
         let states: HashMap<Uuid, Versioned<R::State>> =
             self.repository.load(conn, &ids).await?.into_iter().collect();
@@ -254,7 +287,9 @@ impl<R: Repository> Steps for Participant<R> {
             Ok(action) => action,
             Err(failure) => return Performed::Failed(failure.into()),
         };
-        let attempt = Attempt { failed_before: u32::try_from(row.attempts).unwrap_or_default() };
+        let attempt = Attempt {
+            failed_before: u32::try_from(row.attempts).unwrap_or_default(),
+        };
         match performer.perform(&action, attempt).await {
             Ok(answer) => Performed::Answer(Box::new(answer)),
             Err(error) => Performed::Failed(error),
@@ -294,8 +329,16 @@ impl<'a, R: Repository> Run<'a, R> {
         conn: &mut Conn,
         inputs: &[Input<'a>],
     ) -> Result<Self, DieselError> {
-        let ids = distinct(inputs.iter().filter_map(|input| participant.aggregate(&input.body)));
-        let loaded = if ids.is_empty() { Vec::new() } else { participant.repository.load(conn, &ids).await? };
+        let ids = distinct(
+            inputs
+                .iter()
+                .filter_map(|input| participant.aggregate(&input.body)),
+        );
+        let loaded = if ids.is_empty() {
+            Vec::new()
+        } else {
+            participant.repository.load(conn, &ids).await?
+        };
         Ok(Self {
             participant,
             service,
@@ -320,13 +363,22 @@ impl<'a, R: Repository> Run<'a, R> {
 
     fn react(&mut self, body: &Body<'_>, effects: &mut Effects) -> Result<(), Failure> {
         let caused = Caused::of(body)?;
-        let id = self.participant.aggregate(body).unwrap_or(caused.context.correlation_id);
-        let state = self.moved.get(&id).or_else(|| self.loaded.get(&id).map(|stored| &stored.state)).cloned();
+        let id = self
+            .participant
+            .aggregate(body)
+            .unwrap_or(caused.context.correlation_id);
+        let state = self
+            .moved
+            .get(&id)
+            .or_else(|| self.loaded.get(&id).map(|stored| &stored.state))
+            .cloned();
         let span = info_span!("process", messaging.destination.name = caused.name, messaging.message.id = %caused.context.cause_id, saga.id = %id);
         caused.trace.adopt(&span);
         let _entered = span.enter();
         let step = guarded(|| self.participant.react(state, body, &caused.context))?;
-        let Step::Next(transition) = step else { return Ok(()) };
+        let Step::Next(transition) = step else {
+            return Ok(());
+        };
         let trace = TraceContext::of(&span);
         for outgoing in &transition.events {
             let row = OutboxRow::announcing(self.service, &caused.context, &trace, outgoing)
@@ -334,9 +386,15 @@ impl<'a, R: Repository> Run<'a, R> {
             effects.outbox.push(row);
         }
         for action in &transition.actions {
-            let row =
-                NewAction::new(self.service, id, action, &caused.context, &trace, caused.origin.as_ref())
-                    .map_err(|error| Failure::new("unwritable-action", error))?;
+            let row = NewAction::new(
+                self.service,
+                id,
+                action,
+                &caused.context,
+                &trace,
+                caused.origin.as_ref(),
+            )
+            .map_err(|error| Failure::new("unwritable-action", error))?;
             effects.actions.push(row);
         }
         self.moved.insert(id, transition.state);
@@ -345,9 +403,20 @@ impl<'a, R: Repository> Run<'a, R> {
 
     fn changes(self) -> Vec<Change<R::State>> {
         let Self { loaded, moved, .. } = self;
-        let version = |id: &Uuid| loaded.get(id).map_or(0, |stored| stored.version).saturating_add(1);
-        let mut changes: Vec<_> =
-            moved.into_iter().map(|(id, state)| Change { id, version: version(&id), state }).collect();
+        let version = |id: &Uuid| {
+            loaded
+                .get(id)
+                .map_or(0, |stored| stored.version)
+                .saturating_add(1)
+        };
+        let mut changes: Vec<_> = moved
+            .into_iter()
+            .map(|(id, state)| Change {
+                id,
+                version: version(&id),
+                state,
+            })
+            .collect();
         changes.sort_unstable_by_key(|change| change.id);
         changes
     }
@@ -430,7 +499,7 @@ impl Caused {
         Ok(Self {
             context: Context {
                 now: clock::now(),
-                fresh_id: clock::fresh_id(),
+                fresh_id: clock::new_id(),
                 cause_id: cause,
                 correlation_id: envelope.correlation_id,
             },

@@ -44,7 +44,10 @@ impl Record {
                 topic: message.topic().to_owned(),
                 partition: message.partition(),
                 offset: message.offset(),
-                timestamp: message.timestamp().to_millis().and_then(DateTime::from_timestamp_millis),
+                timestamp: message
+                    .timestamp()
+                    .to_millis()
+                    .and_then(DateTime::from_timestamp_millis),
             },
             key: message.key().map(<[u8]>::to_vec),
             headers: Headers::from_kafka(message.headers()),

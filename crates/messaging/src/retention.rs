@@ -21,10 +21,14 @@ const JOB_LOCK: i64 = 0x7175_6164_0002;
 /// The database's.
 pub async fn keep_partitions(conn: &mut Conn, now: DateTime<Utc>, retention_days: u32) -> QueryResult<()> {
     let today = now.date_naive();
-    let first = today.checked_sub_days(Days::new(u64::from(retention_days))).unwrap_or(today);
+    let first = today
+        .checked_sub_days(Days::new(u64::from(retention_days)))
+        .unwrap_or(today);
     let last = today.checked_add_days(Days::new(DAYS_AHEAD)).unwrap_or(today);
     conn.transaction(async |conn| {
-        diesel::sql_query(format!("select pg_advisory_xact_lock({JOB_LOCK})")).execute(conn).await?;
+        diesel::sql_query(format!("select pg_advisory_xact_lock({JOB_LOCK})"))
+            .execute(conn)
+            .await?;
         let existing = partitions(conn).await?;
         for day in first.iter_days().take_while(|day| *day <= last) {
             if !existing.contains(&name(day)) {
@@ -80,11 +84,11 @@ fn floor(day: NaiveDate) -> Uuid {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock;
+    use chassis::clock;
 
     #[test]
     fn a_fresh_id_lies_in_the_partition_of_today() {
-        let id = clock::fresh_id();
+        let id = clock::new_id();
         let today = crate::dedupe::time_of(id).unwrap().date_naive();
         assert!(floor(today) <= id && id < floor(today.succ_opt().unwrap()));
     }

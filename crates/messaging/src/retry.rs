@@ -19,7 +19,11 @@ pub(crate) enum Fate {
 /// The fate of work whose attempt number `attempts` (from 1) has just failed.
 pub(crate) fn fate(settings: &MessagingSettings, attempts: i32, now: DateTime<Utc>) -> Fate {
     let retry = usize::try_from(attempts).unwrap_or(usize::MAX);
-    settings.retry_delay(retry).map_or(Fate::Dead, |delay| Fate::Retry { at: now + jittered(delay) })
+    settings
+        .retry_delay(retry)
+        .map_or(Fate::Dead, |delay| Fate::Retry {
+            at: now + jittered(delay),
+        })
 }
 
 /// Varied by up to a quarter, so that what failed together does not come back together.
@@ -38,7 +42,11 @@ pub(crate) struct Backoff {
 impl Backoff {
     pub(crate) fn new(settings: &MessagingSettings) -> Self {
         let min = Duration::from_millis(settings.backoff_min_ms);
-        Self { min, max: Duration::from_millis(settings.backoff_max_ms), next: min }
+        Self {
+            min,
+            max: Duration::from_millis(settings.backoff_max_ms),
+            next: min,
+        }
     }
 
     pub(crate) fn reset(&mut self) {
@@ -55,14 +63,16 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock;
+    use chassis::clock;
 
     #[test]
     fn three_delays_are_three_retries_and_then_death() {
         let settings = MessagingSettings::default();
         let now = clock::now();
         for (attempts, seconds) in [(1, 1.0), (2, 5.0), (3, 30.0)] {
-            let Fate::Retry { at } = fate(&settings, attempts, now) else { panic!("attempt {attempts} is the last") };
+            let Fate::Retry { at } = fate(&settings, attempts, now) else {
+                panic!("attempt {attempts} is the last")
+            };
             let wait = (at - now).as_seconds_f64();
             assert!((seconds * 0.75..=seconds * 1.25).contains(&wait), "{wait}");
         }

@@ -78,7 +78,10 @@ impl MessagingSettings {
     /// The wait before retry number `retry` (from 1), before it is varied; none when retries are spent.
     #[must_use]
     pub fn retry_delay(&self, retry: usize) -> Option<Duration> {
-        self.retry_delays_ms.get(retry.checked_sub(1)?).copied().map(Duration::from_millis)
+        self.retry_delays_ms
+            .get(retry.checked_sub(1)?)
+            .copied()
+            .map(Duration::from_millis)
     }
 }
 
@@ -98,7 +101,10 @@ fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, 
             .split(',')
             .map(str::trim)
             .filter(|part| !part.is_empty())
-            .map(|part| part.parse().map_err(|error| serde::de::Error::custom(format!("{part:?}: {error}"))))
+            .map(|part| {
+                part.parse()
+                    .map_err(|error| serde::de::Error::custom(format!("{part:?}: {error}")))
+            })
             .collect(),
     }
 }
@@ -116,6 +122,9 @@ mod tests {
         assert_eq!(text.retry_delay(2), Some(Duration::from_millis(2)));
         assert_eq!((text.retry_delay(0), text.retry_delay(3)), (None, None));
         assert!(read(serde_json::json!({"retry_delays_ms": "1s"})).is_err());
-        assert!(read(serde_json::json!({"retry_delay_ms": [1]})).is_err(), "a misspelt key is refused");
+        assert!(
+            read(serde_json::json!({"retry_delay_ms": [1]})).is_err(),
+            "a misspelt key is refused"
+        );
     }
 }

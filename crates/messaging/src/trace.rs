@@ -26,13 +26,19 @@ impl TraceContext {
             propagator.inject_context(&span.context(), &mut Carrier(&mut headers));
         });
         let mut take = |name: &str| headers.remove(name).filter(|value: &String| !value.is_empty());
-        Self { traceparent: take("traceparent"), tracestate: take("tracestate") }
+        Self {
+            traceparent: take("traceparent"),
+            tracestate: take("tracestate"),
+        }
     }
 
     /// The context that an event brought along.
     #[must_use]
     pub fn of_event(envelope: &Envelope) -> Self {
-        Self { traceparent: envelope.traceparent.clone(), tracestate: envelope.tracestate.clone() }
+        Self {
+            traceparent: envelope.traceparent.clone(),
+            tracestate: envelope.tracestate.clone(),
+        }
     }
 
     /// Makes `span` a child of this context.

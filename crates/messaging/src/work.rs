@@ -11,7 +11,8 @@ use crate::record::{Origin, Record};
 use crate::retry::{Fate, RETRY_COUNT, fate};
 use crate::schema::work;
 use crate::trace::TraceContext;
-use crate::{Action, Conn, Failure, MessagingSettings, clock};
+use crate::{Action, Conn, Failure, MessagingSettings};
+use chassis::clock;
 
 pub(crate) const MESSAGE: &str = "message";
 pub(crate) const ACTION: &str = "action";
@@ -98,7 +99,7 @@ pub(crate) struct NewWork {
 impl NewWork {
     fn blank(kind: &'static str, name: String, headers: &Headers, now: DateTime<Utc>) -> Self {
         Self {
-            id: clock::fresh_id(),
+            id: clock::new_id(),
             kind,
             name,
             key: None,
@@ -120,7 +121,7 @@ impl NewWork {
         }
     }
 
-    fn from_origin(mut self, origin: Option<&Origin>) -> Self {
+    fn of_origin(mut self, origin: Option<&Origin>) -> Self {
         self.origin_topic = origin.map(|origin| origin.topic.clone());
         self.origin_partition = origin.map(|origin| origin.partition);
         self.origin_offset = origin.map(|origin| origin.offset);
@@ -136,7 +137,7 @@ impl NewWork {
             payload: record.payload.clone(),
             ..Self::blank(MESSAGE, record.origin.topic.clone(), &record.headers, now)
         }
-        .from_origin(Some(&record.origin))
+        .of_origin(Some(&record.origin))
     }
 
     /// A message whose first attempt failed.
@@ -167,7 +168,10 @@ impl NewWork {
             payload,
             ..Self::blank(PUBLICATION, topic.to_owned(), headers, now)
         };
-        Self { state: DEAD, ..row.failed(failure, settings, now) }
+        Self {
+            state: DEAD,
+            ..row.failed(failure, settings, now)
+        }
     }
 
     fn failed(mut self, failure: &Failure, settings: &MessagingSettings, now: DateTime<Utc>) -> Self {
@@ -219,7 +223,7 @@ impl NewAction {
         trace: &TraceContext,
         origin: Option<&Origin>,
     ) -> Result<Self, serde_json::Error> {
-        let work_id = clock::fresh_id();
+        let work_id = clock::new_id();
         let envelope = Envelope {
             id: EventId::new(work_id),
             name: format!("{source}.action.{}", action.name()),
@@ -241,7 +245,7 @@ impl NewAction {
             payload: Some(serde_json::to_vec(action)?),
             ..NewWork::blank(ACTION, action.name().to_owned(), &headers, context.now)
         };
-        Ok(Self(row.from_origin(origin)))
+        Ok(Self(row.of_origin(origin)))
     }
 }
 
@@ -269,7 +273,12 @@ pub(crate) async fn insert_actions(conn: &mut Conn, actions: Vec<NewAction>) -> 
 /// Which of `keys` have messages waiting.
 pub(crate) async fn keys_waiting(conn: &mut Conn, keys: &[Vec<u8>]) -> QueryResult<Vec<Vec<u8>>> {
     let found: Vec<Option<Vec<u8>>> = work::table
-        .filter(work::kind.eq(MESSAGE).and(work::state.eq(PENDING)).and(work::key.eq_any(keys)))
+        .filter(
+            work::kind
+                .eq(MESSAGE)
+                .and(work::state.eq(PENDING))
+                .and(work::key.eq_any(keys)),
+        )
         .select(work::key)
         .distinct()
         .load(conn)
@@ -279,7 +288,9 @@ pub(crate) async fn keys_waiting(conn: &mut Conn, keys: &[Vec<u8>]) -> QueryResu
 
 /// Deletes rows that are done.
 pub(crate) async fn delete(conn: &mut Conn, ids: &[Uuid]) -> QueryResult<usize> {
-    diesel::delete(work::table.filter(work::id.eq_any(ids))).execute(conn).await
+    diesel::delete(work::table.filter(work::id.eq_any(ids)))
+        .execute(conn)
+        .await
 }
 
 /// Records one more failed attempt of a claimed row. Returns whether it died of it.

@@ -12,6 +12,7 @@ use tracing::{Instrument, info_span, warn};
 use uuid::Uuid;
 
 use super::{Ready, ReadyBody, Settle};
+use crate::Outage;
 use crate::claim::{Claim, claim};
 use crate::isolate;
 use crate::kernel::Core;
@@ -21,7 +22,7 @@ use crate::record::envelope;
 use crate::retry::Backoff;
 use crate::trace::TraceContext;
 use crate::work::{self, ACTION, WorkRow};
-use crate::{Outage, clock};
+use chassis::clock;
 
 enum Performance {
     Ready(Box<Ready>),
@@ -40,8 +41,15 @@ type InFlight<'a> = FuturesUnordered<BoxFuture<'a, Performance>>;
 impl ActionLoop {
     /// None where no participant performs actions.
     pub(crate) fn new(core: Arc<Core>) -> Option<Self> {
-        let performer = core.participants.iter().position(|participant| participant.performs())?;
-        Some(Self { settle: Settle { core: core.clone() }, core, performer })
+        let performer = core
+            .participants
+            .iter()
+            .position(|participant| participant.performs())?;
+        Some(Self {
+            settle: Settle { core: core.clone() },
+            core,
+            performer,
+        })
     }
 
     /// Runs until `stop`; actions in flight are finished and stored first. What cannot be stored then is performed
@@ -86,8 +94,16 @@ impl ActionLoop {
         }
         let stored = !finished.is_empty();
         self.store(finished).await?;
-        let room = self.core.settings.actions_in_flight.saturating_sub(in_flight.len());
-        let started = if room > 0 { self.start(room, in_flight, finished).await? } else { false };
+        let room = self
+            .core
+            .settings
+            .actions_in_flight
+            .saturating_sub(in_flight.len());
+        let started = if room > 0 {
+            self.start(room, in_flight, finished).await?
+        } else {
+            false
+        };
         Ok(stored || started)
     }
 
@@ -97,8 +113,12 @@ impl ActionLoop {
         in_flight: &mut InFlight<'a>,
         finished: &mut Vec<Performance>,
     ) -> Result<bool, Outage> {
-        let max = i64::try_from(room).unwrap_or(i64::MAX).min(self.core.settings.dispatch_batch_max);
-        let Some(participant) = self.core.participants.get(self.performer) else { return Ok(false) };
+        let max = i64::try_from(room)
+            .unwrap_or(i64::MAX)
+            .min(self.core.settings.dispatch_batch_max);
+        let Some(participant) = self.core.participants.get(self.performer) else {
+            return Ok(false);
+        };
         let (claim, wanted) = {
             let mut conn = self.core.connection().await?;
             let claim = claim(&mut conn, ACTION, max, self.core.lease()).await?;
@@ -124,7 +144,9 @@ impl ActionLoop {
         }
         match participant.perform(&row).instrument(span).await {
             Performed::Answer(answer) => self.ready(token, row, ReadyBody::Answer(answer)),
-            Performed::Failed(ActionError::Failed(failure)) => self.ready(token, row, ReadyBody::Failed(failure)),
+            Performed::Failed(ActionError::Failed(failure)) => {
+                self.ready(token, row, ReadyBody::Failed(failure))
+            }
             Performed::Failed(ActionError::Outage(error)) => {
                 warn!(work.id = %row.id, error = %error, "what the action needs is down, will try again");
                 Performance::Outage(row.id)
@@ -133,11 +155,21 @@ impl ActionLoop {
     }
 
     fn ready(&self, token: Uuid, row: WorkRow, body: ReadyBody) -> Performance {
-        Performance::Ready(Box::new(Ready { token, participant: self.performer, row, body }))
+        Performance::Ready(Box::new(Ready {
+            token,
+            participant: self.performer,
+            row,
+            body,
+        }))
     }
 
     /// Waits for an outcome, a wake-up or the next poll.
-    async fn idle(&self, in_flight: &mut InFlight<'_>, finished: &mut Vec<Performance>, stop: &CancellationToken) {
+    async fn idle(
+        &self,
+        in_flight: &mut InFlight<'_>,
+        finished: &mut Vec<Performance>,
+        stop: &CancellationToken,
+    ) {
         let poll = Duration::from_millis(self.core.settings.dispatch_poll_ms);
         tokio::select! {
             () = stop.cancelled() => {}
@@ -158,7 +190,9 @@ impl ActionLoop {
         }
         let stored = isolate::run(&self.settle, &ready).await;
         if let Err((done, outage)) = stored {
-            let rest = ready.drain(done..).map(|ready| Performance::Ready(Box::new(ready)));
+            let rest = ready
+                .drain(done..)
+                .map(|ready| Performance::Ready(Box::new(ready)));
             finished.extend(rest);
             finished.extend(given_back.into_iter().map(Performance::Outage));
             return Err(outage);

@@ -22,7 +22,10 @@ pub(crate) struct MessageLoop {
 
 impl MessageLoop {
     pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self { settle: Settle { core: core.clone() }, core }
+        Self {
+            settle: Settle { core: core.clone() },
+            core,
+        }
     }
 
     /// Runs until `stop`; claimed messages are settled first.
@@ -54,7 +57,13 @@ impl MessageLoop {
     async fn round(&self) -> Result<usize, Outage> {
         let claim = {
             let mut conn = self.core.connection().await?;
-            claim(&mut conn, MESSAGE, self.core.settings.dispatch_batch_max, self.core.lease()).await?
+            claim(
+                &mut conn,
+                MESSAGE,
+                self.core.settings.dispatch_batch_max,
+                self.core.lease(),
+            )
+            .await?
         };
         let token = claim.token;
         let ready: Vec<Ready> = claim
@@ -67,14 +76,18 @@ impl MessageLoop {
                 row,
             })
             .collect();
-        isolate::run(&self.settle, &ready).await.map_err(|(_, outage)| outage)?;
+        isolate::run(&self.settle, &ready)
+            .await
+            .map_err(|(_, outage)| outage)?;
         Ok(ready.len())
     }
 }
 
 fn message(row: &WorkRow) -> Result<Message, Failure> {
     let record = row.record();
-    let envelope = record.envelope().map_err(|error| Failure::new("malformed-envelope", error))?;
+    let envelope = record
+        .envelope()
+        .map_err(|error| Failure::new("malformed-envelope", error))?;
     if row.event_id != Some(envelope.id.uuid()) {
         // it was parked because its id is outside of what is remembered: processing it now could be twice
         return Err(Failure::new("expired", "the event's id is not within retention"));

@@ -16,7 +16,8 @@ use crate::kernel::Core;
 use crate::outbox::{self, Effects};
 use crate::participant::{Body, Input, Message, Verdict};
 use crate::work::{self, ACTION, MESSAGE, WorkRow};
-use crate::{Conn, Failure, Outage, clock};
+use crate::{Conn, Failure, Outage};
+use chassis::clock;
 
 /// Claimed work that is ready for its transaction.
 pub(super) struct Ready {
@@ -47,9 +48,10 @@ impl Ready {
             (ReadyBody::Unwanted, _) => return None,
             (_, Some(failure)) => Body::Failed(failure.clone()),
             (ReadyBody::Failed(failure), None) => Body::Failed(failure.clone()),
-            (ReadyBody::Answer(answer), None) => {
-                Body::Outcome { row: &self.row, answer: answer.as_ref() }
-            }
+            (ReadyBody::Answer(answer), None) => Body::Outcome {
+                row: &self.row,
+                answer: answer.as_ref(),
+            },
             (ReadyBody::Message(message), None) => match message.as_ref() {
                 Ok(message) => Body::Message(message),
                 Err(failure) => Body::Failed(failure.clone()),
@@ -79,7 +81,10 @@ impl Settle {
         condemned: Option<&Failure>,
     ) -> Result<Settled, Outage> {
         let held = self.held(conn, ready).await?;
-        let held: Vec<&Ready> = ready.iter().filter(|ready| held.contains(&ready.row.id)).collect();
+        let held: Vec<&Ready> = ready
+            .iter()
+            .filter(|ready| held.contains(&ready.row.id))
+            .collect();
         let mut effects = Effects::default();
         let mut done = Vec::new();
         let mut settled = Settled::default();
@@ -95,7 +100,9 @@ impl Settle {
                     None => done.push(ready.row.id),
                 }
             }
-            let verdicts = participant.apply(&self.core.service, conn, &inputs, &mut effects).await?;
+            let verdicts = participant
+                .apply(&self.core.service, conn, &inputs, &mut effects)
+                .await?;
             for (ready, verdict) in rows.into_iter().zip(verdicts) {
                 match verdict {
                     Verdict::Done => done.push(ready.row.id),
@@ -119,7 +126,10 @@ impl Settle {
     async fn held(&self, conn: &mut Conn, ready: &[Ready]) -> Result<HashSet<Uuid>, Outage> {
         let tokens: HashSet<Uuid> = ready.iter().map(|ready| ready.token).collect();
         let ids: Vec<Uuid> = ready.iter().map(|ready| ready.row.id).collect();
-        Ok(still_held(conn, &tokens.into_iter().collect::<Vec<_>>(), &ids).await?.into_iter().collect())
+        Ok(still_held(conn, &tokens.into_iter().collect::<Vec<_>>(), &ids)
+            .await?
+            .into_iter()
+            .collect())
     }
 
     async fn failed(
@@ -134,7 +144,13 @@ impl Settle {
         let died = work::record_failure(conn, &ready.row, failure, settings, now).await?;
         if died {
             let death = Death::of_row(&ready.row, ready.kind(), now);
-            effects.outbox.push(dead_letter::announce(&self.core.service, death, failure, settings, now));
+            effects.outbox.push(dead_letter::announce(
+                &self.core.service,
+                death,
+                failure,
+                settings,
+                now,
+            ));
         }
         Ok(died)
     }
@@ -144,8 +160,9 @@ impl Settle {
 impl Transactional<Ready> for Settle {
     async fn attempt(&self, ready: &[Ready], condemned: Option<&Failure>) -> Result<(), Outage> {
         let mut conn = self.core.connection().await?;
-        let settled =
-            conn.transaction::<_, Outage, _>(async |conn| self.settle(conn, ready, condemned).await).await?;
+        let settled = conn
+            .transaction::<_, Outage, _>(async |conn| self.settle(conn, ready, condemned).await)
+            .await?;
         for (id, failure, died) in &settled.failed {
             if *died {
                 error!(work.id = %id, error.class = failure.class, error = %failure, "retries are spent, dead letter");

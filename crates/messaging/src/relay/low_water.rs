@@ -43,7 +43,9 @@ impl LowWater {
     /// Takes the result of a scan from the mark in, made after the last sample: the lowest id found. What is
     /// settled and below it is gone.
     pub(super) fn scanned(&mut self, lowest: Option<i64>) {
-        self.mark = self.mark.max(lowest.map_or(self.settled, |lowest| lowest.min(self.settled)));
+        self.mark = self
+            .mark
+            .max(lowest.map_or(self.settled, |lowest| lowest.min(self.settled)));
     }
 }
 
@@ -56,12 +58,24 @@ mod tests {
     #[test]
     fn the_mark_waits_for_an_open_transaction() {
         let mut water = LowWater::default();
-        water.observe(Sample { next_id: 11, xmin: 100, xmax: 105 });
+        water.observe(Sample {
+            next_id: 11,
+            xmin: 100,
+            xmax: 105,
+        });
         // transaction 103 is still open and may hold id 7
-        water.observe(Sample { next_id: 20, xmin: 103, xmax: 110 });
+        water.observe(Sample {
+            next_id: 20,
+            xmin: 103,
+            xmax: 110,
+        });
         water.scanned(None);
         assert_eq!(water.mark(), 0);
-        water.observe(Sample { next_id: 30, xmin: 105, xmax: 111 });
+        water.observe(Sample {
+            next_id: 30,
+            xmin: 105,
+            xmax: 111,
+        });
         water.scanned(Some(9));
         assert_eq!(water.mark(), 9, "what is found must be found again");
         water.scanned(None);

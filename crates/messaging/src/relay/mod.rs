@@ -72,8 +72,10 @@ impl Relay {
         backoff: &mut Backoff,
     ) -> Result<(), Outage> {
         let settings = &self.core.settings;
-        let (quickest, slowest) =
-            (Duration::from_millis(settings.relay_poll_min_ms), Duration::from_millis(settings.relay_poll_max_ms));
+        let (quickest, slowest) = (
+            Duration::from_millis(settings.relay_poll_min_ms),
+            Duration::from_millis(settings.relay_poll_max_ms),
+        );
         let mut poll = quickest;
         let mut sampled = None::<Instant>;
         while !stop.is_cancelled() {

@@ -62,7 +62,10 @@ impl Publisher {
             () = stopped_for(stop, Duration::from_secs(2)) => return published,
         };
         for (row, answer) in rows.into_iter().zip(answers) {
-            published.note(row, answer.map(|delivery| delivery.map(drop).map_err(|(error, _)| error)));
+            published.note(
+                row,
+                answer.map(|delivery| delivery.map(drop).map_err(|(error, _)| error)),
+            );
         }
         published
     }
@@ -107,6 +110,10 @@ impl Published {
 }
 
 /// A refusal that no retry will change; anything else is the broker's absence.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a hundred codes, of which these are final"
+)]
 fn refusal(error: &KafkaError) -> Option<Failure> {
     let code = error.rdkafka_error_code()?;
     let class = match code {

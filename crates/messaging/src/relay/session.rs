@@ -12,7 +12,8 @@ use crate::dead_letter::{self, Death};
 use crate::kernel::Core;
 use crate::schema::outbox;
 use crate::work::{self, NewWork, PUBLICATION};
-use crate::{Conn, Headers, Outage, clock, outbox as append_only};
+use crate::{Conn, Headers, Outage, outbox as append_only};
+use chassis::clock;
 
 /// The lead of a database's relay; any number that nothing else in the database uses.
 const LEAD_LOCK: i64 = 0x7175_6164_0001;
@@ -54,7 +55,10 @@ impl Session {
             .get_result(&mut conn)
             .await?;
         // taken out of the pool: the lock lives and dies with this connection
-        Ok(lock.taken.then(|| Self { conn: Object::take(conn), water: LowWater::default() }))
+        Ok(lock.taken.then(|| Self {
+            conn: Object::take(conn),
+            water: LowWater::default(),
+        }))
     }
 
     /// Gives the low-water mark a new sample. Two statements: the sequence must be read before the snapshot.
@@ -82,7 +86,11 @@ impl Session {
         )
         .get_result(&mut self.conn)
         .await?;
-        self.water.observe(Sample { next_id: next.next_id, xmin: bounds.xmin, xmax: bounds.xmax });
+        self.water.observe(Sample {
+            next_id: next.next_id,
+            xmin: bounds.xmin,
+            xmax: bounds.xmax,
+        });
         Ok(())
     }
 
@@ -120,7 +128,9 @@ impl Session {
 
 async fn delete(conn: &mut Conn, ids: &[i64]) -> Result<(), Outage> {
     if !ids.is_empty() {
-        diesel::delete(outbox::table.filter(outbox::id.eq_any(ids))).execute(conn).await?;
+        diesel::delete(outbox::table.filter(outbox::id.eq_any(ids)))
+            .execute(conn)
+            .await?;
     }
     Ok(())
 }
