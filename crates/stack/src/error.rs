@@ -10,7 +10,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or a directory could not be read or written.
-    #[error("cannot {doing} {path}: {source}", path = .path.display())]
+    #[error("cannot {doing} {path}", path = .path.display())]
     Io {
         /// Verb of the sentence, e.g. `write`.
         doing: &'static str,
@@ -20,7 +20,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A program could not be started.
-    #[error("cannot start {program}: {source}")]
+    #[error("cannot start {program}")]
     Spawn {
         /// Program as it was called.
         program: String,
@@ -66,19 +66,19 @@ pub enum Error {
         flag: &'static str,
     },
     /// PostgreSQL refused a statement or a connection.
-    #[error("postgres: {0}")]
+    #[error("postgres")]
     Postgres(#[from] tokio_postgres::Error),
     /// The caller's migrations of a template database failed.
     #[error("the migrations of the test database failed: {0}")]
     Migrate(Box<dyn std::error::Error + Send + Sync>),
     /// Kafka refused a request.
-    #[error("kafka: {0}")]
+    #[error("kafka")]
     Kafka(#[from] rdkafka::error::KafkaError),
     /// An HTTP request failed.
-    #[error("http: {0}")]
+    #[error("http")]
     Http(#[from] reqwest::Error),
     /// A file of the state directory is not what it should be.
-    #[error("{path} cannot be read: {source}", path = .path.display())]
+    #[error("{path} is not what it should be", path = .path.display())]
     State {
         /// The file.
         path: PathBuf,
@@ -104,4 +104,18 @@ impl<T> IoContext<T> for std::io::Result<T> {
             source,
         })
     }
+}
+
+/// An error and its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
 }

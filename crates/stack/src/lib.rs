@@ -4,14 +4,19 @@
 
 pub mod error;
 pub mod kafka;
+pub mod platform;
 pub mod ports;
 pub mod postgres;
 pub mod proc;
 pub mod process;
+pub mod service;
+pub mod state;
 
 use std::path::PathBuf;
 
 pub use error::{Error, Result};
+pub use platform::{Plan, Stack};
+pub use service::Service;
 
 /// A random password that needs no escaping in a URL or in SQL.
 pub(crate) fn secret() -> String {

@@ -28,6 +28,7 @@ pub(super) fn spawn(options: &Options) -> Result<Process> {
             "--address-file".to_owned(),
             file.display().to_string(),
         ])
+        .env(options.env.clone())
         .lifetime(options.lifetime)
         .start()
 }

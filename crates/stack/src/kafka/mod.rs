@@ -7,6 +7,7 @@ pub mod topics;
 
 pub use distribution::Distribution;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,8 @@ pub struct Options {
     pub log: PathBuf,
     /// Whether it ends with this program.
     pub lifetime: Lifetime,
+    /// Environment on top of the inherited one.
+    pub env: BTreeMap<String, String>,
     /// Which broker.
     pub kind: Kind,
     /// Compile for throughput (slower start), as a benchmark wants it.
@@ -75,6 +78,7 @@ impl Options {
             port,
             controller_port,
             lifetime: Lifetime::Tied(Signal::SIGKILL),
+            env: BTreeMap::new(),
             kind: Kind::Apache,
             throughput: false,
             program: crate::binaries().join("stack"),
@@ -156,7 +160,7 @@ impl Kafka {
         loop {
             let reason = match answers(&self.bootstrap).await {
                 Ok(()) => return Ok(()),
-                Err(error) => error.to_string(),
+                Err(error) => crate::error::chain(&error),
             };
             if !self.process.is_running() {
                 let tail = self.process.log_tail();
@@ -254,6 +258,7 @@ impl Distribution {
         Launch::new("kafka", &self.java, &options.log)
             .args(self.flags(options.throughput))
             .args(["kafka.Kafka".to_owned(), settings.display().to_string()])
+            .env(options.env.clone())
             .lifetime(options.lifetime)
     }
 }

@@ -1,22 +1,25 @@
 //! A private PostgreSQL cluster: its own data directory, its own port, nothing of the machine's own server.
 
+mod initdb;
 mod install;
+mod server;
 mod shared;
 mod testdb;
 
 pub use install::Installation;
 pub use testdb::TestDatabase;
 
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tokio_postgres::{Client, NoTls};
 
-use crate::error::{Error, IoContext, Result};
-use crate::process::{Launch, Lifetime, Process, run};
+use crate::error::{Error, Result};
+use crate::process::{Lifetime, Process};
+use initdb::{prepare, read_password};
+use server::spawn;
 
 /// The cluster's superuser.
 pub const SUPERUSER: &str = "postgres";
@@ -33,6 +36,8 @@ pub struct Options {
     pub log: PathBuf,
     /// Whether it ends with this program.
     pub lifetime: Lifetime,
+    /// Environment on top of the inherited one.
+    pub env: BTreeMap<String, String>,
     /// Limit of connections.
     pub connections: u16,
 }
@@ -46,6 +51,7 @@ impl Options {
             directory,
             port,
             lifetime: Lifetime::Tied(Signal::SIGQUIT),
+            env: BTreeMap::new(),
             connections: 200,
         }
     }
@@ -76,15 +82,20 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// Takes over a cluster that an earlier program started.
-    pub fn adopt(options: Options, process: Process) -> Result<Self> {
+    /// Takes over a cluster that an earlier program started; one that has just ended is started again.
+    pub async fn adopt(options: Options, process: Process) -> Result<Self> {
         let password = read_password(&options.directory)?;
-        Ok(Self {
+        let mut postgres = Self {
             installation: Installation::find()?,
             options,
             password,
             process,
-        })
+        };
+        match postgres.wait_until_ready().await {
+            Err(_) if !postgres.process.is_running() => Self::start(postgres.options).await,
+            Err(error) => Err(error),
+            Ok(()) => Ok(postgres),
+        }
     }
 
     /// Port on 127.0.0.1.
@@ -114,20 +125,21 @@ impl Postgres {
         let role = admin
             .query_opt("select 1 from pg_roles where rolname = $1", &[&name])
             .await?;
+        let quoted = format!("\"{name}\"");
         let verb = if role.is_some() { "alter" } else { "create" };
         admin
-            .batch_execute(&format!("{verb} role {name} login password '{password}'"))
+            .batch_execute(&format!("{verb} role {quoted} login password '{password}'"))
             .await?;
         let database = admin
             .query_opt("select 1 from pg_database where datname = $1", &[&name])
             .await?;
         if database.is_none() {
             admin
-                .batch_execute(&format!("create database {name} owner {name}"))
+                .batch_execute(&format!("create database {quoted} owner {quoted}"))
                 .await?;
         }
         admin
-            .batch_execute(&format!("revoke all on database {name} from public"))
+            .batch_execute(&format!("revoke all on database {quoted} from public"))
             .await?;
         Ok(url(name, password, self.options.port, name))
     }
@@ -155,7 +167,7 @@ impl Postgres {
         loop {
             let reason = match connect(&url).await {
                 Ok(_) => return Ok(()),
-                Err(error) => error.to_string(),
+                Err(error) => crate::error::chain(&error),
             };
             if !self.process.is_running() {
                 let tail = self.process.log_tail();
@@ -194,116 +206,13 @@ pub(crate) fn url(role: &str, password: &str, port: u16, database: &str) -> Stri
 /// Opens a connection and drives it in the background until the client is dropped.
 pub async fn connect(url: &str) -> Result<Client> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the task ends with the client that it serves"
+    )]
     tokio::spawn(async move {
         // Its end shows in the client's next statement.
         let _ = connection.await;
     });
     Ok(client)
-}
-
-/// Runs initdb unless the data directory is complete, and returns the superuser's password. The directory gets
-/// its final name only when it is complete, so that an initdb stopped half-way is begun anew.
-async fn prepare(installation: &Installation, options: &Options) -> Result<String> {
-    let directory = &options.directory;
-    let data = directory.join("data");
-    if data.join("PG_VERSION").exists() {
-        return read_password(directory);
-    }
-    std::fs::create_dir_all(directory).at("create", directory)?;
-    installation.check_reach(directory)?;
-    installation.give(directory)?;
-    let (fresh, secret) = (directory.join("data.new"), directory.join("superuser"));
-    if fresh.exists() {
-        std::fs::remove_dir_all(&fresh).at("remove", &fresh)?;
-    }
-    let password = crate::secret();
-    std::fs::write(&secret, &password).at("write", &secret)?;
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).at("protect", &secret)?;
-    installation.give(&secret)?;
-    let mut initdb = installation.command("initdb")?;
-    initdb
-        .arg("--pgdata")
-        .arg(&fresh)
-        .arg("--pwfile")
-        .arg(&secret)
-        .args([
-            "--username",
-            SUPERUSER,
-            "--auth=scram-sha-256",
-            "--encoding=UTF8",
-            "--locale=C.UTF-8",
-            "--no-sync",
-            "--no-instructions",
-        ]);
-    run(initdb).await?;
-    std::fs::rename(&fresh, &data).at("rename", &fresh)?;
-    Ok(password)
-}
-
-fn read_password(directory: &Path) -> Result<String> {
-    let secret = directory.join("superuser");
-    std::fs::read_to_string(&secret).at("read", &secret)
-}
-
-fn spawn(installation: &Installation, options: &Options) -> Result<Process> {
-    let data = options.directory.join("data");
-    Launch::new("postgres", installation.program("postgres"), &options.log)
-        .args(["-D".to_owned(), data.display().to_string()])
-        .args(server_settings(options, &data))
-        .account(installation.account().cloned())
-        .lifetime(options.lifetime)
-        .start()
-}
-
-/// Settings for a machine that is shared with everything else, durable as in production.
-fn server_settings(options: &Options, data: &Path) -> Vec<String> {
-    // The path of a Unix socket has room for 107 bytes.
-    let socket = if data.as_os_str().len() < 85 {
-        data.display().to_string()
-    } else {
-        String::new()
-    };
-    let settings = [
-        ("listen_addresses", "127.0.0.1"),
-        ("port", &options.port.to_string()),
-        ("unix_socket_directories", &socket),
-        ("max_connections", &options.connections.to_string()),
-        ("shared_buffers", "256MB"),
-        ("wal_buffers", "16MB"),
-        ("max_wal_size", "2GB"),
-        ("checkpoint_timeout", "10min"),
-        ("fsync", "on"),
-        ("synchronous_commit", "on"),
-        ("autovacuum_naptime", "10s"),
-        ("random_page_cost", "1.1"),
-        ("jit", "off"),
-        ("timezone", "UTC"),
-        ("log_timezone", "UTC"),
-        ("log_min_duration_statement", "1s"),
-        ("log_line_prefix", "%m [%p] %u@%d "),
-    ];
-    settings
-        .iter()
-        .flat_map(|(key, value)| ["-c".to_owned(), format!("{key}={value}")])
-        .collect()
-}
-
-impl Installation {
-    /// Hands a file to the account that the server runs as.
-    fn give(&self, path: &Path) -> Result<()> {
-        match self.account() {
-            Some(account) => chown(path, Some(account.uid), Some(account.gid)).at("hand over", path),
-            None => Ok(()),
-        }
-    }
-
-    /// A command of PostgreSQL under the server's account.
-    fn command(&self, program: &str) -> Result<Command> {
-        let Some(account) = self.account() else {
-            return Ok(Command::new(self.program(program)));
-        };
-        let mut command = account.command(&self.program(program))?;
-        command.current_dir("/");
-        Ok(command)
-    }
 }

@@ -9,7 +9,9 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Installation, Options, Postgres, connect, prepare, read_password, server_settings, url};
+use super::initdb::{prepare, read_password};
+use super::server::server_settings;
+use super::{Installation, Options, Postgres, connect, url};
 use crate::error::{Error, IoContext, Result};
 use crate::ports;
 use crate::process::{Launch, Lifetime, which};
@@ -136,7 +138,7 @@ fn guardian(directory: &Path, installation: &Installation, options: &Options) ->
         "-D".to_owned(),
         data.display().to_string(),
     ]);
-    server.extend(server_settings(options, &data));
+    server.extend(server_settings(options));
     Ok(Launch::new("postgres", "/bin/sh", &options.log)
         .args(["-c", GUARDIAN, "quadrille-test-postgres"])
         .args(server)

@@ -32,7 +32,9 @@ fn read(bootstrap: &str, count: usize) -> Vec<String> {
     while payloads.len() < count {
         assert!(Instant::now() < deadline, "only {payloads:?} in time");
         // A poll also ends with nothing after a rebalance.
-        let Some(message) = consumer.poll(Duration::from_secs(1)) else { continue };
+        let Some(message) = consumer.poll(Duration::from_secs(1)) else {
+            continue;
+        };
         let message = message.unwrap();
         payloads.push(String::from_utf8(message.payload().unwrap().to_vec()).unwrap());
     }
@@ -74,6 +76,7 @@ async fn a_broker_keeps_its_topics_and_records_through_kill_9_and_restart() {
     kafka.stop().await;
     println!("stopped in {:?}", begin.elapsed());
     kafka.restart().await.unwrap();
+    println!("restarted {:?}", begin.elapsed());
     send(&bootstrap, "after the stop").await;
     println!("back after stop in {:?}", begin.elapsed());
     let read = tokio::task::spawn_blocking(move || read(&bootstrap, 3))

@@ -1,0 +1,90 @@
+//! The command line.
+
+mod down;
+mod logs;
+pub(crate) mod paint;
+mod status;
+mod topics;
+mod up;
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use stack::kafka::{Distribution, embedded};
+
+/// Runs Quadrille on this machine: PostgreSQL, Kafka and the five services
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    /// State directory: data, logs, stack.json and admin.json
+    #[arg(long, global = true, value_name = "DIRECTORY", default_value_os_t = default_directory())]
+    dir: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start what does not run yet, and print where it is
+    Up(up::Options),
+    /// Stop everything; no process is left behind
+    Down(down::Options),
+    /// Show what runs and how it is
+    Status,
+    /// Show the logs
+    Logs(logs::Options),
+    /// Create the topics on a broker
+    Topics(topics::Options),
+    /// Fetch Apache Kafka and prepare it for quick starts
+    Fetch,
+    /// Run librdkafka's mock cluster (used by `up` where Java is missing)
+    #[command(hide = true)]
+    EmbeddedBroker {
+        /// File that gets the broker's address when it is ready
+        #[arg(long)]
+        address_file: PathBuf,
+    },
+}
+
+/// Runs the chosen command.
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let directory = std::path::absolute(&arguments.dir).context("the state directory")?;
+    match arguments.command {
+        Command::Up(options) => Box::pin(up::run(&directory, &options)).await?,
+        Command::Down(options) => down::run(&directory, &options).await?,
+        Command::Status => return status::run(&directory).await,
+        Command::Logs(options) => logs::run(&directory, &options).await?,
+        Command::Topics(options) => topics::run(&options).await?,
+        Command::Fetch => drop(Distribution::find(&cache(&directory)).await?),
+        Command::EmbeddedBroker { address_file } => {
+            embedded::serve(&address_file, &stack::kafka::topics::Plan::default()).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn default_directory() -> PathBuf {
+    stack::repository().join(".stack")
+}
+
+/// Where a fetched Kafka is kept; `down --wipe` leaves it.
+fn cache(directory: &Path) -> PathBuf {
+    directory.join("kafka")
+}
+
+/// Keeps two commands from changing one stack at the same time.
+fn lock(directory: &Path) -> anyhow::Result<File> {
+    std::fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(directory.join("lock"))?;
+    if file.try_lock().is_err() {
+        println!("waiting for another command on {} to end", directory.display());
+        file.lock()?;
+    }
+    Ok(file)
+}

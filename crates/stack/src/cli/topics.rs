@@ -1,0 +1,37 @@
+//! `stack topics`
+
+use anyhow::bail;
+use clap::Args;
+use stack::kafka::topics::{Plan, ensure};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Address of a broker
+    #[arg(long, default_value = "127.0.0.1:9092", value_name = "HOST:PORT")]
+    brokers: String,
+    #[command(flatten)]
+    plan: Plan,
+}
+
+/// Creates the missing topics; a topic with another number of partitions than declared is a failure.
+pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
+    let report = ensure(&options.brokers, &options.plan).await?;
+    for name in &report.created {
+        println!("created  {name}");
+    }
+    for name in &report.present {
+        println!("present  {name}");
+    }
+    if !report.different.is_empty() {
+        let different: Vec<String> = report
+            .different
+            .iter()
+            .map(|(name, found)| format!("{name} has {found}"))
+            .collect();
+        bail!(
+            "partitions differ from what is declared and are left alone, since more of them would move keys: {}",
+            different.join(", ")
+        );
+    }
+    Ok(())
+}

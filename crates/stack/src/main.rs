@@ -1,0 +1,18 @@
+//! `stack`: starts, stops and shows the platform on one machine.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match Box::pin(cli::run(cli::Arguments::parse())).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("\n{} {error:#}", cli::paint::error("error:"));
+            ExitCode::FAILURE
+        }
+    }
+}

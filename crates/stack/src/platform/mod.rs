@@ -1,0 +1,159 @@
+//! The whole platform: PostgreSQL, Kafka and the five services.
+
+mod builder;
+mod control;
+mod down;
+mod parts;
+mod plan;
+mod up;
+
+pub use builder::Builder;
+pub use down::{Ended, take_down};
+pub use plan::{MARK, Plan};
+pub use up::{Progress, Tell};
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::kafka::Kafka;
+use crate::ports::Lease;
+use crate::postgres::Postgres;
+use crate::process::Process;
+use crate::service::{Ports, Service};
+use crate::state::{Admin, State};
+
+/// One process of a service.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) service: Service,
+    /// 0 is the one that the others know.
+    pub(crate) replica: usize,
+    pub(crate) ports: Ports,
+    pub(crate) process: Process,
+}
+
+/// A running platform. The one that a test builds ends with this value; the one of `stack up` goes on.
+#[derive(Debug)]
+pub struct Stack {
+    // In the order of their end: nothing outlives what it needs.
+    pub(crate) instances: Vec<Instance>,
+    pub(crate) kafka: Kafka,
+    pub(crate) postgres: Postgres,
+    pub(crate) databases: BTreeMap<Service, String>,
+    pub(crate) plan: Plan,
+    pub(crate) state: State,
+    admin: Admin,
+    http: reqwest::Client,
+    held: Held,
+}
+
+/// What belongs to a stack of a test and is given back after its last process has ended.
+#[derive(Debug, Default)]
+struct Held {
+    leases: Vec<Lease>,
+    directory: Option<tempfile::TempDir>,
+}
+
+impl Stack {
+    /// A stack on free ports in a directory of its own, which ends with the returned value.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// URL of the gateway.
+    pub fn url(&self) -> String {
+        self.service_url(Service::Gateway)
+    }
+
+    /// URL of a service's own HTTP interface.
+    pub fn service_url(&self, service: Service) -> String {
+        self.plan.ports_of(service).url()
+    }
+
+    /// URL of a service's management port.
+    pub fn management_url(&self, service: Service) -> String {
+        self.plan.ports_of(service).management_url()
+    }
+
+    /// URL of a service's database, as the service's role.
+    pub fn database_url(&self, service: Service) -> &str {
+        self.databases
+            .get(&service)
+            .map(String::as_str)
+            .unwrap_or_default()
+    }
+
+    /// URL of a service's database, as the cluster's superuser.
+    pub fn admin_database_url(&self, service: Service) -> String {
+        self.postgres.admin_url(service.name())
+    }
+
+    /// Address of the broker, `host:port`.
+    pub fn brokers(&self) -> &str {
+        self.kafka.bootstrap()
+    }
+
+    /// The first admin.
+    pub fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// The state directory.
+    pub fn directory(&self) -> &Path {
+        &self.plan.directory
+    }
+
+    /// Gateway's `/health` as it is now; an unreachable gateway is an error.
+    pub async fn health(&self) -> Result<Value> {
+        let url = format!("{}/health", self.url());
+        Ok(self
+            .http
+            .get(url)
+            .timeout(Duration::from_secs(5))
+            .send()
+            .await?
+            .json()
+            .await?)
+    }
+
+    /// True when `/health` is ok now.
+    pub async fn is_healthy(&self) -> bool {
+        self.health()
+            .await
+            .is_ok_and(|health| health.get("status").and_then(Value::as_str) == Some("ok"))
+    }
+
+    /// Waits until `/health` is ok.
+    pub async fn wait_until_healthy(&mut self, patience: Duration) -> Result<()> {
+        let begin = Instant::now();
+        loop {
+            let reason = match self.health().await {
+                Ok(health) if health.get("status").and_then(Value::as_str) == Some("ok") => return Ok(()),
+                Ok(health) => health.to_string(),
+                Err(error) => crate::error::chain(&error),
+            };
+            let dead = self.instances.iter_mut().find_map(|instance| {
+                let ended = !instance.process.is_running();
+                ended.then(|| (instance.service, instance.process.log_tail()))
+            });
+            let reason = match dead {
+                Some((service, tail)) => format!("{service} ended; the end of its log:\n{tail}"),
+                None if begin.elapsed() > patience => reason,
+                None => {
+                    tokio::time::sleep(Duration::from_millis(25)).await;
+                    continue;
+                }
+            };
+            let what = "the platform".to_owned();
+            return Err(Error::NotReady {
+                what,
+                waited: begin.elapsed(),
+                reason,
+            });
+        }
+    }
+}

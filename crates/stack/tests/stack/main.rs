@@ -1,0 +1,11 @@
+//! The stack's parts on real programs: PostgreSQL, Apache Kafka, processes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic in a test is its report"
+)]
+
+mod kafka;
+mod postgres;
+mod process;
