@@ -21,6 +21,7 @@ pub mod json;
 mod log_format;
 mod management;
 pub mod metrics;
+pub mod openapi;
 pub mod page;
 pub mod problem;
 pub mod query;

@@ -8,8 +8,7 @@ use opentelemetry::trace::TraceContextExt;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::Layer;
-use tracing_subscriber::fmt::format::{JsonFields, Writer};
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -19,14 +18,9 @@ pub(crate) struct JsonLines {
 }
 
 impl JsonLines {
-    /// A layer that writes the lines to stdout.
-    pub(crate) fn layer<S>(service: &'static str) -> impl Layer<S> + Send + Sync
-    where
-        S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
-    {
-        tracing_subscriber::fmt::layer()
-            .fmt_fields(JsonFields::new())
-            .event_format(Self { service })
+    /// Lines of the named service.
+    pub(crate) const fn new(service: &'static str) -> Self {
+        Self { service }
     }
 }
 

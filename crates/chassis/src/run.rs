@@ -15,7 +15,7 @@ use crate::docs::AllowedMethods;
 use crate::health::{Health, Probe};
 use crate::server::Surface;
 use crate::settings::Layers;
-use crate::telemetry;
+use crate::telemetry::{self, LogTarget};
 use crate::{CoreSettings, Metrics, Parts, Service, Tasks, database, management, server};
 
 /// How long between two looks at a database that is not ready yet.
@@ -93,7 +93,7 @@ fn run<S: Service>(command: Command<S::Command>) -> anyhow::Result<ExitCode> {
 }
 
 async fn migrate<S: Service>(core: &CoreSettings) -> anyhow::Result<()> {
-    let telemetry = telemetry::init(S::NAME, &core.log)?;
+    let telemetry = telemetry::init(S::NAME, &core.log, LogTarget::Stderr)?;
     let applied = database::migrate(&core.database.url, S::migrations()).await?;
     tracing::info!(migrations.applied = applied.len(), "schema is up to date");
     telemetry.shutdown().await;
@@ -105,7 +105,7 @@ async fn own_command<S: Service>(
     core: CoreSettings,
     settings: S::Settings,
 ) -> anyhow::Result<()> {
-    let telemetry = telemetry::init(S::NAME, &core.log)?;
+    let telemetry = telemetry::init(S::NAME, &core.log, LogTarget::Stderr)?;
     let (limit, parts) = (core.shutdown_timeout(), parts::<S>(core, settings)?);
     let tasks = parts.tasks.clone();
     let outcome = S::command(command, parts).await;
@@ -126,7 +126,7 @@ fn parts<S: Service>(core: CoreSettings, settings: S::Settings) -> anyhow::Resul
 }
 
 async fn serve_process<S: Service>(core: CoreSettings, settings: S::Settings) -> anyhow::Result<ExitCode> {
-    let telemetry = telemetry::init(S::NAME, &core.log)?;
+    let telemetry = telemetry::init(S::NAME, &core.log, LogTarget::Stdout)?;
     let outcome = match await_schema::<S>(&core).await {
         Ok(()) => serve_until_told::<S>(core, settings).await,
         Err(error) => Err(error),

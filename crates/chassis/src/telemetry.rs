@@ -20,6 +20,8 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::{Span, field};
 use tracing_actix_web::RootSpanBuilder;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -38,12 +40,21 @@ pub struct Telemetry {
     provider: SdkTracerProvider,
 }
 
+/// Where log lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Of a service that runs: its lines are its output.
+    Stdout,
+    /// Of a command, whose output is something else.
+    Stderr,
+}
+
 /// Sets up logs, traces, the W3C propagator and the panic hook of this process. Call it on the main runtime,
 /// once; a second call (tests of several services in one process) leaves the first in place.
 ///
 /// # Errors
 /// When the filter does not parse or the exporter cannot be built.
-pub fn init(service: &'static str, settings: &LogSettings) -> anyhow::Result<Telemetry> {
+pub fn init(service: &'static str, settings: &LogSettings, target: LogTarget) -> anyhow::Result<Telemetry> {
     global::set_text_map_propagator(TraceContextPropagator::new());
     let provider = provider(service)?;
     let filter = EnvFilter::try_new(&settings.filter)?;
@@ -52,11 +63,17 @@ pub fn init(service: &'static str, settings: &LogSettings) -> anyhow::Result<Tel
         .with_location(false)
         .with_threads(false)
         .with_target(false);
+    let writer = match target {
+        LogTarget::Stdout => BoxMakeWriter::new(std::io::stdout),
+        LogTarget::Stderr => BoxMakeWriter::new(std::io::stderr),
+    };
     let lines = match settings.format {
-        LogFormat::Json => JsonLines::layer(service).boxed(),
-        LogFormat::Text => tracing_subscriber::fmt::layer()
-            .with_writer(std::io::stderr)
+        LogFormat::Json => tracing_subscriber::fmt::layer()
+            .fmt_fields(JsonFields::new())
+            .event_format(JsonLines::new(service))
+            .with_writer(writer)
             .boxed(),
+        LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(writer).boxed(),
     };
     let subscriber = tracing_subscriber::registry()
         .with(filter)

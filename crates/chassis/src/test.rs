@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use crate::run::Running;
 use crate::settings::Layers;
-use crate::{Service, database, telemetry};
+use crate::telemetry::{self, LogTarget};
+use crate::{Service, database};
 
 /// A service running in this process. Stop it with [`TestService::stop`]; dropped, it is left to the end of
 /// the test's runtime.
@@ -31,7 +32,7 @@ impl TestService {
         });
         let layers = Layers::new(S::DEFAULTS, None, variables)?;
         let core = layers.core()?;
-        telemetry::init(S::NAME, &core.log)?;
+        telemetry::init(S::NAME, &core.log, LogTarget::Stderr)?;
         database::migrate(&core.database.url, S::migrations()).await?;
         Ok(Self {
             running: Running::start::<S>(core, layers.read()?).await?,

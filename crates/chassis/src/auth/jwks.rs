@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::BoxFuture;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
@@ -13,6 +15,9 @@ use tokio::sync::Mutex;
 const REFETCH_INTERVAL: Duration = Duration::from_secs(30);
 /// How long one fetch may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Length of an Ed25519 public key, in bytes.
+const KEY_LENGTH: usize = 32;
 
 /// Gets the current key set from wherever it is kept.
 pub type FetchKeys = Arc<dyn Fn() -> BoxFuture<'static, anyhow::Result<JwkSet>> + Send + Sync>;
@@ -123,7 +128,14 @@ impl KeySource {
 /// Ed25519 keys that have a name; others are not ours.
 fn usable(jwk: &Jwk) -> Option<(String, DecodingKey)> {
     let kid = jwk.common.key_id.clone()?;
-    let is_ed25519 = matches!(&jwk.algorithm, AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519);
+    let AlgorithmParameters::OctetKeyPair(pair) = &jwk.algorithm else {
+        return None;
+    };
+    // The verifier would panic over a key of another length.
+    let is_ed25519 = pair.curve == EllipticCurve::Ed25519
+        && URL_SAFE_NO_PAD
+            .decode(&pair.x)
+            .is_ok_and(|key| key.len() == KEY_LENGTH);
     if !is_ed25519 {
         return None;
     }
