@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix_web::http::Uri;
 use actix_web::http::uri::Authority;
+use messaging::MessagingSettings;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -19,6 +20,9 @@ pub struct Settings {
     pub rate_limit: RateLimitSettings,
     /// Limits of an exchange with a service.
     pub proxy: ProxySettings,
+    /// Limits and waits of the messaging kernel.
+    #[serde(default)]
+    pub messaging: MessagingSettings,
 }
 
 /// Where the services answer.

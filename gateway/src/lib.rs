@@ -2,17 +2,27 @@
 //! the request to the service that answers. It also listens to every topic, and tells each saga's timeline.
 //!
 //! The map:
+//! - `app`: puts it together
 //! - [`domain`]: what it decides, without I/O: routes, headers, the order of a timeline
-//! - [`edge`](self): what every request passes: its name, its limits, its token
-//! - [`proxy`]: the exchange with a service
+//! - `edge`: what every request passes: its name, its limits, its token
 //! - [`limits`]: how often one address and one user may call
-//! - [`config`], [`openapi`], [`metrics`]: what they say
+//! - [`proxy`]: the exchange with a service
+//! - `routes`: what it answers, itself or through a service
+//! - [`reactions`], [`store`]: the timeline, from the topics into the database and out of it
+//! - `jobs`: what happens by the clock
+//! - [`config`], [`metrics`], [`openapi`]
 
+mod app;
 pub mod config;
 pub mod domain;
 mod edge;
+mod jobs;
 pub mod limits;
 pub mod metrics;
 pub mod openapi;
 pub mod proxy;
+pub mod reactions;
 mod routes;
+pub mod store;
+
+pub use app::GatewayService;

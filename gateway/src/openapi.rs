@@ -4,13 +4,13 @@ use chassis::problem::ProblemBody;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::routes::health;
+use crate::routes::{health, timeline};
 
 /// What the gateway answers itself; everything else is in the services' documents.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Quadrille gateway", description = "The only entry: health and saga timelines"),
-    paths(health::health),
+    paths(health::health, timeline::timeline),
     components(schemas(ProblemBody)),
     modifiers(&BearerToken),
     tags((name = "gateway", description = "What the gateway answers itself"))

@@ -2,6 +2,7 @@
 //! against, and in which order a saga's events are told.
 
 pub mod client_address;
+pub mod entry;
 pub mod headers;
 pub mod request_id;
 pub mod routing;

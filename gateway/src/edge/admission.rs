@@ -15,15 +15,14 @@ const NOT_COUNTED: &str = "/health";
 
 /// The limits and their counters, shared by all workers.
 #[derive(Debug, Clone)]
-pub struct Gate {
+pub(crate) struct Gate {
     limits: Arc<Limits>,
     metrics: GatewayMetrics,
 }
 
 impl Gate {
     /// A gate that turns away by `limits`.
-    #[must_use]
-    pub const fn new(limits: Arc<Limits>, metrics: GatewayMetrics) -> Self {
+    pub(crate) const fn new(limits: Arc<Limits>, metrics: GatewayMetrics) -> Self {
         Self { limits, metrics }
     }
 

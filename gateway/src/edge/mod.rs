@@ -8,7 +8,7 @@ use std::cell::{Cell, Ref};
 use std::net::IpAddr;
 
 use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, ResponseError, web};
@@ -33,7 +33,7 @@ pub(crate) struct Passage {
 impl Passage {
     /// The passage of a request; [`pass`] has put it there.
     pub(crate) fn of(request: &HttpRequest) -> Option<Ref<'_, Self>> {
-        Ref::filter_map(request.extensions(), |extensions| extensions.get::<Self>()).ok()
+        Ref::filter_map(request.extensions(), Extensions::get::<Self>).ok()
     }
 
     /// The client is told the tightest of the limits it was held against.
@@ -96,12 +96,8 @@ fn named(request: &ServiceRequest) -> HeaderValue {
     kept.cloned().unwrap_or_else(fresh_id)
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a request enters the platform here: this is the seam"
-)]
 fn fresh_id() -> HeaderValue {
-    let id = uuid::Uuid::now_v7().hyphenated().to_string();
+    let id = chassis::clock::new_id().hyphenated().to_string();
     HeaderValue::try_from(id).unwrap_or_else(|_never| HeaderValue::from_static("unnamed"))
 }
 

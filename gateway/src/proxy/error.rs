@@ -45,6 +45,10 @@ pub enum ProxyError {
 
 impl ProxyError {
     /// Tells whose fault a failed exchange is.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the library's list of errors grows"
+    )]
     pub(super) fn from_send(error: SendRequestError, upstream: Upstream) -> Self {
         match error {
             SendRequestError::Body(cause) => match cause.downcast::<UploadError>() {

@@ -1,0 +1,4 @@
+//! The gateway's database.
+
+mod schema;
+pub mod timeline;
