@@ -1,6 +1,7 @@
 //! `stack`: starts, stops and shows the platform on one machine.
 
 mod cli;
+mod demo;
 
 use std::process::ExitCode;
 

@@ -5,7 +5,7 @@ mod logs;
 pub(crate) mod paint;
 mod status;
 mod topics;
-mod up;
+pub(crate) mod up;
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -38,6 +38,8 @@ enum Command {
     Logs(logs::Options),
     /// Create the topics on a broker
     Topics(topics::Options),
+    /// Tell a saga's story with real requests, and check every sentence of it
+    Demo(crate::demo::Options),
     /// Fetch Apache Kafka and prepare it for quick starts
     Fetch,
     /// Run librdkafka's mock cluster (used by `up` where Java is missing)
@@ -58,6 +60,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Status => return status::run(&directory).await,
         Command::Logs(options) => logs::run(&directory, &options).await?,
         Command::Topics(options) => topics::run(&options).await?,
+        Command::Demo(options) => Box::pin(crate::demo::run(&directory, &options)).await?,
         Command::Fetch => drop(Distribution::find(&cache(&directory)).await?),
         Command::EmbeddedBroker { address_file } => {
             embedded::serve(&address_file, &stack::kafka::topics::Plan::default()).await?;
@@ -76,7 +79,7 @@ fn cache(directory: &Path) -> PathBuf {
 }
 
 /// Keeps two commands from changing one stack at the same time.
-fn lock(directory: &Path) -> anyhow::Result<File> {
+pub(crate) fn lock(directory: &Path) -> anyhow::Result<File> {
     std::fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     let file = OpenOptions::new()
         .create(true)

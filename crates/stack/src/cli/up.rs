@@ -1,5 +1,6 @@
 //! `stack up`
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -27,18 +28,9 @@ pub(crate) struct Options {
     /// Directory of the services' programs [default: that of this program]
     #[arg(long, value_name = "DIRECTORY")]
     binaries: Option<PathBuf>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            port: 5000,
-            postgres_port: 5532,
-            kafka_port: 9092,
-            broker: Broker::Auto,
-            binaries: None,
-        }
-    }
+    /// Pauses before the retries of a failed message; shorter than a production's, so that one can watch
+    #[arg(long, default_value = "500,1000,2000", value_name = "MS,MS,MS")]
+    retry_delays_ms: String,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -104,8 +96,11 @@ fn plan(directory: &Path, options: &Options) -> Plan {
         detached: true,
         throughput: false,
         topics: topics::Plan::default(),
-        env: std::collections::BTreeMap::new(),
-        service_env: std::collections::BTreeMap::new(),
+        env: BTreeMap::from([(
+            "QUADRILLE__MESSAGING__RETRY_DELAYS_MS".to_owned(),
+            options.retry_delays_ms.clone(),
+        )]),
+        service_env: BTreeMap::new(),
     }
 }
 

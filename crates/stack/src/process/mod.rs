@@ -99,7 +99,10 @@ impl Process {
         // A stopped process takes its signal only when it goes on.
         self.signal(Signal::SIGCONT);
         let obeyed = self.ended_within(patience).await;
-        if !obeyed {
+        if obeyed {
+            // What it left behind in its group.
+            let _ = killpg(pid_of(self.pid), Signal::SIGKILL);
+        } else {
             self.kill().await;
         }
         obeyed
