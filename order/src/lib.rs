@@ -1,1 +1,12 @@
-//! Placeholder.
+//! The order service: takes orders, and lets them be confirmed or cancelled by what becomes of their payment.
+
+mod app;
+mod config;
+/// Orders and the catalogue; pure.
+pub mod domain;
+/// The endpoints.
+mod routes;
+/// The database.
+pub mod store;
+
+pub use app::OrderService;

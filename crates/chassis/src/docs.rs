@@ -5,8 +5,21 @@ use std::sync::Arc;
 
 use actix_web::http::header::{HeaderValue, LOCATION};
 use actix_web::{HttpResponse, web};
+use utoipa::Modify;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi, PathItem};
 use utoipa_swagger_ui::SwaggerUi;
+
+/// Adds the security scheme `bearer` to a document.
+#[derive(Debug, Clone, Copy)]
+pub struct BearerToken;
+
+impl Modify for BearerToken {
+    fn modify(&self, document: &mut OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        document.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
 
 /// Registers document and UI.
 pub(crate) fn configure(config: &mut web::ServiceConfig, openapi: OpenApi) {

@@ -14,13 +14,14 @@
 pub mod auth;
 pub mod clock;
 pub mod database;
-mod docs;
+pub mod docs;
 pub mod etag;
 pub mod health;
 pub mod json;
 mod log_format;
 mod management;
 pub mod metrics;
+pub mod money;
 pub mod openapi;
 pub mod page;
 pub mod problem;

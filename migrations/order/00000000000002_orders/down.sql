@@ -1,0 +1,3 @@
+drop table idempotency_key;
+drop table orders;
+drop table product;

@@ -1,0 +1,68 @@
+//! The composition root.
+
+use chassis::{App, NoCommand, Parts, Pool, Service};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use messaging::metrics::KernelMetrics;
+use messaging::{Kernel, Participant, Signals};
+
+use crate::config::Settings;
+use crate::domain;
+use crate::routes;
+use crate::store::OrderRepository;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/order");
+
+/// The order service.
+pub struct OrderService;
+
+/// What the endpoints need.
+#[derive(Clone)]
+pub(crate) struct State {
+    pub(crate) pool: Pool,
+    /// Wakes the relay after a commit.
+    pub(crate) signals: Signals,
+}
+
+impl Service for OrderService {
+    const NAME: &'static str = "order";
+    const DEFAULTS: &'static str = include_str!("../defaults.toml");
+    type Settings = Settings;
+    type Command = NoCommand;
+
+    fn migrations() -> EmbeddedMigrations {
+        MIGRATIONS
+    }
+
+    fn openapi() -> utoipa::openapi::OpenApi {
+        routes::openapi()
+    }
+
+    async fn build(parts: Parts<Settings>) -> anyhow::Result<App> {
+        let orders = Participant::new(OrderRepository)
+            .on(domain::on_payment_completed)
+            .on(domain::on_payment_failed)
+            .on(domain::on_payment_refunded);
+        let metrics = KernelMetrics::default();
+        parts.metrics.register(|registry| metrics.register(registry));
+        let kernel = Kernel::builder(
+            Self::NAME,
+            &parts.core.kafka.brokers,
+            parts.pool.clone(),
+            parts.settings.messaging,
+        )
+        .metrics(metrics)
+        .participant(orders)
+        .build()?;
+        let state = State {
+            pool: parts.pool,
+            signals: kernel.signals(),
+        };
+        let broker = kernel.probe();
+        kernel.start(&parts.tasks)?;
+        Ok(App::new(move |config| routes::configure(config, state.clone())).probe(broker))
+    }
+
+    async fn command(command: NoCommand, _: Parts<Settings>) -> anyhow::Result<()> {
+        match command {}
+    }
+}

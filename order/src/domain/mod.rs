@@ -1,0 +1,12 @@
+//! Pure: no I/O, no clock, no ids of its own making.
+
+mod catalogue;
+mod order;
+mod payment_method;
+
+pub use catalogue::Product;
+pub use order::{
+    CancelError, Line, Order, PlaceError, Status, cancel, on_payment_completed, on_payment_failed,
+    on_payment_refunded, place,
+};
+pub use payment_method::{PaymentMethod, UnknownPaymentMethod};

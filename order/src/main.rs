@@ -1,0 +1,5 @@
+//! The order service's process.
+
+fn main() -> std::process::ExitCode {
+    chassis::main::<order::OrderService>()
+}

@@ -1,0 +1,64 @@
+//! The `Idempotency-Key` header: bare or quoted, printable, 255 characters at most.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+use chassis::problem::{Code, Problem};
+
+const HEADER: &str = "idempotency-key";
+const MAX_CHARS: usize = 255;
+
+/// The request's key, if it has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct IdempotencyKey(pub(super) Option<String>);
+
+impl FromRequest for IdempotencyKey {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let mut values = request.headers().get_all(HEADER);
+        ready(match (values.next(), values.next()) {
+            (None, _) => Ok(Self(None)),
+            (Some(value), None) => value
+                .to_str()
+                .ok()
+                .and_then(parse)
+                .map(|key| Self(Some(key)))
+                .ok_or_else(malformed),
+            (Some(_), Some(_)) => Err(malformed()),
+        })
+    }
+}
+
+fn parse(text: &str) -> Option<String> {
+    let text = text.trim();
+    let bare = text
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap_or(text);
+    let fits =
+        (1..=MAX_CHARS).contains(&bare.len()) && bare.chars().all(|c| c.is_ascii_graphic() && c != '"');
+    fits.then(|| bare.to_owned())
+}
+
+fn malformed() -> Problem {
+    Problem::new(Code::BadRequest)
+        .detail("Idempotency-Key must be one value of 1 to 255 printable characters, bare or in quotes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_and_quoted_are_the_same_key() {
+        assert_eq!(parse("abc-1"), Some("abc-1".to_owned()));
+        assert_eq!(parse("\"abc-1\""), Some("abc-1".to_owned()));
+        let too_long = "x".repeat(256);
+        for bad in ["", "\"\"", "\"", "a b", "a\"b", too_long.as_str()] {
+            assert_eq!(parse(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The endpoints, one file each.
+
+mod cancel_order;
+mod get_order;
+mod idempotency;
+mod list_orders;
+mod list_products;
+mod place_order;
+mod put_product;
+mod view;
+
+use actix_web::web::{Data, ServiceConfig};
+use chassis::docs::BearerToken;
+use chassis::problem::{Code, Problem, ProblemBody};
+use contracts::OrderId;
+use utoipa::OpenApi;
+
+use crate::app::State;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Quadrille orders", description = "The catalogue, and orders from placing to their end."),
+    paths(
+        list_products::list_products,
+        put_product::put_product,
+        place_order::place_order,
+        list_orders::list_orders,
+        get_order::get_order,
+        cancel_order::cancel_order,
+    ),
+    components(schemas(ProblemBody)),
+    modifiers(&BearerToken),
+)]
+struct Documentation;
+
+/// The OpenAPI document.
+pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
+    Documentation::openapi()
+}
+
+pub(crate) fn configure(config: &mut ServiceConfig, state: State) {
+    config
+        .app_data(Data::new(state))
+        .service(list_products::list_products)
+        .service(put_product::put_product)
+        .service(place_order::place_order)
+        .service(list_orders::list_orders)
+        .service(get_order::get_order)
+        .service(cancel_order::cancel_order);
+}
+
+/// What is no id is no order either.
+fn order_id(text: &str) -> Result<OrderId, Problem> {
+    text.parse().map_err(|_no_id: uuid::Error| not_found())
+}
+
+fn not_found() -> Problem {
+    Problem::new(Code::NotFound).detail("there is no such order")
+}

@@ -1,0 +1,99 @@
+//! `PUT /products/{sku}`
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpResponse, put};
+use chassis::auth::AdminPrincipal;
+use chassis::clock;
+use chassis::json::Json;
+use chassis::money::MoneyBody;
+use chassis::problem::{Problem, ProblemBody};
+use garde::Validate;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::view::ProductView;
+use crate::app::State;
+use crate::domain::Product;
+use crate::store::products;
+
+/// A product as an admin wants it.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PutProduct {
+    /// What it is called.
+    #[garde(length(chars, min = 1, max = 200), custom(printable))]
+    name: String,
+    /// The price of one; at least one minor unit.
+    #[garde(dive, custom(positive))]
+    unit_price: MoneyBody,
+    /// Whether it can be ordered.
+    #[garde(skip)]
+    active: bool,
+}
+
+fn printable(text: &str, (): &()) -> garde::Result {
+    if text.chars().any(char::is_control) {
+        return Err(garde::Error::new("has control characters"));
+    }
+    Ok(())
+}
+
+fn positive(price: &MoneyBody, (): &()) -> garde::Result {
+    if price.amount_minor < 1 {
+        return Err(garde::Error::new("must be at least 1 minor unit"));
+    }
+    Ok(())
+}
+
+/// Letters, digits, `-`, `_` and `.`, 64 at most.
+fn sku(text: &str) -> Result<String, Problem> {
+    let fits = (1..=64).contains(&text.len())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(Problem::invalid("/sku", "not a stock keeping unit"))
+    }
+}
+
+/// Adds a product or changes it; orders that were placed keep their price.
+#[utoipa::path(
+    tag = "catalogue",
+    security(("bearer" = [])),
+    params(("sku" = String, Path, description = "Stock keeping unit")),
+    request_body = PutProduct,
+    responses(
+        (status = 200, description = "Changed", body = ProductView),
+        (status = 201, description = "Added", body = ProductView),
+        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+#[put("/products/{sku}")]
+pub(super) async fn put_product(
+    _: AdminPrincipal,
+    state: Data<State>,
+    path: Path<String>,
+    Json(body): Json<PutProduct>,
+) -> Result<HttpResponse, Problem> {
+    let unit_price = body
+        .unit_price
+        .to_money()
+        .ok_or_else(|| Problem::invalid("/unit_price/currency", "not an ISO 4217 currency code"))?;
+    let product = Product {
+        sku: sku(&path)?,
+        name: body.name,
+        unit_price,
+        active: body.active,
+    };
+    let mut conn = state.pool.get().await?;
+    let new = products::put(&mut conn, &product, clock::now()).await?;
+    let mut response = if new {
+        HttpResponse::Created()
+    } else {
+        HttpResponse::Ok()
+    };
+    Ok(response.json(ProductView::from(product)))
+}

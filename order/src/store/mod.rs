@@ -1,0 +1,11 @@
+//! Diesel: rows, and what is asked of them.
+
+/// The endpoints' memory of idempotency keys.
+pub mod idempotency;
+mod orders;
+/// The catalogue.
+pub mod products;
+#[allow(missing_docs, unreachable_pub, reason = "generated")]
+mod schema;
+
+pub use orders::{ListFilter, OrderRepository, find, list};
