@@ -6,19 +6,19 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## Install what is missing, build, start the platform, print where it is
-	@scripts/up
+	@scripts/platform up
 
 demo: ## Tell the saga's story on the running platform (starts it when needed)
-	@scripts/demo
+	@scripts/platform demo
 
 down: ## Stop the platform; data stays
-	@scripts/down
+	@scripts/platform down
 
 status: ## Say what runs, and where
-	@scripts/status
+	@scripts/platform status
 
 logs: ## Follow the logs of everything that runs
-	@scripts/logs
+	@scripts/platform logs
 
 test: ## Run every check a change must pass
 	@scripts/test
@@ -30,10 +30,10 @@ fmt: ## Format the code
 	@cargo fmt --all
 
 advisories: ## Look the dependencies up in the RustSec database (needs the network)
-	@scripts/advisories
+	@scripts/setup lint && .stack/tools/bin/cargo-deny --locked check advisories
 
 bench-quick: ## Saturate the running platform for 30 s and print its figures
-	@scripts/bench-quick
+	@scripts/platform bench-quick
 
 clean: ## Stop the platform and remove its data and everything that was built
-	@scripts/clean
+	@scripts/platform clean
