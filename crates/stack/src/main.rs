@@ -1,5 +1,6 @@
 //! `stack`: starts, stops and shows the platform on one machine.
 
+mod bench;
 mod cli;
 mod demo;
 

@@ -99,3 +99,34 @@ pub fn memory(pid: u32) -> Memory {
         peak_bytes: field("VmHWM").unwrap_or(0),
     }
 }
+
+/// Processor time in seconds of a process and of its children that have ended.
+pub fn cpu_s(pid: u32) -> f64 {
+    let ticks_a_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)
+        .ok()
+        .flatten()
+        .unwrap_or(100);
+    let ticks_a_second = u32::try_from(ticks_a_second).unwrap_or(100);
+    let fields = stat(pid).unwrap_or_default();
+    // utime, stime, cutime, cstime: fields 14 to 17 of proc(5).
+    let ticks: u32 = fields
+        .iter()
+        .skip(11)
+        .take(4)
+        .filter_map(|ticks| ticks.parse::<u32>().ok())
+        .sum();
+    f64::from(ticks) / f64::from(ticks_a_second)
+}
+
+/// Memory of a process with its share of what it shares with others; zero where it may not be seen.
+pub fn proportional_bytes(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let kib = text.lines().find_map(|line| {
+        line.strip_prefix("Pss:")?
+            .split_whitespace()
+            .next()?
+            .parse::<u64>()
+            .ok()
+    });
+    kib.unwrap_or_default() * 1024
+}

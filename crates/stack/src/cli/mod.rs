@@ -40,6 +40,8 @@ enum Command {
     Topics(topics::Options),
     /// Tell a saga's story with real requests, and check every sentence of it
     Demo(crate::demo::Options),
+    /// Saturate a stack of its own through the gateway, and print its figures
+    Bench(crate::bench::Options),
     /// Fetch Apache Kafka and prepare it for quick starts
     Fetch,
     /// Run librdkafka's mock cluster (used by `up` where Java is missing)
@@ -61,6 +63,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Logs(options) => logs::run(&directory, &options).await?,
         Command::Topics(options) => topics::run(&options).await?,
         Command::Demo(options) => Box::pin(crate::demo::run(&directory, &options)).await?,
+        Command::Bench(options) => Box::pin(crate::bench::run(&options)).await?,
         Command::Fetch => drop(Distribution::find(&cache(&directory)).await?),
         Command::EmbeddedBroker { address_file } => {
             embedded::serve(&address_file, &stack::kafka::topics::Plan::default()).await?;

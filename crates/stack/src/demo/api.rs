@@ -20,6 +20,7 @@ pub(super) struct Api {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) location: Option<String>,
+    retry_after: Duration,
     pub(super) body: Value,
 }
 
@@ -92,6 +93,7 @@ impl Api {
         enough: impl Fn(&Value) -> bool,
     ) -> anyhow::Result<Answer> {
         let deadline = Instant::now() + patience;
+        let mut pause = Duration::from_millis(25);
         loop {
             let answer = self.get(path).await?;
             if answer.status.is_success() && enough(&answer.body) {
@@ -100,11 +102,28 @@ impl Api {
             if Instant::now() > deadline {
                 bail!("GET {path} did not come to what was awaited within {patience:?}: {answer}");
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(pause).await;
+            // The gateway allows a user two requests a second for long.
+            pause = (pause * 2).min(Duration::from_millis(500));
         }
     }
 
+    /// Sends a request; where the gateway asks for patience (429), once more after the pause it names.
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Answer> {
+        for _ in 0..10 {
+            let answer = self
+                .exchange(&method, path, body)
+                .await
+                .with_context(|| format!("{method} {path}"))?;
+            if answer.status != StatusCode::TOO_MANY_REQUESTS {
+                return Ok(answer);
+            }
+            tokio::time::sleep(answer.retry_after).await;
+        }
+        bail!("{method} {path} is refused again and again: too many requests");
+    }
+
+    async fn exchange(&self, method: &Method, path: &str, body: Option<&Value>) -> anyhow::Result<Answer> {
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.url));
         request = request.timeout(Duration::from_secs(20));
         if let Some(token) = &self.token {
@@ -113,22 +132,22 @@ impl Api {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = request.send().await.with_context(|| format!("{method} {path}"))?;
-        let status = answer.status();
-        let location = answer
-            .headers()
-            .get("location")
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
-        let bytes = answer.bytes().await.with_context(|| format!("{method} {path}"))?;
-        let body = if bytes.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_slice(&bytes).with_context(|| format!("{method} {path} answered no JSON"))?
+        let answer = request.send().await?;
+        let header = |name: &str| answer.headers().get(name)?.to_str().ok().map(str::to_owned);
+        let (status, location) = (answer.status(), header("location"));
+        let seconds = header("retry-after")
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(1);
+        let bytes = answer.bytes().await?;
+        let body = match bytes.is_empty() {
+            true => Value::Null,
+            false => serde_json::from_slice(&bytes)
+                .with_context(|| format!("{status}, and the body is no JSON"))?,
         };
         Ok(Answer {
             status,
             location,
+            retry_after: Duration::from_secs(seconds),
             body,
         })
     }

@@ -144,7 +144,7 @@ impl Stack {
                 Some((service, tail)) => format!("{service} ended; the end of its log:\n{tail}"),
                 None if begin.elapsed() > patience => reason,
                 None => {
-                    tokio::time::sleep(Duration::from_millis(25)).await;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 }
             };
