@@ -29,24 +29,29 @@ impl Lease {
 
 /// Leases one port on 127.0.0.1.
 pub fn lease() -> Result<Lease> {
-    let directory = scratch("ports");
-    std::fs::create_dir_all(&directory).at("create", &directory)?;
     for _ in 0..1_000 {
-        let port = rand::random_range(FIRST..=LAST);
-        let path = directory.join(port.to_string());
-        let lock = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .at("open", &path)?;
-        if lock.try_lock().is_ok() && is_free(port) {
-            return Ok(Lease { port, _lock: lock });
+        if let Some(lease) = try_lease(rand::random_range(FIRST..=LAST))? {
+            return Ok(lease);
         }
     }
     Err(Error::Missing {
         what: "a free port".to_owned(),
         hint: format!("none of {FIRST} to {LAST} could be had on 127.0.0.1"),
     })
+}
+
+/// Leases this port, unless it is leased or taken.
+pub fn try_lease(port: u16) -> Result<Option<Lease>> {
+    let directory = scratch("ports");
+    std::fs::create_dir_all(&directory).at("create", &directory)?;
+    let path = directory.join(port.to_string());
+    let lock = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .at("open", &path)?;
+    let ours = lock.try_lock().is_ok() && is_free(port);
+    Ok(ours.then_some(Lease { port, _lock: lock }))
 }
 
 /// True when nothing listens on the port of 127.0.0.1.

@@ -130,3 +130,9 @@ pub fn proportional_bytes(pid: u32) -> u64 {
     });
     kib.unwrap_or_default() * 1024
 }
+
+/// True when the program's file has been replaced or removed since the process was started, e.g. by a new build.
+pub fn is_outdated(pid: u32) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/exe"))
+        .is_ok_and(|program| program.to_string_lossy().ends_with(" (deleted)"))
+}

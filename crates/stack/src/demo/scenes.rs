@@ -188,7 +188,7 @@ pub(super) async fn poisoned(narrator: &mut Narrator, customer: &Api, brokers: &
         payments.status.is_success() && status != "completed",
         &payments,
     )?;
-    timeline::tell(narrator, customer, &id, &["order.created"]).await
+    timeline::tell(narrator, customer, &id, &["order.created", "payment.failed.dlq"]).await
 }
 
 /// Places an order of two products and checks what the answer promises.

@@ -13,7 +13,7 @@ use crate::process::tail;
 use crate::service::{Ports, Service};
 
 /// A service may finish what it holds for 30 s.
-const SHUTDOWN: Duration = Duration::from_secs(40);
+pub(super) const SHUTDOWN: Duration = Duration::from_secs(40);
 
 impl Stack {
     /// Asks every process of a service to end, and waits. False when one had to be killed.

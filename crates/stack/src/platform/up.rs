@@ -5,10 +5,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
+use super::control::SHUTDOWN;
 use super::down::{Ended, sweep};
 use super::parts::{require_free, running, start_kafka, start_postgres};
 use super::{Held, Instance, Plan, Stack};
 use crate::error::{Error, IoContext, Result};
+use crate::proc;
 use crate::process::{Process, run};
 use crate::service::Service;
 use crate::state::{Admin, Broker, Entry, State};
@@ -89,7 +93,7 @@ impl Stack {
     }
 
     async fn start_services(&mut self, tell: Tell<'_>) -> Result<()> {
-        let missing = self.take_over(tell)?;
+        let missing = self.take_over(tell).await?;
         if missing.is_empty() && self.is_healthy().await {
             return self.admin.save(&self.plan.directory);
         }
@@ -139,15 +143,26 @@ impl Stack {
         Ok(())
     }
 
-    /// Takes over the recorded services that still run and returns the others.
-    fn take_over(&mut self, tell: Tell<'_>) -> Result<Vec<Service>> {
+    /// Takes over the recorded services that still run and returns the others. One that runs an earlier build is
+    /// stopped.
+    async fn take_over(&mut self, tell: Tell<'_>) -> Result<Vec<Service>> {
         let mut missing = Vec::new();
         for service in Service::ALL {
             let ports = self.plan.ports_of(service);
-            match running(&self.state, service.name(), "http", ports.http)? {
+            let (name, begin) = (service.name(), Instant::now());
+            match running(&self.state, name, "http", ports.http)? {
+                Some(mut process) if proc::is_outdated(process.pid()) => {
+                    process.stop(Signal::SIGTERM, SHUTDOWN).await;
+                    tell(Progress::Done {
+                        name,
+                        what: "stopped, it ran an earlier build".to_owned(),
+                        took: begin.elapsed(),
+                    });
+                    missing.push(service);
+                }
                 Some(process) => {
                     tell(Progress::Runs {
-                        name: service.name(),
+                        name,
                         at: ports.url(),
                     });
                     self.instances.push(Instance {

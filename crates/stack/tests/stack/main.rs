@@ -7,5 +7,6 @@
 )]
 
 mod kafka;
+mod platform;
 mod postgres;
 mod process;
