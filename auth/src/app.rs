@@ -1,0 +1,156 @@
+//! The composition root: what the service is made of.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chassis::auth::{KeySource, TokenVerifier};
+use chassis::problem::Problem;
+use chassis::{App, Parts, Pool, Service, clock};
+use contracts::Context;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use messaging::metrics::KernelMetrics;
+use messaging::{Kernel, Signals};
+use prometheus_client::metrics::gauge::ConstGauge;
+use utoipa::OpenApi as _;
+
+use crate::command::{self, Command};
+use crate::config::{AuthSettings, SessionSettings};
+use crate::crypto::{Hasher, Issuer, SigningKeyPair, key_set};
+use crate::{jobs, routes, store};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/auth");
+
+/// The service, as the chassis runs it.
+#[derive(Debug, Clone, Copy)]
+pub struct AuthService;
+
+/// What handlers work with.
+#[derive(Clone)]
+pub(crate) struct State {
+    pub(crate) pool: Pool,
+    pub(crate) hasher: Hasher,
+    pub(crate) issuer: Arc<Issuer>,
+    pub(crate) session: SessionSettings,
+    pub(crate) signals: Signals,
+}
+
+impl State {
+    /// A connection; 503 when there is none.
+    pub(crate) async fn connection(&self) -> Result<chassis::Connection, Problem> {
+        Ok(self.pool.get().await?)
+    }
+}
+
+impl Service for AuthService {
+    const NAME: &'static str = "auth";
+    const DEFAULTS: &'static str = include_str!("../defaults.toml");
+    type Settings = AuthSettings;
+    type Command = Command;
+
+    fn migrations() -> EmbeddedMigrations {
+        MIGRATIONS
+    }
+
+    fn openapi() -> utoipa::openapi::OpenApi {
+        routes::Documentation::openapi()
+    }
+
+    async fn build(parts: Parts<AuthSettings>) -> anyhow::Result<App> {
+        let kernel = kernel(&parts)?;
+        let hasher = Hasher::new(&parts.settings.password, parts.tasks.runtime().clone())?;
+        expose_queue(&parts, &hasher);
+        let state = State {
+            pool: parts.pool.clone(),
+            hasher,
+            issuer: Arc::new(issuer(&parts).await?),
+            session: parts.settings.session.clone(),
+            signals: kernel.signals(),
+        };
+        let broker = kernel.probe();
+        kernel.start(&parts.tasks)?;
+        jobs::start(&parts.tasks, parts.pool.clone(), parts.settings.session.clone());
+        let verifier = TokenVerifier::new(&parts.core.token, own_keys(parts.pool));
+        Ok(App::new(move |config| routes::configure(config, &state))
+            .probe(broker)
+            .verifier(verifier))
+    }
+
+    async fn command(command: Command, parts: Parts<AuthSettings>) -> anyhow::Result<()> {
+        command::run(command, parts).await
+    }
+}
+
+/// Auth listens to nobody; the kernel carries its outbox.
+fn kernel(parts: &Parts<AuthSettings>) -> anyhow::Result<Kernel> {
+    let metrics = KernelMetrics::default();
+    parts.metrics.register(|registry| metrics.register(registry));
+    let settings = parts.settings.messaging.clone();
+    let builder = Kernel::builder(
+        AuthService::NAME,
+        &parts.core.kafka.brokers,
+        parts.pool.clone(),
+        settings,
+    );
+    Ok(builder.metrics(metrics).build()?)
+}
+
+async fn issuer(parts: &Parts<AuthSettings>) -> anyhow::Result<Issuer> {
+    let mut connection = parts.pool.get().await.context("no database connection")?;
+    let candidate = SigningKeyPair::generate();
+    let key = store::keys::active_or(&mut connection, &candidate, clock::now()).await?;
+    Issuer::new(&key, &parts.core.token, parts.settings.session.access_ttl())
+}
+
+/// Tokens are verified with the keys in the database, the same that are published.
+fn own_keys(pool: Pool) -> KeySource {
+    KeySource::new(Arc::new(move || {
+        let pool = pool.clone();
+        Box::pin(async move {
+            let mut connection = pool.get().await?;
+            key_set(&store::keys::published(&mut connection).await?)
+        })
+    }))
+}
+
+/// What caused an account to change: a request, which no saga precedes.
+pub(crate) fn context() -> Context {
+    let request = clock::new_id();
+    Context {
+        now: clock::now(),
+        fresh_id: clock::new_id(),
+        cause_id: request,
+        correlation_id: request,
+    }
+}
+
+fn expose_queue(parts: &Parts<AuthSettings>, hasher: &Hasher) {
+    parts.metrics.register(|registry| {
+        registry.register_collector(Box::new(QueueLength(hasher.clone())));
+    });
+}
+
+/// Reads the length of the password queue when somebody asks.
+struct QueueLength(Hasher);
+
+impl std::fmt::Debug for QueueLength {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("QueueLength")
+    }
+}
+
+impl prometheus_client::collector::Collector for QueueLength {
+    fn encode(
+        &self,
+        mut encoder: prometheus_client::encoding::DescriptorEncoder<'_>,
+    ) -> Result<(), std::fmt::Error> {
+        use prometheus_client::encoding::EncodeMetric;
+        let gauge = ConstGauge::new(i64::try_from(self.0.in_hand()).unwrap_or(i64::MAX));
+        let metric = encoder.encode_descriptor(
+            "password_hashes",
+            "Password hashes that run or wait",
+            None,
+            gauge.metric_type(),
+        )?;
+        gauge.encode(metric)
+    }
+}

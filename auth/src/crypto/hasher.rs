@@ -1,0 +1,180 @@
+//! argon2id off the HTTP workers, on as many threads as there are cores, with a bounded queue.
+//!
+//! A hash takes 25 ms of a core and 19 MiB. More threads than cores would only make every hash slower and
+//! cost memory; a longer queue would only make clients wait for an answer they have given up on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use argon2::password_hash::phc::PasswordHash as Phc;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Span;
+
+use crate::config::PasswordSettings;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HasherError {
+    /// Too many hashes are waiting, or this one waited too long.
+    #[error("the password hashing queue is full")]
+    Overloaded,
+    /// Parameters or a stored hash that argon2 refuses.
+    #[error("argon2: {0}")]
+    Argon2(String),
+    /// The hashing thread died.
+    #[error("the hashing thread died")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+/// A password's hash as it is stored: a PHC string.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct PasswordHash(String);
+
+impl PasswordHash {
+    /// A hash out of a row.
+    pub(crate) fn from_row(phc: String) -> Self {
+        Self(phc)
+    }
+
+    /// The PHC string.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Hashes and verifies passwords. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Hasher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    argon2: Argon2<'static>,
+    runtime: Handle,
+    /// One permit for each hash that runs or waits.
+    places: Arc<Semaphore>,
+    places_total: usize,
+    /// One permit for each hash that runs.
+    threads: Arc<Semaphore>,
+    wait: Duration,
+    /// Verified when there is no account, so that the answer takes as long as with one.
+    dummy: PasswordHash,
+}
+
+impl Hasher {
+    /// A hasher whose threads belong to `runtime`.
+    ///
+    /// # Errors
+    /// When argon2 refuses the parameters.
+    pub(crate) fn new(settings: &PasswordSettings, runtime: Handle) -> Result<Self, HasherError> {
+        let params = Params::new(
+            settings.memory_kib,
+            settings.iterations,
+            settings.parallelism,
+            None,
+        )
+        .map_err(|error| HasherError::Argon2(error.to_string()))?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let threads = match settings.threads {
+            0 => std::thread::available_parallelism().map_or(2, usize::from),
+            asked => asked,
+        };
+        let places = threads.saturating_add(settings.queue_max);
+        let dummy = hash(&argon2, b"no account has this password")?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                argon2,
+                runtime,
+                places: Arc::new(Semaphore::new(places)),
+                places_total: places,
+                threads: Arc::new(Semaphore::new(threads)),
+                wait: settings.wait(),
+                dummy,
+            }),
+        })
+    }
+
+    /// The hash of a new password.
+    ///
+    /// # Errors
+    /// When there is too much to do.
+    pub(crate) async fn hash(&self, password: SecretString) -> Result<PasswordHash, HasherError> {
+        self.run(move |inner| hash(&inner.argon2, password.expose_secret().as_bytes()))
+            .await?
+    }
+
+    /// Whether the password is the one of `stored`. Without a stored hash it is not, after the same time.
+    ///
+    /// # Errors
+    /// When there is too much to do, or the stored hash cannot be read.
+    pub(crate) async fn verify(
+        &self,
+        password: SecretString,
+        stored: Option<PasswordHash>,
+    ) -> Result<bool, HasherError> {
+        self.run(move |inner| {
+            let exists = stored.is_some();
+            let stored = stored.as_ref().unwrap_or(&inner.dummy);
+            let matches = verify(&inner.argon2, password.expose_secret().as_bytes(), stored)?;
+            Ok(matches && exists)
+        })
+        .await?
+    }
+
+    /// Runs a job on a thread of its own. The job owns its permits: a client that hangs up meanwhile does not
+    /// make room for another hash.
+    async fn run<T, J>(&self, job: J) -> Result<T, HasherError>
+    where
+        T: Send + 'static,
+        J: FnOnce(&Inner) -> T + Send + 'static,
+    {
+        let permits = self.permits().await?;
+        let (inner, span) = (Arc::clone(&self.inner), Span::current());
+        let running = self.inner.runtime.spawn_blocking(move || {
+            let _permits = permits;
+            span.in_scope(|| job(&inner))
+        });
+        Ok(running.await?)
+    }
+
+    async fn permits(&self) -> Result<[OwnedSemaphorePermit; 2], HasherError> {
+        let place = Arc::clone(&self.inner.places).try_acquire_owned();
+        let place = place.map_err(|_full| HasherError::Overloaded)?;
+        let thread =
+            tokio::time::timeout(self.inner.wait, Arc::clone(&self.inner.threads).acquire_owned()).await;
+        match thread {
+            Ok(Ok(thread)) => Ok([place, thread]),
+            Ok(Err(_)) | Err(_) => Err(HasherError::Overloaded),
+        }
+    }
+
+    /// Hashes that run or wait right now.
+    pub(crate) fn in_hand(&self) -> usize {
+        self.inner
+            .places_total
+            .saturating_sub(self.inner.places.available_permits())
+    }
+}
+
+fn hash(argon2: &Argon2<'_>, password: &[u8]) -> Result<PasswordHash, HasherError> {
+    let phc = argon2
+        .hash_password(password)
+        .map_err(|error| HasherError::Argon2(error.to_string()))?;
+    Ok(PasswordHash(phc.to_string()))
+}
+
+fn verify(argon2: &Argon2<'_>, password: &[u8], stored: &PasswordHash) -> Result<bool, HasherError> {
+    let phc = Phc::new(stored.as_str()).map_err(|error| HasherError::Argon2(error.to_string()))?;
+    match argon2.verify_password(password, &phc) {
+        Ok(()) => Ok(true),
+        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
+        Err(error) => Err(HasherError::Argon2(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

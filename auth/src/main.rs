@@ -1,0 +1,5 @@
+//! The auth service's process.
+
+fn main() -> std::process::ExitCode {
+    chassis::main::<auth::AuthService>()
+}

@@ -1,0 +1,126 @@
+//! `PATCH /auth/users/{id}`
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path};
+use chassis::auth::AdminPrincipal;
+use chassis::json::Json;
+use chassis::problem::{Code, Problem, ProblemBody};
+use contracts::events::RevocationReason;
+use contracts::{Context, Step, UserId};
+use diesel_async::AsyncConnection;
+use garde::Validate;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::user_view::{RoleView, UserView};
+use crate::app::{State, context};
+use crate::domain::User;
+use crate::domain::user::{Change, ChangeError};
+use crate::store::{self, Conn, StoreError};
+
+/// Why nothing was changed.
+#[derive(Debug, thiserror::Error)]
+enum ChangeUserError {
+    #[error("there is no such user")]
+    NotFound,
+    #[error(transparent)]
+    Refused(#[from] ChangeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<diesel::result::Error> for ChangeUserError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<ChangeUserError> for Problem {
+    fn from(error: ChangeUserError) -> Self {
+        match error {
+            ChangeUserError::NotFound => Self::new(Code::NotFound),
+            ChangeUserError::Refused(refused) => Self::new(Code::Conflict).detail(refused.to_string()),
+            ChangeUserError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// What to change; what is left out stays.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangeUserRequest {
+    /// The role to give.
+    #[garde(skip)]
+    role: Option<RoleView>,
+    /// Whether to keep the user out.
+    #[garde(skip)]
+    disabled: Option<bool>,
+}
+
+/// Changes a user's role, or keeps a user out. Access tokens issued before no longer count.
+#[utoipa::path(
+    patch, path = "/auth/users/{id}", tag = "users",
+    security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The user's id")),
+    request_body = ChangeUserRequest,
+    responses(
+        (status = 200, description = "The user as it is now", body = UserView),
+        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "Not an admin", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No such user", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Admins cannot lock themselves out", body = ProblemBody,
+            content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Not declared as JSON", body = ProblemBody,
+            content_type = "application/problem+json"),
+        (status = 422, description = "Unknown role or member", body = ProblemBody,
+            content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn change_user(
+    state: Data<State>,
+    AdminPrincipal(admin): AdminPrincipal,
+    path: Path<Uuid>,
+    Json(request): Json<ChangeUserRequest>,
+) -> Result<HttpResponse, Problem> {
+    let id = UserId::new(path.into_inner());
+    let wanted = Change {
+        role: request.role.map(Into::into),
+        disabled: request.disabled,
+    };
+    let context = context();
+    let mut connection = state.connection().await?;
+    let user = connection
+        .transaction::<User, ChangeUserError, _>(async |conn| {
+            change(conn, id, wanted, admin.user_id, &context).await
+        })
+        .await?;
+    state.signals.committed();
+    tracing::info!(user.id = %id, admin.id = %admin.user_id, "user changed");
+    Ok(HttpResponse::Ok().json(UserView::from(user)))
+}
+
+async fn change(
+    conn: &mut Conn,
+    id: UserId,
+    wanted: Change,
+    admin: UserId,
+    context: &Context,
+) -> Result<User, ChangeUserError> {
+    store::sessions::lock_all(conn, id).await?;
+    let user = store::users::lock(conn, id)
+        .await?
+        .ok_or(ChangeUserError::NotFound)?;
+    match user.change(wanted, admin, context)? {
+        Step::Unchanged => Ok(user),
+        Step::Next(transition) => {
+            if transition.state.disabled {
+                store::sessions::end_all(conn, id, RevocationReason::AccountChanged, context.now).await?;
+            }
+            store::users::save(conn, &transition, context).await?;
+            Ok(transition.state)
+        }
+    }
+}

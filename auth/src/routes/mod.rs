@@ -1,0 +1,53 @@
+//! The HTTP interface, one file an endpoint.
+
+mod change_user;
+mod jwks;
+mod list_users;
+mod login;
+mod logout;
+mod me;
+mod refresh;
+mod register;
+mod token_response;
+mod user_view;
+
+use actix_web::web::{self, Data, ServiceConfig};
+use chassis::openapi::BearerToken;
+use chassis::problem::ProblemBody;
+use utoipa::OpenApi;
+
+use crate::app::State;
+
+/// The interface, documented.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Quadrille auth", description = "Accounts, logins and access tokens"),
+    paths(
+        register::register,
+        login::login,
+        refresh::refresh,
+        logout::logout,
+        me::me,
+        list_users::list_users,
+        change_user::change_user,
+        jwks::jwks,
+    ),
+    components(schemas(ProblemBody)),
+    modifiers(&BearerToken),
+    tags((name = "auth", description = "Accounts and logins"), (name = "users", description = "For admins")),
+)]
+pub(crate) struct Documentation;
+
+/// Registers the routes of one worker.
+pub(crate) fn configure(config: &mut ServiceConfig, state: &State) {
+    config
+        .app_data(Data::new(state.clone()))
+        .service(web::resource("/auth/register").route(web::post().to(register::register)))
+        .service(web::resource("/auth/login").route(web::post().to(login::login)))
+        .service(web::resource("/auth/refresh").route(web::post().to(refresh::refresh)))
+        .service(web::resource("/auth/logout").route(web::post().to(logout::logout)))
+        .service(web::resource("/auth/me").route(web::get().to(me::me)))
+        .service(web::resource("/auth/users").route(web::get().to(list_users::list_users)))
+        .service(web::resource("/auth/users/{id}").route(web::patch().to(change_user::change_user)))
+        .service(web::resource("/.well-known/jwks.json").route(web::get().to(jwks::jwks)));
+}

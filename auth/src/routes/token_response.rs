@@ -1,0 +1,61 @@
+//! What login and refresh answer.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, PRAGMA};
+use chassis::clock;
+use chassis::problem::Problem;
+use chrono::{DateTime, Utc};
+use contracts::UserId;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::State;
+use crate::crypto::{RefreshToken, TokenGrant};
+use crate::domain::Role;
+
+/// A pair of tokens.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TokenResponse {
+    /// Send it as `Authorization: Bearer`.
+    access_token: String,
+    /// Always `Bearer`.
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// Life of the access token, in seconds.
+    #[schema(example = 900)]
+    expires_in: u32,
+    /// Good for one refresh.
+    refresh_token: String,
+    /// Life of the refresh token, in seconds.
+    #[schema(example = 2_592_000)]
+    refresh_expires_in: u32,
+}
+
+/// 200 with an access token for the login and its new refresh token.
+pub(crate) fn respond(
+    state: &State,
+    (user_id, role): (UserId, Role),
+    session_id: Uuid,
+    refresh_token: RefreshToken,
+    now: DateTime<Utc>,
+) -> Result<HttpResponse, Problem> {
+    let grant = TokenGrant {
+        user_id,
+        session_id,
+        role,
+        token_id: clock::new_id(),
+        now,
+    };
+    let body = TokenResponse {
+        access_token: state.issuer.issue(grant).map_err(Problem::internal)?,
+        token_type: "Bearer",
+        expires_in: state.session.access_ttl_s,
+        refresh_token: refresh_token.into_text(),
+        refresh_expires_in: state.session.refresh_ttl_s,
+    };
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((PRAGMA, "no-cache"))
+        .json(body))
+}

@@ -1,0 +1,32 @@
+//! Rows of the auth database.
+
+pub(crate) mod keys;
+#[rustfmt::skip]
+pub(crate) mod schema;
+pub(crate) mod sessions;
+pub(crate) mod users;
+
+/// The connection every function here works on.
+pub(crate) type Conn = diesel_async::AsyncPgConnection;
+
+/// Why a row is not what it should be, or not there.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// The database refused or is not there.
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+    /// A row that this program cannot have written.
+    #[error("a row of {table} has an impossible {column}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+}
+
+impl From<StoreError> for chassis::problem::Problem {
+    fn from(error: StoreError) -> Self {
+        Self::internal(error)
+    }
+}

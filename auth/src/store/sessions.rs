@@ -1,0 +1,219 @@
+//! Logins and their refresh tokens.
+
+use chrono::{DateTime, Utc};
+use contracts::UserId;
+use contracts::events::RevocationReason;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use super::schema::{refresh_tokens, sessions};
+use super::{Conn, StoreError};
+use crate::crypto::RefreshToken;
+use crate::domain::Session;
+use crate::domain::session::PresentedToken;
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = sessions)]
+#[diesel(check_for_backend(diesel::pg::Pg))]
+struct Row {
+    id: Uuid,
+    user_id: Uuid,
+    generation: i32,
+    expires_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+}
+
+impl From<Row> for Session {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            user_id: UserId::new(row.user_id),
+            generation: row.generation,
+            expires_at: row.expires_at,
+            ended: row.ended_at.is_some(),
+        }
+    }
+}
+
+/// Stores a new login with its first token.
+pub(crate) async fn begin(
+    conn: &mut Conn,
+    session: &Session,
+    token: &RefreshToken,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    diesel::insert_into(sessions::table)
+        .values((
+            sessions::id.eq(session.id),
+            sessions::user_id.eq(session.user_id.uuid()),
+            sessions::generation.eq(session.generation),
+            sessions::created_at.eq(now),
+            sessions::refreshed_at.eq(now),
+            sessions::expires_at.eq(session.expires_at),
+        ))
+        .execute(conn)
+        .await?;
+    add_token(conn, session.id, session.generation, token, now).await
+}
+
+/// The login that a token belongs to, its row locked until the transaction ends: of parallel uses of one
+/// token, one is the first.
+pub(crate) async fn lock_by_token(
+    conn: &mut Conn,
+    token: &RefreshToken,
+) -> Result<Option<(Session, PresentedToken)>, StoreError> {
+    let hash = token.hash();
+    let Some(session_id) = refresh_tokens::table
+        .find(&hash[..])
+        .select(refresh_tokens::session_id)
+        .first::<Uuid>(conn)
+        .await
+        .optional()?
+    else {
+        return Ok(None);
+    };
+    let session: Option<Row> = sessions::table
+        .find(session_id)
+        .select(Row::as_select())
+        .for_update()
+        .first(conn)
+        .await
+        .optional()?;
+    let Some(session) = session else { return Ok(None) };
+    // Read only now: whoever held the lock may have spent it.
+    let (generation, spent_at) = refresh_tokens::table
+        .find(&hash[..])
+        .select((refresh_tokens::generation, refresh_tokens::spent_at))
+        .first(conn)
+        .await?;
+    Ok(Some((session.into(), PresentedToken { generation, spent_at })))
+}
+
+/// Spends the login's live token and puts `token` in its place.
+pub(crate) async fn replace_token(
+    conn: &mut Conn,
+    session_id: Uuid,
+    generation: i32,
+    token: &RefreshToken,
+    now: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let live = refresh_tokens::session_id
+        .eq(session_id)
+        .and(refresh_tokens::spent_at.is_null());
+    diesel::update(refresh_tokens::table.filter(live))
+        .set(refresh_tokens::spent_at.eq(now))
+        .execute(conn)
+        .await?;
+    diesel::update(sessions::table.find(session_id))
+        .set((
+            sessions::generation.eq(generation),
+            sessions::refreshed_at.eq(now),
+            sessions::expires_at.eq(expires_at),
+        ))
+        .execute(conn)
+        .await?;
+    add_token(conn, session_id, generation, token, now).await
+}
+
+async fn add_token(
+    conn: &mut Conn,
+    session_id: Uuid,
+    generation: i32,
+    token: &RefreshToken,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    diesel::insert_into(refresh_tokens::table)
+        .values((
+            refresh_tokens::token_hash.eq(&token.hash()[..]),
+            refresh_tokens::session_id.eq(session_id),
+            refresh_tokens::generation.eq(generation),
+            refresh_tokens::created_at.eq(now),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Ends one login.
+pub(crate) async fn end(
+    conn: &mut Conn,
+    session_id: Uuid,
+    reason: RevocationReason,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    diesel::update(
+        sessions::table
+            .find(session_id)
+            .filter(sessions::ended_at.is_null()),
+    )
+    .set((
+        sessions::ended_at.eq(now),
+        sessions::end_reason.eq(reason_column(reason)),
+    ))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Ends every login of a user.
+pub(crate) async fn end_all(
+    conn: &mut Conn,
+    user_id: UserId,
+    reason: RevocationReason,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    diesel::update(
+        sessions::table.filter(
+            sessions::user_id
+                .eq(user_id.uuid())
+                .and(sessions::ended_at.is_null()),
+        ),
+    )
+    .set((
+        sessions::ended_at.eq(now),
+        sessions::end_reason.eq(reason_column(reason)),
+    ))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Locks every login of a user that has not ended. Logins are always locked before their user.
+pub(crate) async fn lock_all(conn: &mut Conn, user_id: UserId) -> Result<(), StoreError> {
+    let _locked: Vec<Uuid> = sessions::table
+        .filter(
+            sessions::user_id
+                .eq(user_id.uuid())
+                .and(sessions::ended_at.is_null()),
+        )
+        .order(sessions::id)
+        .select(sessions::id)
+        .for_update()
+        .load(conn)
+        .await?;
+    Ok(())
+}
+
+/// Deletes a batch of logins that ended or expired before `before`, with their tokens. Returns how many.
+pub(crate) async fn sweep(conn: &mut Conn, before: DateTime<Utc>, batch: i64) -> Result<usize, StoreError> {
+    let over = sessions::table
+        .filter(sessions::expires_at.lt(before).or(sessions::ended_at.lt(before)))
+        .select(sessions::id)
+        .limit(batch)
+        .load::<Uuid>(conn)
+        .await?;
+    Ok(diesel::delete(sessions::table.filter(sessions::id.eq_any(over)))
+        .execute(conn)
+        .await?)
+}
+
+const fn reason_column(reason: RevocationReason) -> &'static str {
+    match reason {
+        RevocationReason::Logout => "logout",
+        RevocationReason::PasswordChanged => "password_changed",
+        RevocationReason::AccountChanged => "account_changed",
+        RevocationReason::TokenReuse => "token_reuse",
+    }
+}
