@@ -4,6 +4,7 @@ mod api;
 mod dead_letter;
 mod narrator;
 mod scenes;
+mod steps;
 mod timeline;
 
 use std::path::{Path, PathBuf};
