@@ -63,5 +63,7 @@ create table work (
 create index work_due on work (next_attempt_at) where state = 'pending';
 create index work_behind on work (key, seq) where state = 'pending' and kind = 'message';
 create index work_dead on work (last_failed_at desc) where state = 'dead';
--- a redelivery of a parked message finds it here even where its id could not be read
-create unique index work_origin on work (origin_topic, origin_partition, origin_offset) where kind = 'message';
+-- A message whose id cannot be told is known by its place. The time is part of it: a topic that was made
+-- anew counts its offsets from 0 again.
+create unique index work_origin on work (origin_topic, origin_partition, origin_offset, origin_timestamp)
+    nulls not distinct where kind = 'message' and event_id is null;
