@@ -1,6 +1,10 @@
 //! The same process inside a test: a service on free ports, with settings of the test's own.
 
+mod issuer;
+
 use std::net::SocketAddr;
+
+pub use issuer::{TestIssuer, claims};
 
 use crate::run::Running;
 use crate::settings::Layers;
