@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 use rdkafka::statistics::Statistics;
 use tracing::{debug, info, warn};
@@ -42,7 +42,8 @@ pub(crate) fn producer_config(brokers: &str, settings: &MessagingSettings) -> Cl
         .set("acks", "all")
         .set("linger.ms", "2")
         .set("compression.type", "lz4")
-        .set("message.timeout.ms", settings.delivery_timeout_ms.to_string())
+        // never by itself: of two records of a key, it might give up the first and deliver the second
+        .set("message.timeout.ms", "0")
         // a whole batch of the relay fits, so that producing it never waits for room
         .set(
             "queue.buffering.max.messages",
@@ -57,7 +58,8 @@ pub(crate) fn consumer_config(brokers: &str, group: &str) -> ClientConfig {
     config
         .set("group.id", group)
         .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "true")
+        // offsets are committed by name, after the database has committed, and in no other way
+        .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "earliest")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", "10000")
@@ -124,9 +126,15 @@ impl ClientContext for ConsumerWatch {
 }
 
 impl ConsumerContext for ConsumerWatch {
-    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
-            Rebalance::Assign(list) => info!(partitions = list.count(), "partitions assigned"),
+            Rebalance::Assign(list) => {
+                info!(partitions = list.count(), "partitions assigned");
+                // librdkafka remembers that a partition was paused when it was taken away
+                if let Err(error) = consumer.resume(list) {
+                    warn!(error = %error, "cannot resume");
+                }
+            }
             Rebalance::Revoke(list) => info!(partitions = list.count(), "partitions revoked"),
             Rebalance::Error(error) => warn!(error = %error, "rebalance failed"),
         }

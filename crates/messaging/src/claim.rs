@@ -20,45 +20,32 @@ pub(crate) struct Claim {
 }
 
 /// Only the oldest message of a key is due; actions do not wait for each other.
-const DUE: &str = "select w.id from work w
-    where w.state = 'pending' and w.kind = $1 and w.next_attempt_at <= $2
-      and (w.kind <> 'message' or not exists (
-            select 1 from work earlier
-            where earlier.kind = 'message' and earlier.state = 'pending'
-              and earlier.key = w.key and earlier.seq < w.seq))
-    order by w.next_attempt_at
-    limit $3
-    for update skip locked";
+const CLAIM: &str = "with due as materialized (
+        select w.id from work w
+        where w.state = 'pending' and w.kind = $1 and w.next_attempt_at <= $2
+          and (w.kind <> 'message' or not exists (
+                select 1 from work earlier
+                where earlier.kind = 'message' and earlier.state = 'pending'
+                  and earlier.key = w.key and earlier.seq < w.seq))
+        order by w.next_attempt_at
+        limit $3
+        for update skip locked)
+    update work w set claim = $4, next_attempt_at = $5
+    from due where w.id = due.id
+    returning w.*";
 
 /// Claims up to `max` due rows of `kind` for `lease`.
 pub(crate) async fn claim(conn: &mut Conn, kind: &str, max: i64, lease: TimeDelta) -> QueryResult<Claim> {
-    #[derive(QueryableByName)]
-    struct Due {
-        #[diesel(sql_type = diesel::sql_types::Uuid)]
-        id: Uuid,
-    }
-    use diesel_async::AsyncConnection;
     let token = clock::new_id();
     let now = clock::now();
     let until: DateTime<Utc> = now + lease;
-    let rows = conn
-        .transaction::<_, diesel::result::Error, _>(async |conn| {
-            let due: Vec<Due> = diesel::sql_query(DUE)
-                .bind::<Text, _>(kind)
-                .bind::<Timestamptz, _>(now)
-                .bind::<BigInt, _>(max)
-                .load(conn)
-                .await?;
-            if due.is_empty() {
-                return Ok(Vec::new());
-            }
-            let ids: Vec<Uuid> = due.into_iter().map(|due| due.id).collect();
-            diesel::update(work::table.filter(work::id.eq_any(ids)))
-                .set((work::claim.eq(token), work::next_attempt_at.eq(until)))
-                .returning(WorkRow::as_returning())
-                .get_results(conn)
-                .await
-        })
+    let rows = diesel::sql_query(CLAIM)
+        .bind::<Text, _>(kind)
+        .bind::<Timestamptz, _>(now)
+        .bind::<BigInt, _>(max)
+        .bind::<diesel::sql_types::Uuid, _>(token)
+        .bind::<Timestamptz, _>(until)
+        .load(conn)
         .await?;
     Ok(Claim { token, rows })
 }

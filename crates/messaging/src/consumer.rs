@@ -45,25 +45,31 @@ impl GroupMember {
 
     /// Runs until `stop`; the batch at hand is finished first.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        while let Some(records) = self.collect(&stop).await {
-            let mut positions = positions(&records);
+        let mut early = Vec::new();
+        while let Some(records) = self.collect(std::mem::take(&mut early), &stop).await {
+            let positions = positions(&records);
             let arrivals = self.inbox.sort_out(records);
-            if !self.process(&arrivals, &mut positions, &stop).await {
+            if !self.process(&arrivals, &mut early, &stop).await {
                 break;
             }
-            self.commit(&positions, CommitMode::Async);
+            self.commit(&positions);
         }
         self.leave().await;
     }
 
-    /// The next batch; none when it is time to stop.
-    async fn collect(&self, stop: &CancellationToken) -> Option<Vec<Record>> {
-        let first = tokio::select! {
-            biased;
-            () = stop.cancelled() => return None,
-            first = self.receive() => first,
-        };
-        let mut batch = vec![first];
+    /// The next batch, `early` first; none when it is time to stop.
+    async fn collect(&self, early: Vec<Record>, stop: &CancellationToken) -> Option<Vec<Record>> {
+        let mut batch = early;
+        if batch.is_empty() {
+            let first = tokio::select! {
+                biased;
+                () = stop.cancelled() => return None,
+                first = self.receive() => first,
+            };
+            batch.push(first);
+        } else if stop.is_cancelled() {
+            return None;
+        }
         let deadline = Instant::now() + Duration::from_millis(self.core.settings.batch_linger_ms);
         while batch.len() < self.core.settings.batch_max {
             match timeout_at(deadline, self.receive()).await {
@@ -87,29 +93,25 @@ impl GroupMember {
         }
     }
 
-    /// Takes a batch through, waiting out any outage. False when stopped before the batch was done.
+    /// Takes a batch through, waiting out any outage. False when stopped before the batch was done. Records that
+    /// come meanwhile go to `early`.
     async fn process(
         &self,
         arrivals: &[Arrival],
-        positions: &mut Positions,
+        early: &mut Vec<Record>,
         stop: &CancellationToken,
     ) -> bool {
         let started = Instant::now();
         let mut rest = arrivals;
         let mut backoff = Backoff::new(&self.core.settings);
         let mut held_up = false;
-        loop {
-            match isolate::run(&self.inbox, rest).await {
-                Ok(()) => break,
-                Err((done, outage)) => {
-                    rest = rest.get(done..).unwrap_or_default();
-                    let wait = backoff.wait();
-                    warn!(error = %outage, wait_ms = wait.as_millis(), "cannot process messages, waiting");
-                    held_up = true;
-                    if self.wait_paused(wait, positions, stop).await.is_err() {
-                        return false;
-                    }
-                }
+        while let Err((done, outage)) = isolate::run(&self.inbox, rest).await {
+            rest = rest.get(done..).unwrap_or_default();
+            let wait = backoff.wait();
+            warn!(error = %outage, wait_ms = wait.as_millis(), "cannot process messages, waiting");
+            held_up = true;
+            if self.wait_paused(wait, early, stop).await.is_err() {
+                return false;
             }
         }
         if held_up {
@@ -123,7 +125,7 @@ impl GroupMember {
     async fn wait_paused(
         &self,
         wait: Duration,
-        positions: &mut Positions,
+        early: &mut Vec<Record>,
         stop: &CancellationToken,
     ) -> Result<(), ()> {
         let deadline = Instant::now() + wait;
@@ -139,26 +141,9 @@ impl GroupMember {
                 biased;
                 () = stop.cancelled() => return Err(()),
                 () = tokio::time::sleep_until(deadline) => return Ok(()),
-                // a partition that was assigned meanwhile is not paused yet: its record is fetched again
-                record = self.receive() => self.hand_back(&record, positions),
+                // of a partition that was assigned meanwhile and is not paused yet
+                record = self.receive() => early.push(record),
             }
-        }
-    }
-
-    fn hand_back(&self, record: &Record, positions: &Positions) {
-        let origin = &record.origin;
-        let next = positions
-            .get(&(origin.topic.clone(), origin.partition))
-            .copied()
-            .unwrap_or(origin.offset);
-        let back = self.kafka.seek(
-            &origin.topic,
-            origin.partition,
-            Offset::Offset(next.min(origin.offset)),
-            Duration::from_secs(5),
-        );
-        if let Err(error) = back {
-            warn!(error = %error, kafka.topic = origin.topic, "cannot seek back");
         }
     }
 
@@ -173,26 +158,29 @@ impl GroupMember {
         }
     }
 
-    fn commit(&self, positions: &Positions, mode: CommitMode) {
-        let mut list = TopicPartitionList::new();
-        for ((topic, partition), next) in positions {
-            if let Err(error) = list.add_partition_offset(topic, *partition, Offset::Offset(*next)) {
-                debug!(error = %error, "cannot note an offset");
+    /// Commits the positions of the partitions that are still this member's: another one may be further by now. An
+    /// offset that is not committed means a redelivery, which is recognised.
+    fn commit(&self, positions: &Positions) {
+        let committed = self.kafka.assignment().and_then(|assigned| {
+            let mut list = TopicPartitionList::new();
+            for ((topic, partition), next) in positions {
+                if assigned.find_partition(topic, *partition).is_some() {
+                    list.add_partition_offset(topic, *partition, Offset::Offset(*next))?;
+                }
             }
-        }
-        // an offset that is not committed means a redelivery, which is recognised
-        if let Err(error) = self.kafka.commit(&list, mode) {
+            match list.count() {
+                0 => Ok(()),
+                _ => self.kafka.commit(&list, CommitMode::Async),
+            }
+        });
+        if let Err(error) = committed {
             debug!(error = %error, "offsets not committed");
         }
     }
 
-    /// Leaves the group so that the others take over at once. Both calls block.
+    /// Leaves the group so that the others take over at once; closing waits for the commits under way. It blocks.
     async fn leave(self) {
-        let leaving = tokio::task::spawn_blocking(move || {
-            let _ = self.kafka.commit_consumer_state(CommitMode::Sync);
-            drop(self);
-        });
-        if leaving.await.is_err() {
+        if tokio::task::spawn_blocking(move || drop(self)).await.is_err() {
             warn!("the kafka consumer did not close cleanly");
         }
     }

@@ -33,14 +33,19 @@ pub(crate) struct Death<'a> {
     pub(crate) first_failed_at: DateTime<Utc>,
 }
 
-/// The outbox row that tells the world.
+/// The outbox row that tells the world. None for what was itself a dead letter of this service: it is only kept,
+/// or a listener that fails on dead letters would feed itself for ever.
 pub(crate) fn announce(
     service: &str,
     death: Death<'_>,
     failure: &Failure,
     settings: &MessagingSettings,
     now: DateTime<Utc>,
-) -> OutboxRow {
+) -> Option<OutboxRow> {
+    let destination = dead_letter_topic(service);
+    if death.name == destination {
+        return None;
+    }
     let record_id = clock::new_id();
     let mut headers = death.headers;
     if let Some(origin) = &death.origin {
@@ -62,13 +67,13 @@ pub(crate) fn announce(
     headers.set("x-error-fingerprint", failure.fingerprint(death.name));
     headers.set("x-first-failed-at", time(death.first_failed_at));
     headers.set(DIED_AT, time(now));
-    OutboxRow::raw(
+    Some(OutboxRow::raw(
         record_id,
-        dead_letter_topic(service),
+        destination,
         death.key,
         &headers,
         death.payload,
-    )
+    ))
 }
 
 fn time(time: DateTime<Utc>) -> String {

@@ -2,6 +2,9 @@
 //! a dead letter, and the rest flows on. An [`Outage`] is the infrastructure's: nobody's attempt is counted,
 //! work stops and goes on when it is back.
 
+use std::any::Any;
+use std::time::Duration;
+
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use rdkafka::error::KafkaError;
 use sha2::{Digest, Sha256};
@@ -24,6 +27,30 @@ impl Failure {
             class: class.to_owned(),
             message: message.to_string(),
         }
+    }
+
+    /// A handler's bug.
+    pub(crate) fn of_panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".to_owned());
+        Self::new("panic", text)
+    }
+
+    /// What a message that was found to spoil its batch died of.
+    pub(crate) fn of_spoiled(error: &Outage) -> Self {
+        let Outage::Database(database) = error else {
+            return Self::new("conflict", error);
+        };
+        let DieselError::DeserializationError(inner) = database else {
+            return Self::new("database", database);
+        };
+        inner
+            .downcast_ref::<Self>()
+            .cloned()
+            .unwrap_or_else(|| Self::new("database", database))
     }
 
     /// Groups failures that likely have one cause: the first 16 hex digits of a SHA-256 over what failed, the
@@ -82,6 +109,9 @@ pub enum Outage {
     /// Kafka does not answer.
     #[error("kafka: {0}")]
     Kafka(#[from] KafkaError),
+    /// The database holds a transaction up; nobody knows whether it was committed.
+    #[error("database: no answer within {0:?}")]
+    Stalled(Duration),
     /// Rows changed between loading and saving; the transaction must be tried again.
     #[error("conflict: {expected} rows to save, {saved} were as they had been loaded")]
     Conflict {
@@ -91,6 +121,15 @@ pub enum Outage {
         saved: usize,
     },
 }
+
+impl From<HandlerPanic> for DieselError {
+    fn from(panic: HandlerPanic) -> Self {
+        Self::DeserializationError(Box::new(panic.0))
+    }
+}
+
+/// A panic in a repository, dressed as an error of the data: that is how it is told apart from an outage.
+pub(crate) struct HandlerPanic(pub(crate) Failure);
 
 /// Whose fault a database error is, as far as it tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

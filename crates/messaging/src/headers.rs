@@ -1,5 +1,7 @@
 //! Record headers as they travel between Kafka and the database: in order, with values kept byte by byte.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rdkafka::message::{Header as KafkaHeader, Headers as KafkaHeaders, OwnedHeaders};
@@ -56,9 +58,8 @@ impl Headers {
             return Self::default();
         };
         Self(
-            headers
-                .iter()
-                .map(|header| (header.key.to_owned(), Value::from_bytes(header.value)))
+            (0..headers.count())
+                .filter_map(|index| read_header(headers, index))
                 .collect(),
         )
     }
@@ -88,6 +89,16 @@ impl Headers {
                 .collect(),
         )
     }
+}
+
+/// rdkafka panics over a header whose name is not text. Such a one is kept as `�`, without its value: a record
+/// must not be able to stop its consumer.
+fn read_header(headers: &impl KafkaHeaders, index: usize) -> Option<(String, Value)> {
+    let read = || {
+        let header = headers.try_get(index)?;
+        Some((header.key.to_owned(), Value::from_bytes(header.value)))
+    };
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_panic| Some(("\u{fffd}".to_owned(), Value::Null)))
 }
 
 impl Value {
@@ -142,6 +153,32 @@ mod tests {
                 prop_assert_eq!(back.get(index).value, value.as_deref());
             }
         }
+    }
+
+    /// Headers as rdkafka shows them when a name is not UTF-8.
+    struct Unreadable;
+
+    impl KafkaHeaders for Unreadable {
+        fn count(&self) -> usize {
+            2
+        }
+
+        fn try_get(&self, index: usize) -> Option<KafkaHeader<'_, &[u8]>> {
+            assert_eq!(index, 1, "a name that is not text");
+            Some(KafkaHeader {
+                key: "ce_id",
+                value: Some(b"1"),
+            })
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_text_does_not_stop_the_consumer() {
+        let headers = Headers::from_kafka(Some(&Unreadable));
+        assert_eq!(
+            headers.to_json(),
+            serde_json::json!([["\u{fffd}", null], ["ce_id", "1"]])
+        );
     }
 
     #[test]

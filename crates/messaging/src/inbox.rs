@@ -1,36 +1,51 @@
 //! The inbox: a batch of records goes through one transaction — dedupe, react, park what fails, outbox.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel_async::{AsyncConnection, RunQueryDsl};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::dead_letter::{self, Death};
 use crate::dedupe::{RecentIds, take_charge, within_memory};
 use crate::isolate::Transactional;
 use crate::kernel::Core;
+use crate::metrics::tally;
 use crate::outbox::{self, Effects};
-use crate::participant::{Body, Input, Message, Steps, Verdict};
+use crate::participant::Message;
 use crate::record::Record;
+use crate::steps::{Body, Input, Steps, Verdict};
 use crate::work::{self, NewWork};
 use crate::{Conn, Failure, Outage};
 use chassis::clock;
 
 /// A record whose envelope has been looked at.
-pub(crate) struct Arrival {
-    record: Record,
-    message: Result<Message, Failure>,
+pub(crate) enum Arrival {
+    Read(Box<Message>),
+    /// What cannot be read, or cannot be told from a duplicate, fails with the reason.
+    Unfit(Record, Failure),
 }
 
 impl Arrival {
+    fn record(&self) -> &Record {
+        match self {
+            Self::Read(message) => &message.record,
+            Self::Unfit(record, _) => record,
+        }
+    }
+
+    fn topic(&self) -> &str {
+        &self.record().origin.topic
+    }
+
     fn id(&self) -> Option<Uuid> {
-        self.message
-            .as_ref()
-            .ok()
-            .map(|message| message.envelope.id.uuid())
+        match self {
+            Self::Read(message) => Some(message.envelope.id.uuid()),
+            Self::Unfit(..) => None,
+        }
     }
 }
 
@@ -55,37 +70,31 @@ impl Inbox {
     pub(crate) fn sort_out(&self, records: Vec<Record>) -> Vec<Arrival> {
         let now = clock::now();
         let mut seen = HashSet::new();
-        let arrivals: Vec<Arrival> = records
+        let (fresh, known): (Vec<Arrival>, Vec<Arrival>) = records
             .into_iter()
             .map(|record| self.look_at(record, now))
-            .collect();
-        arrivals
-            .into_iter()
-            .filter(|arrival| {
-                self.core.metrics.consumed(&arrival.record.origin.topic);
-                let fresh = arrival
+            .partition(|arrival| {
+                arrival
                     .id()
-                    .is_none_or(|id| !self.recent.contains(id) && seen.insert(id));
-                if !fresh {
-                    self.core.metrics.duplicate(&arrival.record.origin.topic);
-                }
-                fresh
-            })
-            .collect()
+                    .is_none_or(|id| !self.recent.contains(id) && seen.insert(id))
+            });
+        let metrics = &self.core.metrics;
+        metrics.consumed(&tally(fresh.iter().chain(&known).map(Arrival::topic)));
+        metrics.duplicates(&tally(known.iter().map(Arrival::topic)));
+        fresh
     }
 
     fn look_at(&self, record: Record, now: DateTime<Utc>) -> Arrival {
-        let message = record
+        let envelope = record
             .envelope()
             .map_err(|error| Failure::new("malformed-envelope", error))
             .and_then(|envelope| {
-                within_memory(envelope.id.uuid(), now, self.retention)?;
-                Ok(Message {
-                    envelope,
-                    record: record.clone(),
-                })
+                within_memory(envelope.id.uuid(), now, self.retention).map(|()| envelope)
             });
-        Arrival { record, message }
+        match envelope {
+            Ok(envelope) => Arrival::Read(Box::new(Message { envelope, record })),
+            Err(failure) => Arrival::Unfit(record, failure),
+        }
     }
 
     async fn take_in(
@@ -99,12 +108,8 @@ impl Inbox {
         let (open, known): (Vec<&Arrival>, Vec<&Arrival>) = arrivals
             .iter()
             .partition(|arrival| arrival.id().is_none_or(|id| fresh.contains(&id)));
-        let duplicates = known
-            .into_iter()
-            .map(|arrival| arrival.record.origin.topic.clone())
-            .collect();
         let mut taken = Taken {
-            duplicates,
+            duplicates: tally(known.into_iter().map(Arrival::topic)),
             ..Taken::default()
         };
         let waiting = self.keys_waiting(conn, &open).await?;
@@ -113,16 +118,13 @@ impl Inbox {
         let mut parked = Vec::new();
         for (participant, group) in self.by_participant(&open) {
             let (behind, ready): (Vec<&Arrival>, Vec<&Arrival>) = group.into_iter().partition(|arrival| {
-                arrival
-                    .record
-                    .key
-                    .as_ref()
-                    .is_some_and(|key| waiting.contains(key))
+                let key = arrival.record().key.as_ref();
+                key.is_some_and(|key| waiting.contains(key))
             });
             parked.extend(
                 behind
                     .iter()
-                    .map(|arrival| NewWork::behind(&arrival.record, arrival.id(), now)),
+                    .map(|arrival| NewWork::behind(arrival.record(), arrival.id(), now)),
             );
             let inputs: Vec<Input<'_>> = ready.iter().map(|arrival| input(arrival, condemned)).collect();
             let verdicts = participant
@@ -132,10 +134,10 @@ impl Inbox {
                 self.park(arrival, verdict, &mut parked, now, &mut taken);
             }
         }
-        self.store_parked(conn, &parked, &mut effects, &taken.failures, now)
+        self.store_parked(conn, &parked, &mut effects, &mut taken.failures, now)
             .await?;
         taken.outbox = effects.outbox.len();
-        taken.work = effects.actions.len() + parked.len();
+        taken.actions = effects.actions.len();
         outbox::append(conn, &effects.outbox).await?;
         work::insert_actions(conn, effects.actions).await?;
         Ok(taken)
@@ -144,7 +146,7 @@ impl Inbox {
     async fn keys_waiting(&self, conn: &mut Conn, open: &[&Arrival]) -> Result<HashSet<Vec<u8>>, Outage> {
         let keys: Vec<Vec<u8>> = open
             .iter()
-            .filter_map(|arrival| arrival.record.key.clone())
+            .filter_map(|arrival| arrival.record().key.clone())
             .collect();
         if keys.is_empty() {
             return Ok(HashSet::new());
@@ -152,11 +154,12 @@ impl Inbox {
         Ok(work::keys_waiting(conn, &keys).await?.into_iter().collect())
     }
 
+    /// In one order everywhere: two replicas that lock states of several participants wait for each other.
     fn by_participant<'a>(&'a self, open: &[&'a Arrival]) -> Vec<(&'a dyn Steps, Vec<&'a Arrival>)> {
-        let mut groups: HashMap<usize, Vec<&Arrival>> = HashMap::new();
+        let mut groups: BTreeMap<usize, Vec<&Arrival>> = BTreeMap::new();
         for &arrival in open {
             groups
-                .entry(self.core.listener_of(&arrival.record.origin.topic))
+                .entry(self.core.listener_of(arrival.topic()))
                 .or_default()
                 .push(arrival);
         }
@@ -176,56 +179,60 @@ impl Inbox {
     ) {
         match verdict {
             Verdict::Done => {}
-            Verdict::Behind => parked.push(NewWork::behind(&arrival.record, arrival.id(), now)),
+            Verdict::Behind => parked.push(NewWork::behind(arrival.record(), arrival.id(), now)),
             Verdict::Failed(failure) => {
-                let row = NewWork::parked(&arrival.record, arrival.id(), &failure, &self.core.settings, now);
-                taken.failures.push((row.id, failure));
+                let row = NewWork::parked(
+                    arrival.record(),
+                    arrival.id(),
+                    &failure,
+                    &self.core.settings,
+                    now,
+                );
+                taken.failures.push(Parked {
+                    work_id: row.id,
+                    failure,
+                    dead: row.is_dead(),
+                });
                 parked.push(row);
             }
         }
     }
 
-    /// With no retries configured a message may die at its first failure.
+    /// Writes parked rows; a failure of one that is there already (redelivered) is not told again. With no retries
+    /// configured a message dies at its first failure.
     async fn store_parked(
         &self,
         conn: &mut Conn,
         parked: &[NewWork],
         effects: &mut Effects,
-        failures: &[(Uuid, Failure)],
+        failures: &mut Vec<Parked>,
         now: DateTime<Utc>,
     ) -> Result<(), Outage> {
         if parked.is_empty() {
             return Ok(());
         }
         let written: HashSet<Uuid> = work::insert(conn, parked).await?.into_iter().collect();
-        for row in parked
-            .iter()
-            .filter(|row| row.is_dead() && written.contains(&row.id))
-        {
-            let Some((_, failure)) = failures.iter().find(|(id, _)| *id == row.id) else {
+        failures.retain(|failed| written.contains(&failed.work_id));
+        for failed in failures.iter().filter(|failed| failed.dead) {
+            let Some(row) = parked.iter().find(|row| row.id == failed.work_id) else {
                 continue;
             };
-            let death = Death::at_arrival(row, now);
-            effects.outbox.push(dead_letter::announce(
-                &self.core.service,
-                death,
-                failure,
-                &self.core.settings,
-                now,
-            ));
+            let (death, settings) = (Death::at_arrival(row, now), &self.core.settings);
+            let letter = dead_letter::announce(&self.core.service, death, &failed.failure, settings, now);
+            effects.outbox.extend(letter);
         }
         Ok(())
     }
 }
 
 fn input<'a>(arrival: &'a Arrival, condemned: Option<&Failure>) -> Input<'a> {
-    let body = match (&arrival.message, condemned) {
+    let body = match (arrival, condemned) {
         (_, Some(failure)) => Body::Failed(failure.clone()),
-        (Err(failure), None) => Body::Failed(failure.clone()),
-        (Ok(message), None) => Body::Message(message),
+        (Arrival::Unfit(_, failure), None) => Body::Failed(failure.clone()),
+        (Arrival::Read(message), None) => Body::Message(message),
     };
     Input {
-        lane: arrival.record.key.as_deref(),
+        lane: arrival.record().key.as_deref(),
         body,
     }
 }
@@ -233,27 +240,36 @@ fn input<'a>(arrival: &'a Arrival, condemned: Option<&Failure>) -> Input<'a> {
 /// What one transaction did.
 #[derive(Default)]
 struct Taken {
-    duplicates: Vec<String>,
+    duplicates: HashMap<String, u64>,
     outbox: usize,
-    work: usize,
-    failures: Vec<(Uuid, Failure)>,
+    actions: usize,
+    failures: Vec<Parked>,
+}
+
+/// A message whose first attempt failed.
+struct Parked {
+    work_id: Uuid,
+    failure: Failure,
+    dead: bool,
 }
 
 #[async_trait]
 impl Transactional<Arrival> for Inbox {
     async fn attempt(&self, arrivals: &[Arrival], condemned: Option<&Failure>) -> Result<(), Outage> {
         let mut conn = self.core.connection().await?;
-        let taken = conn
-            .transaction::<_, Outage, _>(async |conn| self.take_in(conn, arrivals, condemned).await)
-            .await?;
+        let transaction =
+            conn.transaction::<_, Outage, _>(async |conn| self.take_in(conn, arrivals, condemned).await);
+        let Ok(taken) = timeout(self.core.patience(), transaction).await else {
+            return Err(self.core.give_up(conn));
+        };
+        let taken = taken?;
         self.recent.remember(arrivals.iter().filter_map(Arrival::id));
-        for topic in &taken.duplicates {
-            self.core.metrics.duplicate(topic);
-        }
-        for (work_id, failure) in &taken.failures {
+        self.core.metrics.duplicates(&taken.duplicates);
+        for Parked { work_id, failure, dead } in &taken.failures {
             tracing::warn!(work.id = %work_id, error.class = failure.class, error = %failure, "message parked");
+            self.core.metrics.attempt_failed(*dead);
         }
-        self.core.signals.woke(taken.outbox > 0, taken.work > 0);
+        self.core.signals.woke(taken.outbox > 0, taken.actions > 0);
         Ok(())
     }
 

@@ -59,7 +59,7 @@ pub(crate) async fn run<T: Sync>(batch: &impl Transactional<T>, items: &[T]) -> 
             return Err((part.start, error));
         }
         warn!(error = %error, "one item cannot be stored and is set aside");
-        let failure = Failure::new("database", &error);
+        let failure = Failure::of_spoiled(&error);
         batch
             .attempt(slice, Some(&failure))
             .await
@@ -72,7 +72,9 @@ pub(crate) async fn run<T: Sync>(batch: &impl Transactional<T>, items: &[T]) -> 
 fn blamed(error: &Outage) -> Blame {
     match error {
         Outage::Database(error) => blame(error),
-        Outage::Pool(_) | Outage::Kafka(_) | Outage::Conflict { .. } => Blame::Infrastructure,
+        Outage::Pool(_) | Outage::Kafka(_) | Outage::Stalled(_) => Blame::Infrastructure,
+        // somebody else was faster, and the next try sees it; or a repository that never saves
+        Outage::Conflict { .. } => Blame::Unclear,
     }
 }
 

@@ -20,9 +20,10 @@ use crate::broker::{BrokerState, consumer_config};
 use crate::consumer::GroupMember;
 use crate::dispatcher::{ActionLoop, MessageLoop};
 use crate::metrics::KernelMetrics;
-use crate::participant::{Participant, Steps};
+use crate::participant::Participant;
 use crate::relay::{Publisher, Relay};
 use crate::repository::{Conn, Repository};
+use crate::steps::Steps;
 use crate::{MessagingSettings, Outage, retention};
 use chassis::{Pool, Probe, Tasks, clock};
 
@@ -36,32 +37,26 @@ pub struct Signals(Arc<Notifies>);
 #[derive(Debug, Default)]
 struct Notifies {
     outbox: Notify,
-    messages: Notify,
     actions: Notify,
 }
 
 impl Signals {
-    /// To be called after a commit that wrote outbox rows or work.
+    /// To be called after a commit that wrote outbox rows or actions.
     pub fn committed(&self) {
         self.woke(true, true);
     }
 
-    pub(crate) fn woke(&self, outbox: bool, work: bool) {
+    pub(crate) fn woke(&self, outbox: bool, actions: bool) {
         if outbox {
             self.0.outbox.notify_one();
         }
-        if work {
-            self.0.messages.notify_one();
+        if actions {
             self.0.actions.notify_one();
         }
     }
 
     pub(crate) async fn outbox_added(&self) {
         self.0.outbox.notified().await;
-    }
-
-    pub(crate) async fn message_parked(&self) {
-        self.0.messages.notified().await;
     }
 
     pub(crate) async fn action_added(&self) {
@@ -89,6 +84,17 @@ impl Core {
             .map_err(|error| Outage::Pool(Box::new(error)))
     }
 
+    /// How long one transaction may take.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_millis(self.settings.transaction_timeout_ms)
+    }
+
+    /// Gives up a transaction that takes too long. Its connection may still be busy with it, so it is not used again.
+    pub(crate) fn give_up(&self, conn: Object<Conn>) -> Outage {
+        drop(Object::take(conn));
+        Outage::Stalled(self.patience())
+    }
+
     /// A topic that nobody listens to any more (a message parked by an older version) goes to the first
     /// participant, which fails it with the reason.
     pub(crate) fn listener_of(&self, topic: &str) -> usize {
@@ -104,7 +110,7 @@ impl Core {
 #[derive(Debug, Error)]
 pub enum BuildError {
     /// One listener a topic and service: the second would never be called.
-    #[error("two participants listen to {0}")]
+    #[error("{0} has two listeners")]
     TopicTaken(String),
     /// The dispatcher knows one performer.
     #[error("two participants perform actions")]
@@ -298,10 +304,13 @@ impl Core {
         }
         let mut conn = self.connection().await?;
         let backlog: Backlog = diesel::sql_query(
-            "select (select count(*) from outbox) as outbox,
-                    (select coalesce(extract(epoch from now() - min(created_at)), 0)::bigint from outbox) as age,
-                    (select count(*) from work where state = 'pending') as pending,
-                    (select count(*) from work where state = 'dead') as dead",
+            "select outbox, age, pending, dead
+             from (select count(*) as outbox,
+                          coalesce(extract(epoch from now() - min(created_at)), 0)::bigint as age
+                   from outbox) waiting,
+                  (select count(*) filter (where state = 'pending') as pending,
+                          count(*) filter (where state = 'dead') as dead
+                   from work) owed",
         )
         .get_result(&mut conn)
         .await?;

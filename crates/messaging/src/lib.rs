@@ -30,9 +30,11 @@ mod relay;
 mod repository;
 pub mod retention;
 mod retry;
+mod run;
 #[allow(missing_docs, reason = "generated")]
 pub mod schema;
 mod settings;
+mod steps;
 mod trace;
 mod work;
 

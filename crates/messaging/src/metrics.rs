@@ -134,12 +134,19 @@ impl KernelMetrics {
         }
     }
 
-    pub(crate) fn consumed(&self, topic: &str) {
-        self.0.consumed.get_or_create(&destination(topic)).inc();
+    pub(crate) fn consumed(&self, topics: &HashMap<String, u64>) {
+        for (topic, count) in topics {
+            self.0.consumed.get_or_create(&destination(topic)).inc_by(*count);
+        }
     }
 
-    pub(crate) fn duplicate(&self, topic: &str) {
-        self.0.duplicates.get_or_create(&destination(topic)).inc();
+    pub(crate) fn duplicates(&self, topics: &HashMap<String, u64>) {
+        for (topic, count) in topics {
+            self.0
+                .duplicates
+                .get_or_create(&destination(topic))
+                .inc_by(*count);
+        }
     }
 
     pub(crate) fn attempt_failed(&self, died: bool) {
@@ -147,6 +154,12 @@ impl KernelMetrics {
         if died {
             self.0.dead_lettered.inc();
         }
+    }
+
+    pub(crate) fn refused(&self, records: usize) {
+        self.0
+            .dead_lettered
+            .inc_by(u64::try_from(records).unwrap_or(u64::MAX));
     }
 
     pub(crate) fn processed(&self, messages: usize, took: Duration) {
@@ -170,6 +183,18 @@ impl KernelMetrics {
         self.0.work_pending.set(pending);
         self.0.work_dead.set(dead);
     }
+}
+
+/// Counts by topic.
+pub(crate) fn tally<'a>(topics: impl Iterator<Item = &'a str>) -> HashMap<String, u64> {
+    let mut counts = HashMap::new();
+    for topic in topics {
+        match counts.get_mut(topic) {
+            Some(count) => *count += 1,
+            None => drop(counts.insert(topic.to_owned(), 1)),
+        }
+    }
+    counts
 }
 
 fn destination(topic: &str) -> Destination {

@@ -88,6 +88,14 @@ impl OutboxRow {
 /// # Errors
 /// The database's.
 pub async fn append(conn: &mut Conn, rows: &[OutboxRow]) -> QueryResult<()> {
+    if let [row] = rows {
+        // unlike one of many rows, this statement is prepared once
+        return diesel::insert_into(outbox::table)
+            .values(row)
+            .execute(conn)
+            .await
+            .map(drop);
+    }
     for chunk in rows.chunks(INSERT_CHUNK) {
         diesel::insert_into(outbox::table)
             .values(chunk)

@@ -15,7 +15,8 @@ const DAYS_AHEAD: u64 = 7;
 const JOB_LOCK: i64 = 0x7175_6164_0002;
 
 /// Makes the partitions from `retention_days` ago to a week ahead, and drops older ones. Safe to run anywhere at any
-/// time.
+/// time. A partition is kept for a day longer than it is asked for: an event that was just young enough when it was
+/// looked at still finds its place.
 ///
 /// # Errors
 /// The database's.
@@ -35,7 +36,7 @@ pub async fn keep_partitions(conn: &mut Conn, now: DateTime<Utc>, retention_days
                 conn.batch_execute(&create(day)).await?;
             }
         }
-        let oldest = name(first);
+        let oldest = name(first.pred_opt().unwrap_or(first));
         for expired in existing.iter().filter(|found| **found < oldest) {
             conn.batch_execute(&format!("drop table {expired}")).await?;
             info!(partition = %expired, "dropped ids of processed events past retention");

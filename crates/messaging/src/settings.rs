@@ -24,7 +24,7 @@ pub struct MessagingSettings {
     pub relay_poll_max_ms: u64,
     /// How often a replica that is not the relay's leader asks for the lead (1000).
     pub relay_lead_ms: u64,
-    /// How long Kafka may take to acknowledge a record before the relay starts over (30000).
+    /// How long the relay waits for any acknowledgement before it starts over with a new client (30000).
     pub delivery_timeout_ms: u64,
     /// Rows that the dispatcher claims at once (200).
     pub dispatch_batch_max: i64,
@@ -39,6 +39,9 @@ pub struct MessagingSettings {
     pub backoff_min_ms: u64,
     /// … at most this (5000).
     pub backoff_max_ms: u64,
+    /// How long one transaction of the kernel may take before it is given up (30000): a database that has
+    /// vanished without a word must not hold a loop up for ever.
+    pub transaction_timeout_ms: u64,
     /// Ids of processed events that are remembered in memory (100000).
     pub dedupe_cache_entries: usize,
     /// Days that ids of processed events are remembered in the database (14). More than the topics keep.
@@ -66,6 +69,7 @@ impl Default for MessagingSettings {
             dispatch_poll_ms: 250,
             backoff_min_ms: 100,
             backoff_max_ms: 5_000,
+            transaction_timeout_ms: 30_000,
             dedupe_cache_entries: 100_000,
             dedupe_retention_days: 14,
             error_max_chars: 2_000,

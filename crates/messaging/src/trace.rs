@@ -32,6 +32,17 @@ impl TraceContext {
         }
     }
 
+    /// This context, or `other` where there is none: a saga's trace goes on through a service that records
+    /// nothing.
+    #[must_use]
+    pub fn or(self, other: &Self) -> Self {
+        if self.traceparent.is_some() {
+            self
+        } else {
+            other.clone()
+        }
+    }
+
     /// The context that an event brought along.
     #[must_use]
     pub fn of_event(envelope: &Envelope) -> Self {

@@ -24,7 +24,7 @@ const DEAD: &str = "dead";
 const INSERT_CHUNK: usize = 2_000;
 
 /// A row as it stands.
-#[derive(Debug, Clone, Queryable, Selectable)]
+#[derive(Debug, Clone, Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = work)]
 pub(crate) struct WorkRow {
     pub(crate) id: Uuid,
@@ -252,6 +252,15 @@ impl NewAction {
 /// Writes rows in their order; a message that is there already (redelivered) is passed over. Returns the ids of
 /// the rows that were written.
 pub(crate) async fn insert(conn: &mut Conn, rows: &[NewWork]) -> QueryResult<Vec<Uuid>> {
+    if let [row] = rows {
+        // unlike one of many rows, this statement is prepared once
+        return diesel::insert_into(work::table)
+            .values(row)
+            .on_conflict_do_nothing()
+            .returning(work::id)
+            .get_results(conn)
+            .await;
+    }
     let mut written = Vec::with_capacity(rows.len());
     for chunk in rows.chunks(INSERT_CHUNK) {
         let ids: Vec<Uuid> = diesel::insert_into(work::table)
@@ -326,9 +335,14 @@ pub(crate) async fn record_failure(
     Ok(state == DEAD)
 }
 
-/// Gives claimed rows back without counting an attempt.
-pub(crate) async fn release(conn: &mut Conn, ids: &[Uuid], at: DateTime<Utc>) -> QueryResult<usize> {
-    diesel::update(work::table.filter(work::id.eq_any(ids)))
+/// Gives rows back without counting an attempt, where they are still under one of the claims `tokens`.
+pub(crate) async fn release(
+    conn: &mut Conn,
+    tokens: &[Uuid],
+    ids: &[Uuid],
+    at: DateTime<Utc>,
+) -> QueryResult<usize> {
+    diesel::update(work::table.filter(work::id.eq_any(ids).and(work::claim.eq_any(tokens))))
         .set((work::claim.eq(None::<Uuid>), work::next_attempt_at.eq(at)))
         .execute(conn)
         .await

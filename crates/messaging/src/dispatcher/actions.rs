@@ -4,30 +4,46 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span, warn};
 use uuid::Uuid;
 
 use super::{Ready, ReadyBody, Settle};
-use crate::Outage;
-use crate::claim::{Claim, claim};
-use crate::isolate;
+use crate::claim::claim;
+use crate::failure::{Blame, blame};
 use crate::kernel::Core;
-use crate::participant::{Performed, Steps};
 use crate::performer::ActionError;
 use crate::record::envelope;
+use crate::repository::Conn;
 use crate::retry::Backoff;
+use crate::steps::{Performed, Steps};
 use crate::trace::TraceContext;
 use crate::work::{self, ACTION, WorkRow};
+use crate::{Failure, Outage, isolate};
 use chassis::clock;
 
 enum Performance {
     Ready(Box<Ready>),
     /// Whatever the action needs is down: it goes back uncounted.
-    Outage(Uuid),
+    Outage(Claimed),
+}
+
+/// An action under a claim.
+struct Claimed {
+    token: Uuid,
+    row: WorkRow,
+}
+
+/// What the loop has its hands on.
+#[derive(Default)]
+struct Hands {
+    /// Claimed, but not begun: an outage came in between.
+    claimed: Vec<Claimed>,
+    in_flight: JoinSet<Performance>,
+    /// Done, but not stored yet.
+    finished: Vec<Performance>,
 }
 
 pub(crate) struct ActionLoop {
@@ -35,8 +51,6 @@ pub(crate) struct ActionLoop {
     settle: Settle,
     performer: usize,
 }
-
-type InFlight<'a> = FuturesUnordered<BoxFuture<'a, Performance>>;
 
 impl ActionLoop {
     /// None where no participant performs actions.
@@ -55,15 +69,14 @@ impl ActionLoop {
     /// Runs until `stop`; actions in flight are finished and stored first. What cannot be stored then is performed
     /// again, under the same key, by whoever starts next.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let mut in_flight = InFlight::new();
-        let mut finished = Vec::new();
+        let mut hands = Hands::default();
         let mut backoff = Backoff::new(&self.core.settings);
         while !stop.is_cancelled() {
-            match self.round(&mut in_flight, &mut finished).await {
+            match self.round(&mut hands).await {
                 Ok(true) => backoff.reset(),
                 Ok(false) => {
                     backoff.reset();
-                    self.idle(&mut in_flight, &mut finished, &stop).await;
+                    self.idle(&mut hands, &stop).await;
                 }
                 Err(outage) => {
                     let wait = backoff.wait();
@@ -75,107 +88,111 @@ impl ActionLoop {
                 }
             }
         }
-        while let Some(performance) = in_flight.next().await {
-            finished.push(performance);
+        self.finish(hands).await;
+    }
+
+    async fn finish(&self, mut hands: Hands) {
+        loop {
+            hands.gather();
+            if let Err(outage) = self.store(&mut hands.finished).await {
+                warn!(error = %outage, "outcomes could not be stored before shutdown");
+            }
+            match hands.in_flight.join_next().await {
+                Some(performance) => hands.finished.extend(performance),
+                None if hands.finished.is_empty() => return,
+                None => break,
+            }
         }
-        if let Err(outage) = self.store(&mut finished).await {
-            warn!(error = %outage, "outcomes could not be stored before shutdown");
+        if let Err(outage) = self.store(&mut hands.finished).await {
+            warn!(error = %outage, "outcomes are lost with the process, their actions will be performed again");
         }
     }
 
     /// Stores what has finished and starts what is due. False when there was neither.
-    async fn round<'a>(
-        &'a self,
-        in_flight: &mut InFlight<'a>,
-        finished: &mut Vec<Performance>,
-    ) -> Result<bool, Outage> {
-        while let Some(Some(performance)) = in_flight.next().now_or_never() {
-            finished.push(performance);
-        }
-        let stored = !finished.is_empty();
-        self.store(finished).await?;
-        let room = self
-            .core
-            .settings
-            .actions_in_flight
-            .saturating_sub(in_flight.len());
-        let started = if room > 0 {
-            self.start(room, in_flight, finished).await?
-        } else {
-            false
-        };
+    async fn round(&self, hands: &mut Hands) -> Result<bool, Outage> {
+        hands.gather();
+        let stored = !hands.finished.is_empty();
+        self.store(&mut hands.finished).await?;
+        let started = self.start(hands).await?;
         Ok(stored || started)
     }
 
-    async fn start<'a>(
-        &'a self,
-        room: usize,
-        in_flight: &mut InFlight<'a>,
-        finished: &mut Vec<Performance>,
-    ) -> Result<bool, Outage> {
-        let max = i64::try_from(room)
-            .unwrap_or(i64::MAX)
-            .min(self.core.settings.dispatch_batch_max);
+    async fn start(&self, hands: &mut Hands) -> Result<bool, Outage> {
+        let settings = &self.core.settings;
+        let room = settings.actions_in_flight.saturating_sub(hands.in_flight.len());
         let Some(participant) = self.core.participants.get(self.performer) else {
             return Ok(false);
         };
-        let (claim, wanted) = {
-            let mut conn = self.core.connection().await?;
+        if room == 0 {
+            return Ok(false);
+        }
+        let mut conn = self.core.connection().await?;
+        if hands.claimed.is_empty() {
+            let max = i64::try_from(room)
+                .unwrap_or(i64::MAX)
+                .min(settings.dispatch_batch_max);
             let claim = claim(&mut conn, ACTION, max, self.core.lease()).await?;
-            let wanted = participant.wanted(&mut conn, &claim.rows).await?;
-            (claim, wanted)
-        };
-        let Claim { token, rows } = claim;
-        let any = !rows.is_empty();
-        for (row, wanted) in rows.into_iter().zip(wanted) {
-            if wanted {
-                in_flight.push(self.perform(participant.as_ref(), token, row).boxed());
-            } else {
-                finished.push(self.ready(token, row, ReadyBody::Unwanted));
+            let token = claim.token;
+            hands.claimed = claim
+                .rows
+                .into_iter()
+                .map(|row| Claimed { token, row })
+                .collect();
+        }
+        if hands.claimed.is_empty() {
+            return Ok(false);
+        }
+        let wanted = sift(participant.as_ref(), &mut conn, &hands.claimed).await?;
+        drop(conn);
+        for (claimed, wanted) in std::mem::take(&mut hands.claimed).into_iter().zip(wanted) {
+            match wanted {
+                Ok(true) => self.begin(claimed, &mut hands.in_flight),
+                Ok(false) => hands.finished.push(self.ready(claimed, ReadyBody::Unwanted)),
+                Err(failure) => hands
+                    .finished
+                    .push(self.ready(claimed, ReadyBody::Failed(failure))),
             }
         }
-        Ok(any)
+        Ok(true)
     }
 
-    async fn perform(&self, participant: &dyn Steps, token: Uuid, row: WorkRow) -> Performance {
+    /// A task of its own: what the dispatcher waits for (the database) must not hold up what it waits for.
+    fn begin(&self, claimed: Claimed, in_flight: &mut JoinSet<Performance>) {
+        let Claimed { token, row } = claimed;
+        let (core, performer) = (self.core.clone(), self.performer);
         let span = info_span!("perform", action.name = row.name, work.id = %row.id, attempts = row.attempts);
         if let Ok(envelope) = envelope(&row.headers()) {
             TraceContext::of_event(&envelope).adopt(&span);
         }
-        match participant.perform(&row).instrument(span).await {
-            Performed::Answer(answer) => self.ready(token, row, ReadyBody::Answer(answer)),
-            Performed::Failed(ActionError::Failed(failure)) => {
-                self.ready(token, row, ReadyBody::Failed(failure))
+        in_flight.spawn(
+            async move {
+                let performed = perform(&core, performer, &row).await;
+                let body = match performed {
+                    Performed::Answer(answer) => ReadyBody::Answer(answer),
+                    Performed::Failed(ActionError::Failed(failure)) => ReadyBody::Failed(failure),
+                    Performed::Failed(ActionError::Outage(error)) => {
+                        warn!(work.id = %row.id, error = %error, "what the action needs is down, will try again");
+                        return Performance::Outage(Claimed { token, row });
+                    }
+                };
+                ready(performer, Claimed { token, row }, body)
             }
-            Performed::Failed(ActionError::Outage(error)) => {
-                warn!(work.id = %row.id, error = %error, "what the action needs is down, will try again");
-                Performance::Outage(row.id)
-            }
-        }
+            .instrument(span),
+        );
     }
 
-    fn ready(&self, token: Uuid, row: WorkRow, body: ReadyBody) -> Performance {
-        Performance::Ready(Box::new(Ready {
-            token,
-            participant: self.performer,
-            row,
-            body,
-        }))
+    fn ready(&self, claimed: Claimed, body: ReadyBody) -> Performance {
+        ready(self.performer, claimed, body)
     }
 
     /// Waits for an outcome, a wake-up or the next poll.
-    async fn idle(
-        &self,
-        in_flight: &mut InFlight<'_>,
-        finished: &mut Vec<Performance>,
-        stop: &CancellationToken,
-    ) {
+    async fn idle(&self, hands: &mut Hands, stop: &CancellationToken) {
         let poll = Duration::from_millis(self.core.settings.dispatch_poll_ms);
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.core.signals.action_added() => {}
             () = tokio::time::sleep(poll) => {}
-            Some(performance) = in_flight.next(), if !in_flight.is_empty() => finished.push(performance),
+            Some(performance) = hands.in_flight.join_next() => hands.finished.extend(performance),
         }
     }
 
@@ -185,24 +202,92 @@ impl ActionLoop {
         for performance in finished.drain(..) {
             match performance {
                 Performance::Ready(it) => ready.push(*it),
-                Performance::Outage(id) => given_back.push(id),
+                Performance::Outage(claimed) => given_back.push(claimed),
             }
         }
-        let stored = isolate::run(&self.settle, &ready).await;
-        if let Err((done, outage)) = stored {
+        let mut stored = isolate::run(&self.settle, &ready).await;
+        if stored.is_ok() {
+            stored = self
+                .give_back(&given_back)
+                .await
+                .map_err(|outage| (ready.len(), outage));
+        }
+        stored.map_err(|(done, outage)| {
             let rest = ready
                 .drain(done..)
                 .map(|ready| Performance::Ready(Box::new(ready)));
             finished.extend(rest);
             finished.extend(given_back.into_iter().map(Performance::Outage));
-            return Err(outage);
+            outage
+        })
+    }
+
+    async fn give_back(&self, claimed: &[Claimed]) -> Result<(), Outage> {
+        if claimed.is_empty() {
+            return Ok(());
         }
-        if !given_back.is_empty() {
-            let wait = i64::try_from(self.core.settings.backoff_max_ms).unwrap_or(i64::MAX);
-            let at = clock::now() + TimeDelta::milliseconds(wait);
-            let mut conn = self.core.connection().await?;
-            work::release(&mut conn, &given_back, at).await?;
-        }
+        let wait = i64::try_from(self.core.settings.backoff_max_ms).unwrap_or(i64::MAX);
+        let at = clock::now() + TimeDelta::milliseconds(wait);
+        let (tokens, ids): (Vec<Uuid>, Vec<Uuid>) =
+            claimed.iter().map(|claimed| (claimed.token, claimed.row.id)).unzip();
+        let mut conn = self.core.connection().await?;
+        work::release(&mut conn, &tokens, &ids, at).await?;
         Ok(())
     }
+}
+
+impl Hands {
+    fn gather(&mut self) {
+        while let Some(performance) = self.in_flight.try_join_next() {
+            self.finished.extend(performance);
+        }
+    }
+}
+
+fn ready(participant: usize, claimed: Claimed, body: ReadyBody) -> Performance {
+    Performance::Ready(Box::new(Ready {
+        token: claimed.token,
+        participant,
+        row: claimed.row,
+        body,
+    }))
+}
+
+/// Ends before the lease does: an outcome that comes later belongs to nobody.
+async fn perform(core: &Core, performer: usize, row: &WorkRow) -> Performed {
+    let Some(participant) = core.participants.get(performer) else {
+        return Performed::Failed(Failure::new("no-performer", "nothing performs this action").into());
+    };
+    let limit = Duration::from_millis(core.settings.action_lease_ms).mul_f64(0.9);
+    match timeout(limit, participant.perform(row)).await {
+        Ok(performed) => performed,
+        Err(_elapsed) => {
+            let detail = format!("no outcome within {} s", limit.as_secs_f64());
+            Performed::Failed(Failure::new("timeout", detail).into())
+        }
+    }
+}
+
+/// Which of `claimed` are still wanted. Where asking for all at once fails and it is not the database's fault, each is
+/// asked for alone, so that one does not hold up the others.
+async fn sift(
+    participant: &dyn Steps,
+    conn: &mut Conn,
+    claimed: &[Claimed],
+) -> Result<Vec<Result<bool, Failure>>, Outage> {
+    let rows: Vec<WorkRow> = claimed.iter().map(|claimed| claimed.row.clone()).collect();
+    match participant.wanted(conn, &rows).await {
+        Ok(wanted) => return Ok(wanted.into_iter().map(Ok).collect()),
+        Err(error) if blame(&error) == Blame::Infrastructure => return Err(error.into()),
+        Err(error) => warn!(error = %error, "cannot load what the actions are about, trying one by one"),
+    }
+    let mut each = Vec::with_capacity(rows.len());
+    for row in &rows {
+        match participant.wanted(conn, std::slice::from_ref(row)).await {
+            Ok(wanted) => each.push(Ok(wanted.first().copied().unwrap_or(true))),
+            Err(error) if blame(&error) == Blame::Infrastructure => return Err(error.into()),
+            Err(error) => each.push(Err(Failure::of_spoiled(&error.into()))),
+        }
+    }
+    Ok(each)
 }

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{Ready, ReadyBody, Settle};
 use crate::claim::claim;
+use crate::dedupe::within_memory;
 use crate::isolate;
 use crate::kernel::Core;
 use crate::participant::Message;
 use crate::retry::Backoff;
 use crate::work::{MESSAGE, WorkRow};
 use crate::{Failure, Outage};
+use chassis::clock;
 
 pub(crate) struct MessageLoop {
     core: Arc<Core>,
@@ -28,12 +31,14 @@ impl MessageLoop {
         }
     }
 
-    /// Runs until `stop`; claimed messages are settled first.
+    /// Runs until `stop`; claimed messages are settled first, unless an outage prevents it: then their claim runs
+    /// out.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let poll = Duration::from_millis(self.core.settings.dispatch_poll_ms);
         let mut backoff = Backoff::new(&self.core.settings);
+        let mut held = Vec::new();
         while !stop.is_cancelled() {
-            let wait = match self.round().await {
+            let wait = match self.round(&mut held).await {
                 Ok(0) => poll,
                 Ok(_) => {
                     backoff.reset();
@@ -47,50 +52,56 @@ impl MessageLoop {
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.core.signals.message_parked() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
-    /// Retries what is due; returns how many. An outage leaves the claim to run out.
-    async fn round(&self) -> Result<usize, Outage> {
-        let claim = {
-            let mut conn = self.core.connection().await?;
-            claim(
-                &mut conn,
-                MESSAGE,
-                self.core.settings.dispatch_batch_max,
-                self.core.lease(),
-            )
-            .await?
-        };
-        let token = claim.token;
-        let ready: Vec<Ready> = claim
-            .rows
-            .into_iter()
-            .map(|row| Ready {
-                token,
-                participant: self.core.listener_of(&row.name),
-                body: ReadyBody::Message(Box::new(message(&row))),
-                row,
-            })
-            .collect();
-        isolate::run(&self.settle, &ready)
-            .await
-            .map_err(|(_, outage)| outage)?;
-        Ok(ready.len())
+    /// Retries what is due; returns how many. What an outage prevents stays in `held`.
+    async fn round(&self, held: &mut Vec<Ready>) -> Result<usize, Outage> {
+        if held.is_empty() {
+            *held = self.claim().await?;
+        }
+        let count = held.len();
+        let settled = isolate::run(&self.settle, held).await;
+        settled.map_err(|(done, outage)| {
+            held.drain(..done);
+            outage
+        })?;
+        held.clear();
+        Ok(count)
+    }
+
+    async fn claim(&self) -> Result<Vec<Ready>, Outage> {
+        let settings = &self.core.settings;
+        let mut conn = self.core.connection().await?;
+        let claim = claim(&mut conn, MESSAGE, settings.dispatch_batch_max, self.core.lease()).await?;
+        let ready = claim.rows.into_iter().map(|row| Ready {
+            token: claim.token,
+            participant: self.core.listener_of(&row.name),
+            body: ReadyBody::Message(Box::new(message(&row, settings.dedupe_retention_days))),
+            row,
+        });
+        Ok(ready.collect())
     }
 }
 
-fn message(row: &WorkRow) -> Result<Message, Failure> {
+fn message(row: &WorkRow, retention_days: u32) -> Result<Message, Failure> {
     let record = row.record();
     let envelope = record
         .envelope()
         .map_err(|error| Failure::new("malformed-envelope", error))?;
     if row.event_id != Some(envelope.id.uuid()) {
-        // it was parked because its id is outside of what is remembered: processing it now could be twice
-        return Err(Failure::new("expired", "the event's id is not within retention"));
+        // it was parked because its id was outside of what is remembered: processing it now could be twice
+        within_memory(
+            envelope.id.uuid(),
+            clock::now(),
+            TimeDelta::days(i64::from(retention_days)),
+        )?;
+        return Err(Failure::new(
+            "from-the-future",
+            "the event came before its own time",
+        ));
     }
     Ok(Message { envelope, record })
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use diesel_async::AsyncConnection;
+use tokio::time::timeout;
 use tracing::{error, warn};
 use uuid::Uuid;
 
@@ -14,7 +15,8 @@ use crate::dead_letter::{self, Death};
 use crate::isolate::Transactional;
 use crate::kernel::Core;
 use crate::outbox::{self, Effects};
-use crate::participant::{Body, Input, Message, Verdict};
+use crate::participant::Message;
+use crate::steps::{Body, Input, Verdict};
 use crate::work::{self, ACTION, MESSAGE, WorkRow};
 use crate::{Conn, Failure, Outage};
 use chassis::clock;
@@ -144,13 +146,8 @@ impl Settle {
         let died = work::record_failure(conn, &ready.row, failure, settings, now).await?;
         if died {
             let death = Death::of_row(&ready.row, ready.kind(), now);
-            effects.outbox.push(dead_letter::announce(
-                &self.core.service,
-                death,
-                failure,
-                settings,
-                now,
-            ));
+            let letter = dead_letter::announce(&self.core.service, death, failure, settings, now);
+            effects.outbox.extend(letter);
         }
         Ok(died)
     }
@@ -160,9 +157,12 @@ impl Settle {
 impl Transactional<Ready> for Settle {
     async fn attempt(&self, ready: &[Ready], condemned: Option<&Failure>) -> Result<(), Outage> {
         let mut conn = self.core.connection().await?;
-        let settled = conn
-            .transaction::<_, Outage, _>(async |conn| self.settle(conn, ready, condemned).await)
-            .await?;
+        let transaction =
+            conn.transaction::<_, Outage, _>(async |conn| self.settle(conn, ready, condemned).await);
+        let Ok(settled) = timeout(self.core.patience(), transaction).await else {
+            return Err(self.core.give_up(conn));
+        };
+        let settled = settled?;
         for (id, failure, died) in &settled.failed {
             if *died {
                 error!(work.id = %id, error.class = failure.class, error = %failure, "retries are spent, dead letter");

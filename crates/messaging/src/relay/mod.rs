@@ -32,7 +32,7 @@ impl Relay {
     }
 
     /// Runs until `stop`: waits for the lead, then publishes.
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new(&self.core.settings);
         while !stop.is_cancelled() {
             let wait = match self.try_lead(&stop, &mut backoff).await {
@@ -48,10 +48,11 @@ impl Relay {
                 () = sleep(wait) => {}
             }
         }
+        self.publisher.close();
     }
 
     /// Publishes for as long as it has the lead; returns at once when another has it.
-    async fn try_lead(&self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<(), Outage> {
+    async fn try_lead(&mut self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<(), Outage> {
         let Some(mut session) = Session::lead(&self.core).await? else {
             debug!("another replica relays");
             return Ok(());
@@ -60,8 +61,10 @@ impl Relay {
         self.core.metrics.leads(true);
         let ended = self.publish_all(&mut session, stop, backoff).await;
         self.core.metrics.leads(false);
-        // what is still on its way belongs to the next leader
-        self.publisher.forget_in_flight();
+        if ended.is_err() && !stop.is_cancelled() {
+            // what is still on its way belongs to the next leader
+            self.publisher.renew()?;
+        }
         ended
     }
 
@@ -89,8 +92,14 @@ impl Relay {
                 continue;
             }
             let found = rows.len();
-            let published = self.publisher.publish(rows, stop).await;
+            let published = tokio::select! {
+                published = self.publisher.publish(rows, stop) => published,
+                outage = session.lost() => return Err(outage),
+            };
             session.finish(&self.core, &published).await?;
+            if stop.is_cancelled() {
+                break;
+            }
             if let Some(error) = published.trouble {
                 return Err(Outage::Kafka(error));
             }

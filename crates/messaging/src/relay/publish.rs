@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::FutureExt;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::future_producer::DeliveryFuture;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer, PurgeConfig};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::ClientConfig;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -15,6 +17,9 @@ use super::session::Row;
 use crate::Failure;
 use crate::broker::{BrokerState, ProducerWatch, producer_config};
 use crate::settings::MessagingSettings;
+
+/// How long a stop waits for acknowledgements under way.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What became of a batch.
 #[derive(Debug, Default)]
@@ -30,44 +35,74 @@ pub(crate) struct Published {
 }
 
 pub(crate) struct Publisher {
+    config: ClientConfig,
+    state: BrokerState,
     producer: FutureProducer<ProducerWatch>,
+    /// Without any acknowledgement for so long, it is better to start over.
+    patience: Duration,
 }
+
+type Answer = Result<(), KafkaError>;
 
 impl Publisher {
     pub(crate) fn new(brokers: &str, settings: &MessagingSettings, state: BrokerState) -> KafkaResult<Self> {
-        let producer = producer_config(brokers, settings).create_with_context(ProducerWatch { state })?;
-        Ok(Self { producer })
+        let config = producer_config(brokers, settings);
+        let producer = producer(&config, &state)?;
+        Ok(Self {
+            config,
+            state,
+            producer,
+            patience: Duration::from_millis(settings.delivery_timeout_ms),
+        })
     }
 
-    /// Produces all of `rows` in order and waits for every answer, but not beyond `stop`.
+    /// Produces all of `rows` in order and waits for every answer, but not for long beyond `stop`.
     pub(super) async fn publish(&self, rows: Vec<Row>, stop: &CancellationToken) -> Published {
         let mut published = Published::default();
-        let mut sent: Vec<(Row, DeliveryFuture)> = Vec::with_capacity(rows.len());
+        let sent = self.send_all(rows, &mut published);
+        let mut too_large = Vec::new();
+        for (row, delivery) in sent {
+            // once one is not answered, only what has been answered already counts
+            let answer = match published.trouble {
+                None => self.answer(delivery, stop).await,
+                Some(_) => delivery.now_or_never().map(flat).unwrap_or(Err(KafkaError::Canceled)),
+            };
+            match answer {
+                Err(error) if is_too_large(&error) => too_large.push(row),
+                answer => published.note(row, answer),
+            }
+        }
+        // the broker means the batch that librdkafka had put together: which record is too large shows alone
+        for row in too_large {
+            if published.trouble.is_some() {
+                break;
+            }
+            let answer = match self.send(&row) {
+                Ok(delivery) => self.answer(delivery, stop).await,
+                Err(error) => Err(error),
+            };
+            published.note(row, answer);
+        }
+        published
+    }
+
+    fn send_all(&self, rows: Vec<Row>, published: &mut Published) -> Vec<(Row, DeliveryFuture)> {
+        let mut sent = Vec::with_capacity(rows.len());
         for row in rows {
             match self.send(&row) {
                 Ok(delivery) => sent.push((row, delivery)),
-                Err(error) => match refusal(&error) {
-                    Some(failure) => published.refused.push((row, failure)),
-                    None => {
+                // no room for more now: the rest is for the next batch
+                Err(error) if is_full(&error) && !sent.is_empty() => break,
+                Err(error) => {
+                    published.note(row, Err(error));
+                    if published.trouble.is_some() {
                         // what follows would overtake this one
-                        published.trouble = Some(error);
                         break;
                     }
-                },
+                }
             }
         }
-        let (rows, deliveries): (Vec<Row>, Vec<DeliveryFuture>) = sent.into_iter().unzip();
-        let answers = tokio::select! {
-            answers = join_all(deliveries) => answers,
-            () = stopped_for(stop, Duration::from_secs(2)) => return published,
-        };
-        for (row, answer) in rows.into_iter().zip(answers) {
-            published.note(
-                row,
-                answer.map(|delivery| delivery.map(drop).map_err(|(error, _)| error)),
-            );
-        }
-        published
+        sent
     }
 
     fn send(&self, row: &Row) -> Result<DeliveryFuture, KafkaError> {
@@ -82,28 +117,65 @@ impl Publisher {
         self.producer.send_result(record).map_err(|(error, _)| error)
     }
 
-    /// Drops what has been handed to librdkafka but not acknowledged: the rows are still in the outbox.
-    pub(super) fn forget_in_flight(&self) {
-        self.producer.purge(PurgeConfig::default().queue().inflight());
+    async fn answer(&self, delivery: DeliveryFuture, stop: &CancellationToken) -> Answer {
+        tokio::select! {
+            biased;
+            answer = timeout(self.patience, delivery) => match answer {
+                Ok(answer) => flat(answer),
+                Err(_elapsed) => Err(KafkaError::MessageProduction(RDKafkaErrorCode::OperationTimedOut)),
+            },
+            () = stopped_for(stop, GRACE) => Err(KafkaError::Canceled),
+        }
+    }
+
+    /// Starts over with a new client. What the old one had been given but not got acknowledged is dropped with it
+    /// (the rows are still in the outbox), and so is whatever state it was in: some errors of an idempotent producer
+    /// are its last.
+    pub(super) fn renew(&mut self) -> KafkaResult<()> {
+        let old = std::mem::replace(&mut self.producer, producer(&self.config, &self.state)?);
+        close(old);
+        Ok(())
+    }
+
+    pub(super) fn close(self) {
+        close(self.producer);
+    }
+}
+
+fn producer(config: &ClientConfig, state: &BrokerState) -> KafkaResult<FutureProducer<ProducerWatch>> {
+    config.create_with_context(ProducerWatch {
+        state: state.clone(),
+    })
+}
+
+/// Closing blocks for up to half a second.
+fn close(producer: FutureProducer<ProducerWatch>) {
+    drop(tokio::task::spawn_blocking(move || drop(producer)));
+}
+
+fn flat<T, M, E>(answer: Result<Result<T, (KafkaError, M)>, E>) -> Answer {
+    match answer {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err((error, _))) => Err(error),
+        Err(_cancelled) => Err(KafkaError::Canceled),
     }
 }
 
 impl Published {
-    fn note<E>(&mut self, row: Row, answer: Result<Result<(), KafkaError>, E>) {
-        match answer {
-            Ok(Ok(())) => {
-                self.acknowledged.push(row.id);
-                *self.topics.entry(row.topic).or_default() += 1;
-            }
-            Ok(Err(error)) => match refusal(&error) {
-                Some(failure) => self.refused.push((row, failure)),
-                None => {
+    fn note(&mut self, row: Row, answer: Answer) {
+        let Err(error) = answer else {
+            self.acknowledged.push(row.id);
+            *self.topics.entry(row.topic).or_default() += 1;
+            return;
+        };
+        match refusal(&error) {
+            Some(failure) => self.refused.push((row, failure)),
+            None => {
+                // the first says why, the others are held up by it
+                if self.trouble.is_none() {
                     warn!(kafka.topic = row.topic, event.id = %row.event_id, error = %error, "record not delivered");
-                    self.trouble.get_or_insert(error);
+                    self.trouble = Some(error);
                 }
-            },
-            Err(_cancelled) => {
-                self.trouble.get_or_insert(KafkaError::Canceled);
             }
         }
     }
@@ -124,6 +196,14 @@ fn refusal(error: &KafkaError) -> Option<Failure> {
         _ => return None,
     };
     Some(Failure::new(class, error))
+}
+
+fn is_too_large(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
+}
+
+fn is_full(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
 }
 
 /// Ends a grace time after `stop`.

@@ -1,5 +1,7 @@
 //! The leader's connection: the lock, the scans, the deletes.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 use diesel_async::pooled_connection::deadpool::Object;
@@ -17,6 +19,9 @@ use chassis::clock;
 
 /// The lead of a database's relay; any number that nothing else in the database uses.
 const LEAD_LOCK: i64 = 0x7175_6164_0001;
+
+/// How often the lead is looked after while Kafka is waited for.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// An outbox row as the relay reads it.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -107,6 +112,16 @@ impl Session {
         Ok(rows)
     }
 
+    /// Ends when the connection does, and with it the lead.
+    pub(super) async fn lost(&mut self) -> Outage {
+        loop {
+            tokio::time::sleep(WATCH_EVERY).await;
+            if let Err(error) = diesel::sql_query("select 1").execute(&mut self.conn).await {
+                return error.into();
+            }
+        }
+    }
+
     /// Deletes exactly what Kafka acknowledged, and sets aside what it refused for good.
     pub(super) async fn finish(&mut self, core: &Core, published: &Published) -> Result<(), Outage> {
         let mut done = published.acknowledged.clone();
@@ -116,12 +131,14 @@ impl Session {
             done.extend(published.refused.iter().map(|(row, _)| row.id));
             self.conn
                 .transaction::<_, Outage, _>(async |conn| {
-                    set_aside(conn, core, published).await?;
-                    delete(conn, &done).await
+                    // in this order: outbox ids are drawn by transactions that have their number already
+                    delete(conn, &done).await?;
+                    set_aside(conn, core, published).await
                 })
                 .await?;
         }
         core.metrics.published(&published.topics);
+        core.metrics.refused(published.refused.len());
         Ok(())
     }
 }
@@ -150,20 +167,19 @@ async fn set_aside(conn: &mut Conn, core: &Core, published: &Published) -> Resul
             failure,
             settings,
         );
-        if !row.topic.ends_with(".dlq") {
-            let now = clock::now();
-            let death = Death {
-                work_id: kept.id,
-                kind: PUBLICATION,
-                name: &row.topic,
-                key: row.key.clone(),
-                headers: row.headers(),
-                payload: None,
-                origin: None,
-                retries: 0,
-                first_failed_at: now,
-            };
-            let letter = dead_letter::announce(&core.service, death, failure, settings, now);
+        let now = clock::now();
+        let death = Death {
+            work_id: kept.id,
+            kind: PUBLICATION,
+            name: &row.topic,
+            key: row.key.clone(),
+            headers: row.headers(),
+            payload: None,
+            origin: None,
+            retries: 0,
+            first_failed_at: now,
+        };
+        if let Some(letter) = dead_letter::announce(&core.service, death, failure, settings, now) {
             append_only::append(conn, &[letter]).await?;
         }
         work::insert(conn, &[kept]).await?;
