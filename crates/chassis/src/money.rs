@@ -24,7 +24,10 @@ impl MoneyBody {
     /// The amount, where the currency is one (which validation has made sure of).
     #[must_use]
     pub fn to_money(&self) -> Option<Money> {
-        Some(Money::new(self.amount_minor, Currency::from_code(&self.currency)?))
+        Some(Money::new(
+            self.amount_minor,
+            Currency::from_code(&self.currency)?,
+        ))
     }
 }
 

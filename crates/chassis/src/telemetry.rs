@@ -20,6 +20,7 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::{Span, field};
 use tracing_actix_web::RootSpanBuilder;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -31,6 +32,8 @@ use crate::settings::{LogFormat, LogSettings};
 
 /// Set by the operator to have spans exported (OpenTelemetry's own name).
 const OTLP_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+/// The request middleware logs each error response with its innards; [`crate::problem`] logs what matters, once.
+const QUIETED: &str = "tracing_actix_web=off";
 /// How long a stop waits for the last spans to be exported.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -57,12 +60,13 @@ pub enum LogTarget {
 pub fn init(service: &'static str, settings: &LogSettings, target: LogTarget) -> anyhow::Result<Telemetry> {
     global::set_text_map_propagator(TraceContextPropagator::new());
     let provider = provider(service)?;
-    let filter = EnvFilter::try_new(&settings.filter)?;
+    let filter = EnvFilter::try_new(format!("{},{QUIETED}", settings.filter))?;
     let spans = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer(service))
         .with_location(false)
         .with_threads(false)
-        .with_target(false);
+        .with_target(false)
+        .with_filter(LevelFilter::INFO);
     let writer = match target {
         LogTarget::Stdout => BoxMakeWriter::new(std::io::stdout),
         LogTarget::Stderr => BoxMakeWriter::new(std::io::stderr),
@@ -75,10 +79,10 @@ pub fn init(service: &'static str, settings: &LogSettings, target: LogTarget) ->
             .boxed(),
         LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(writer).boxed(),
     };
+    // The filter is the lines' alone: whatever is logged, every request has its trace.
     let subscriber = tracing_subscriber::registry()
-        .with(filter)
         .with(spans)
-        .with(lines);
+        .with(lines.with_filter(filter));
     if subscriber.try_init().is_ok() {
         std::panic::set_hook(Box::new(|panic| {
             let location = panic.location().map(ToString::to_string);
