@@ -1,0 +1,65 @@
+//! `GET /notifications`
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse, get};
+use chassis::auth::Principal;
+use chassis::page::{Cursor, Page, limit};
+use chassis::problem::{Problem, ProblemBody};
+use chassis::query::Query;
+use contracts::OrderId;
+use garde::Validate;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::view::NotificationView;
+use crate::app::State;
+use crate::store::{self, ListFilter};
+
+/// Which notifications.
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListNotifications {
+    /// Only those about this order.
+    #[garde(skip)]
+    order_id: Option<Uuid>,
+    /// How many at most; 20 unless said.
+    #[garde(range(min = 1, max = 100))]
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u16>,
+    /// `next_cursor` of the page before.
+    #[garde(skip)]
+    cursor: Option<String>,
+}
+
+/// The caller's own notifications, the newest first; an admin sees no others either.
+#[utoipa::path(
+    tag = "notifications",
+    security(("bearer" = [])),
+    params(ListNotifications),
+    responses(
+        (status = 200, description = "A page of notifications", body = Page<NotificationView>, headers(("Link" = Option<String>))),
+        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+#[get("/notifications")]
+pub(super) async fn list_notifications(
+    caller: Principal,
+    request: HttpRequest,
+    state: Data<State>,
+    Query(query): Query<ListNotifications>,
+) -> Result<HttpResponse, Problem> {
+    let filter = ListFilter {
+        user_id: caller.user_id,
+        order_id: query.order_id.map(OrderId::new),
+        before: query.cursor.as_deref().map(Cursor::position).transpose()?,
+    };
+    let limit = limit(query.limit);
+    let mut conn = state.pool.get().await?;
+    let told = store::list(&mut conn, &filter, i64::from(limit) + 1).await?;
+    drop(conn);
+    let views: Vec<NotificationView> = told.into_iter().map(NotificationView::from).collect();
+    Ok(Page::from_rows(views, limit, |notification| notification.id)?.respond(&request))
+}

@@ -1,0 +1,90 @@
+//! Notifications as the interface shows them.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::domain::{Channel, Kind};
+use crate::store::Told;
+
+/// A notification.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Notification)]
+pub(crate) struct NotificationView {
+    pub(crate) id: Uuid,
+    /// The order it is about; null when it is about the account.
+    #[schema(required)]
+    order_id: Option<Uuid>,
+    kind: KindView,
+    channel: ChannelView,
+    #[schema(example = "Order confirmed")]
+    title: String,
+    #[schema(example = "Your order over 129.00 EUR is paid and confirmed.")]
+    body: String,
+    /// When that happened which it tells of.
+    created_at: DateTime<Utc>,
+    /// When it was first marked as read.
+    #[schema(required)]
+    read_at: Option<DateTime<Utc>>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = NotificationKind)]
+enum KindView {
+    Welcome,
+    OrderCreated,
+    PaymentCompleted,
+    OrderConfirmed,
+    PaymentFailed,
+    OrderCancelled,
+    PaymentRefunded,
+}
+
+/// The way a notification takes to its user.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = NotificationChannel)]
+enum ChannelView {
+    InApp,
+}
+
+impl From<Told> for NotificationView {
+    fn from(told: Told) -> Self {
+        let notification = told.notification;
+        Self {
+            id: notification.id.uuid(),
+            order_id: notification.order_id.map(contracts::OrderId::uuid),
+            kind: notification.kind.into(),
+            channel: notification.channel.into(),
+            title: notification.title,
+            body: notification.body,
+            created_at: notification.created_at,
+            read_at: told.read_at,
+        }
+    }
+}
+
+impl From<Kind> for KindView {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Welcome => Self::Welcome,
+            Kind::OrderCreated => Self::OrderCreated,
+            Kind::PaymentCompleted => Self::PaymentCompleted,
+            Kind::OrderConfirmed => Self::OrderConfirmed,
+            Kind::PaymentFailed => Self::PaymentFailed,
+            Kind::OrderCancelled => Self::OrderCancelled,
+            Kind::PaymentRefunded => Self::PaymentRefunded,
+        }
+    }
+}
+
+impl From<Channel> for ChannelView {
+    fn from(channel: Channel) -> Self {
+        match channel {
+            Channel::InApp => Self::InApp,
+        }
+    }
+}
