@@ -79,8 +79,10 @@ impl State {
 
     /// Records a started process in the place of an earlier one of its name.
     pub fn record(&mut self, entry: Entry) {
-        self.processes.retain(|other| other.name != entry.name);
-        self.processes.push(entry);
+        match self.processes.iter_mut().find(|other| other.name == entry.name) {
+            Some(earlier) => *earlier = entry,
+            None => self.processes.push(entry),
+        }
     }
 }
 

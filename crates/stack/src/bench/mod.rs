@@ -19,6 +19,7 @@ use outcomes::Outcomes;
 use usage::Sampler;
 
 #[derive(Debug, Args)]
+#[group(id = "bench")]
 pub(crate) struct Options {
     /// Seconds of the measured run
     #[arg(long, default_value_t = 30)]

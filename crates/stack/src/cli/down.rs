@@ -9,6 +9,7 @@ use stack::platform::{Ended, take_down};
 use super::paint;
 
 #[derive(Debug, Args)]
+#[group(id = "down")]
 pub(crate) struct Options {
     /// Delete the databases, Kafka's data, the logs and the admin too
     #[arg(long)]

@@ -11,6 +11,7 @@ use clap::Args;
 use super::paint;
 
 #[derive(Debug, Args)]
+#[group(id = "logs")]
 pub(crate) struct Options {
     /// Processes to show, e.g. order; all of them when none is named
     names: Vec<String>,

@@ -5,6 +5,7 @@ use clap::Args;
 use stack::kafka::topics::{Plan, ensure};
 
 #[derive(Debug, Args)]
+#[group(id = "topics")]
 pub(crate) struct Options {
     /// Address of a broker
     #[arg(long, default_value = "127.0.0.1:9092", value_name = "HOST:PORT")]

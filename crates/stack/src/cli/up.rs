@@ -12,6 +12,7 @@ use stack::{Plan, Service, Stack};
 use super::paint;
 
 #[derive(Debug, Clone, Args)]
+#[group(id = "up")]
 pub(crate) struct Options {
     /// Port of the gateway; the services follow, and their management ports are 100 higher
     #[arg(long, default_value_t = 5000)]

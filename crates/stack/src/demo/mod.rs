@@ -19,6 +19,7 @@ use api::Api;
 use narrator::Narrator;
 
 #[derive(Debug, Args)]
+#[group(id = "demo")]
 pub(crate) struct Options {
     /// URL of a running gateway; without it the stack of --dir is used, and started when needed
     #[arg(long, requires = "brokers")]
