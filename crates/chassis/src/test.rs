@@ -1,20 +1,24 @@
 //! The same process inside a test: a service on free ports, with settings of the test's own.
 
-mod issuer;
-
 use std::net::SocketAddr;
+use std::time::Duration;
 
-pub use issuer::{TestIssuer, claims};
+use tokio::runtime::Runtime;
 
 use crate::run::Running;
 use crate::settings::Layers;
 use crate::telemetry::{self, LogTarget};
-use crate::{Service, database};
+use crate::{CoreSettings, Service, database};
 
-/// A service running in this process. Stop it with [`TestService::stop`]; dropped, it is left to the end of
-/// the test's runtime.
+/// How long the runtime of a dropped service may take to end what still runs on it.
+const LEFTOVERS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A service running in this process, on a runtime of its own: the test may block its own without stopping
+/// the service. It is stopped when it is dropped; [`TestService::stop`] waits for that.
 pub struct TestService {
-    running: Running,
+    http: SocketAddr,
+    management: SocketAddr,
+    up: Option<(Runtime, Running)>,
 }
 
 impl TestService {
@@ -28,41 +32,78 @@ impl TestService {
             ("http.port", "0"),
             ("http.workers", "1"),
             ("log.format", "text"),
-            ("log.filter", "warn"),
+            ("log.filter", "warn,librdkafka=off"),
         ];
         let variables = ports.iter().chain(settings).map(|(key, value)| {
             let variable = format!("QUADRILLE__{}", key.replace('.', "__").to_ascii_uppercase());
             (variable, (*value).to_owned())
         });
         let layers = Layers::new(S::DEFAULTS, None, variables)?;
-        let core = layers.core()?;
-        telemetry::init(S::NAME, &core.log, LogTarget::Stderr)?;
-        database::migrate(&core.database.url, S::migrations()).await?;
+        let (core, settings) = (layers.core()?, layers.read()?);
+        let (runtime, running) = tokio::task::spawn_blocking(move || up::<S>(core, settings)).await??;
         Ok(Self {
-            running: Running::start::<S>(core, layers.read()?).await?,
+            http: running.http,
+            management: running.management,
+            up: Some((runtime, running)),
         })
     }
 
     /// Where the service listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.running.http
+        self.http
     }
 
     /// Where its management endpoints listen.
     #[must_use]
     pub fn management_address(&self) -> SocketAddr {
-        self.running.management
+        self.management
     }
 
     /// The URL of a path that begins with a slash.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.running.http)
+        format!("http://{}{path}", self.http)
     }
 
     /// Stops it as SIGTERM would. Returns whether everything ended in time.
-    pub async fn stop(self) -> bool {
-        self.running.stop().await
+    pub async fn stop(mut self) -> bool {
+        let Some(up) = self.up.take() else { return false };
+        tokio::task::spawn_blocking(move || down(up))
+            .await
+            .unwrap_or(false)
     }
+}
+
+impl Drop for TestService {
+    fn drop(&mut self) {
+        if let Some(up) = self.up.take() {
+            std::thread::spawn(move || down(up));
+        }
+    }
+}
+
+fn up<S: Service>(core: CoreSettings, settings: S::Settings) -> anyhow::Result<(Runtime, Running)> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let running = runtime.block_on(async {
+        telemetry::init(S::NAME, &core.log, LogTarget::Stderr)?;
+        database::migrate(&core.database.url, S::migrations()).await?;
+        Running::start::<S>(core, settings).await
+    });
+    match running {
+        Ok(running) => Ok((runtime, running)),
+        Err(error) => {
+            runtime.shutdown_background();
+            Err(error)
+        }
+    }
+}
+
+fn down((runtime, running): (Runtime, Running)) -> bool {
+    let finished = runtime.block_on(running.stop());
+    runtime.shutdown_timeout(LEFTOVERS_TIMEOUT);
+    finished
 }
