@@ -168,17 +168,20 @@ impl Problem {
         }
     }
 
-    /// Logs the cause chain of a server error, the first time it is called.
+    /// Logs the cause chain of a server error, the first time it is called. What passes by itself is a warning.
     fn log(&self) {
-        if !self.code.status().is_server_error() || self.logged.swap(true, Ordering::Relaxed) {
+        let status = self.code.status();
+        if !status.is_server_error() || self.logged.swap(true, Ordering::Relaxed) {
             return;
         }
+        let code = self.code.as_str();
         let cause = self.source.as_ref().map(|source| format!("{source:#}"));
-        tracing::error!(
-            problem.code = self.code.as_str(),
-            error.message = cause.as_deref().or(self.detail.as_deref()).unwrap_or_default(),
-            "request failed"
-        );
+        let cause = cause.as_deref().or(self.detail.as_deref()).unwrap_or_default();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            tracing::warn!(problem.code = code, error.message = cause, "request failed");
+        } else {
+            tracing::error!(problem.code = code, error.message = cause, "request failed");
+        }
     }
 }
 

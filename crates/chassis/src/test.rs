@@ -32,7 +32,7 @@ impl TestService {
             ("http.port", "0"),
             ("http.workers", "1"),
             ("log.format", "text"),
-            ("log.filter", "warn,librdkafka=off"),
+            ("log.filter", "error,librdkafka=off"),
         ];
         let variables = ports.iter().chain(settings).map(|(key, value)| {
             let variable = format!("QUADRILLE__{}", key.replace('.', "__").to_ascii_uppercase());
