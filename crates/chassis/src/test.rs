@@ -1,8 +1,13 @@
 //! The same process inside a test: a service on free ports, with settings of the test's own.
 
+mod client;
+mod issuer;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use client::{Answer, TestClient};
+pub use issuer::{TestIssuer, claims};
 use tokio::runtime::Runtime;
 
 use crate::run::Running;
@@ -64,6 +69,12 @@ impl TestService {
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.http)
+    }
+
+    /// A client that sends `token` with each request.
+    #[must_use]
+    pub fn client(&self, token: Option<String>) -> TestClient {
+        TestClient::new(self, token)
     }
 
     /// Stops it as SIGTERM would. Returns whether everything ended in time.
