@@ -1,0 +1,15 @@
+//! The notification service as its callers and the broker meet it: over HTTP and Kafka, on a real database.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic in a test is its report"
+)]
+
+mod access;
+mod delivery;
+mod facts;
+mod harness;
+mod listing;
+mod reading;
