@@ -149,11 +149,10 @@ pub async fn mark_read(
     let theirs = notification::id
         .eq(id.uuid())
         .and(notification::user_id.eq(user_id.uuid()));
-    let marked =
-        diesel::update(notification::table.filter(theirs.clone().and(notification::read_at.is_null())))
-            .set(notification::read_at.eq(now))
-            .execute(conn)
-            .await?;
+    let marked = diesel::update(notification::table.filter(theirs.and(notification::read_at.is_null())))
+        .set(notification::read_at.eq(now))
+        .execute(conn)
+        .await?;
     if marked > 0 {
         return Ok(true);
     }

@@ -57,7 +57,7 @@ async fn what_is_told_again_stays_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn anothers_notification_is_not_there() {
+async fn a_notification_of_another_is_not_there() {
     let service = Notifications::start().await;
     let (ada, eve) = (user(), user());
     let told = notification(ada, order());
