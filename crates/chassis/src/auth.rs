@@ -1,5 +1,6 @@
 //! Who is calling: bearer tokens, verified.
 
+mod cache;
 mod jwks;
 mod principal;
 mod verifier;

@@ -124,3 +124,6 @@ impl Visit for Fields<'_> {
         self.insert(field, format!("{value:?}"));
     }
 }
+
+#[cfg(test)]
+mod tests;

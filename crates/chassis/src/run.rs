@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
@@ -47,7 +47,13 @@ enum Command<C: Subcommand> {
 /// The whole `main` of a service.
 #[must_use]
 pub fn main<S: Service>() -> ExitCode {
-    let arguments = Arguments::<S::Command>::parse();
+    let usage = Arguments::<S::Command>::command()
+        .name(S::NAME)
+        .about(format!("The {} service of Quadrille", S::NAME));
+    let arguments = match Arguments::<S::Command>::from_arg_matches(&usage.get_matches()) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
     match run::<S>(arguments.command) {
         Ok(code) => code,
         Err(error) => {

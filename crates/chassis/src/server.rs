@@ -60,6 +60,7 @@ pub(crate) fn serve(
     };
     Ok(server
         .workers(workers)
+        .tcp_nodelay(true)
         .keep_alive(KeepAlive::Timeout(Duration::from_secs(settings.keep_alive_s)))
         .client_request_timeout(Duration::from_millis(settings.header_timeout_ms))
         .max_connections(settings.max_connections)
@@ -189,3 +190,6 @@ fn as_problem<B: MessageBody + 'static>(response: ServiceResponse<B>) -> Service
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,8 +32,9 @@ use crate::settings::{LogFormat, LogSettings};
 
 /// Set by the operator to have spans exported (OpenTelemetry's own name).
 const OTLP_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-/// The request middleware logs each error response with its innards; [`crate::problem`] logs what matters, once.
-const QUIETED: &str = "tracing_actix_web=off";
+/// Overridden by the operator's filter. The request middleware logs each error response with its innards
+/// ([`crate::problem`] logs what matters, once), the HTTP server each of its threads.
+const QUIETED: &str = "tracing_actix_web=off,actix_server=warn";
 /// How long a stop waits for the last spans to be exported.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -60,7 +61,7 @@ pub enum LogTarget {
 pub fn init(service: &'static str, settings: &LogSettings, target: LogTarget) -> anyhow::Result<Telemetry> {
     global::set_text_map_propagator(TraceContextPropagator::new());
     let provider = provider(service)?;
-    let filter = EnvFilter::try_new(format!("{},{QUIETED}", settings.filter))?;
+    let filter = EnvFilter::try_new(format!("{QUIETED},{}", settings.filter))?;
     let spans = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer(service))
         .with_location(false)

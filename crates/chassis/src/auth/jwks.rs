@@ -1,6 +1,7 @@
 //! The public keys that tokens are verified with: fetched, kept, refreshed.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,8 @@ pub struct KeysUnavailable(#[source] pub anyhow::Error);
 pub struct KeySource {
     fetch: FetchKeys,
     keys: RwLock<Option<Arc<Keys>>>,
+    /// Counts key sets.
+    version: AtomicU64,
     /// When a fetch was last tried. Held while fetching: all who need it share one fetch.
     last_fetch: Mutex<Option<Instant>>,
 }
@@ -45,6 +48,7 @@ impl KeySource {
         Self {
             fetch,
             keys: RwLock::new(None),
+            version: AtomicU64::new(0),
             last_fetch: Mutex::new(None),
         }
     }
@@ -113,7 +117,13 @@ impl KeySource {
         let keys: Keys = set.keys.iter().filter_map(usable).collect();
         anyhow::ensure!(!keys.is_empty(), "the key set has no usable key");
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(keys));
+        self.version.fetch_add(1, Ordering::Release);
         Ok(())
+    }
+
+    /// Another number for each key set that was fetched.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     fn current(&self) -> Option<Arc<Keys>> {

@@ -9,8 +9,10 @@ use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::cache::VerifiedTokens;
 use super::jwks::{KeySource, KeysUnavailable};
 use super::principal::{Principal, Role};
+use crate::clock;
 use crate::settings::TokenSettings;
 
 /// The only `typ` taken: other tokens of the same issuer are not access tokens.
@@ -67,6 +69,7 @@ pub struct TokenVerifier {
 
 struct Inner {
     keys: KeySource,
+    verified: VerifiedTokens,
     validation: Validation,
 }
 
@@ -89,7 +92,11 @@ impl TokenVerifier {
         validation.validate_nbf = true;
         validation.leeway = LEEWAY_S;
         Self {
-            inner: Arc::new(Inner { keys, validation }),
+            inner: Arc::new(Inner {
+                keys,
+                verified: VerifiedTokens::new(),
+                validation,
+            }),
         }
     }
 
@@ -101,19 +108,19 @@ impl TokenVerifier {
         if token.len() > TOKEN_LENGTH_MAX {
             return Err(TokenError::Malformed("too long"));
         }
-        let header = decode_header(token).map_err(TokenError::Invalid)?;
-        if header.alg != Algorithm::EdDSA {
-            return Err(TokenError::Malformed("not signed with EdDSA"));
+        let fingerprint = VerifiedTokens::fingerprint(token);
+        let key_set = self.inner.keys.version();
+        if let Some(principal) = self.inner.verified.get(&fingerprint, key_set, clock::now()) {
+            return Ok(principal);
         }
-        if !header.typ.is_some_and(|typ| typ.eq_ignore_ascii_case(TOKEN_TYPE)) {
-            return Err(TokenError::Malformed("not an access token"));
-        }
-        let kid = header.kid.ok_or(TokenError::Malformed("names no key"))?;
+        let kid = accepted_header(token)?;
         let key = self.inner.keys.key(&kid).await?.ok_or(TokenError::UnknownKey)?;
         let claims = decode::<Claims>(token, &key, &self.inner.validation)
             .map_err(refused)?
             .claims;
-        principal(&claims)
+        let principal = principal(&claims)?;
+        self.inner.verified.put(fingerprint, key_set, principal.clone());
+        Ok(principal)
     }
 
     /// Fetches the keys anew.
@@ -123,6 +130,24 @@ impl TokenVerifier {
     pub async fn refresh(&self) -> anyhow::Result<()> {
         self.inner.keys.refresh().await
     }
+}
+
+/// The name of the key that signed, if the header is one of ours. Whatever could bring its own key or asks for
+/// an extension we do not know is refused.
+fn accepted_header(token: &str) -> Result<String, TokenError> {
+    let header = decode_header(token).map_err(TokenError::Invalid)?;
+    if header.alg != Algorithm::EdDSA {
+        return Err(TokenError::Malformed("not signed with EdDSA"));
+    }
+    if !header.typ.is_some_and(|typ| typ.eq_ignore_ascii_case(TOKEN_TYPE)) {
+        return Err(TokenError::Malformed("not an access token"));
+    }
+    let brings_key =
+        header.jku.is_some() || header.jwk.is_some() || header.x5u.is_some() || header.x5c.is_some();
+    if brings_key || header.crit.is_some() {
+        return Err(TokenError::Malformed("has a header we refuse"));
+    }
+    header.kid.ok_or(TokenError::Malformed("names no key"))
 }
 
 #[expect(

@@ -198,6 +198,41 @@ async fn what_is_no_token_is_refused() {
 }
 
 #[tokio::test]
+async fn a_header_that_brings_a_key_or_asks_for_more_is_refused() {
+    for (member, value) in [
+        ("jku", json!("http://127.0.0.1/keys")),
+        ("x5u", json!("http://127.0.0.1/cert")),
+        ("jwk", jwk("k1", &key(1))),
+        ("crit", json!(["exp"])),
+    ] {
+        let error = refused_header(&with(header(), member, value)).await;
+        assert!(
+            matches!(error, TokenError::Malformed("has a header we refuse")),
+            "{member}: {error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_token_verified_a_moment_ago_still_expires() {
+    let verifier = verifier();
+    let now = crate::clock::now().timestamp();
+    let token = signed(&header(), &with(claims(), "exp", json!(now - 2)), &key(1));
+    for _ in 0..2 {
+        let principal = verifier.verify(&token).await.unwrap();
+        assert!(
+            principal.expires_at.timestamp() < now,
+            "within the leeway, never from the cache"
+        );
+    }
+    let good = signed(&header(), &claims(), &key(1));
+    assert_eq!(
+        verifier.verify(&good).await.unwrap(),
+        verifier.verify(&good).await.unwrap()
+    );
+}
+
+#[tokio::test]
 async fn unknown_keys_cost_one_fetch_in_thirty_seconds() {
     let fetches = Arc::new(AtomicUsize::new(0));
     let keys = source(Arc::clone(&fetches), |_| {

@@ -1,0 +1,162 @@
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::auth::KeySource;
+use crate::health::Probe;
+use crate::json::Json;
+use crate::settings::{Layers, TokenSettings};
+
+#[derive(serde::Deserialize, garde::Validate)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    #[garde(skip)]
+    text: String,
+}
+
+async fn echo(Json(body): Json<Body>) -> HttpResponse {
+    HttpResponse::Ok().body(body.text)
+}
+
+async fn panics() -> HttpResponse {
+    panic!("a bug")
+}
+
+async fn by_id(id: web::Path<uuid::Uuid>) -> HttpResponse {
+    HttpResponse::Ok().body(id.to_string())
+}
+
+fn surface() -> Surface {
+    let app = App::new(|config| {
+        config
+            .route("/panic", web::get().to(panics))
+            .service(web::resource("/things").route(web::post().to(echo)))
+            .route("/things/{id}", web::get().to(by_id));
+    });
+    let token: TokenSettings = serde_json::from_value(serde_json::json!({
+        "jwks_url": "", "issuer": "i", "audience": "a", "jwks_refresh_s": 1
+    }))
+    .unwrap();
+    let openapi = utoipa::openapi::OpenApiBuilder::new().build();
+    Surface {
+        allowed: AllowedMethods::of(&openapi),
+        openapi,
+        health: Health::new(
+            Probe::new("database", || std::future::ready(true)),
+            &[],
+            CancellationToken::new(),
+        ),
+        metrics: Metrics::new(),
+        verifier: TokenVerifier::new(&token, KeySource::url(String::new()).unwrap()),
+        app,
+    }
+}
+
+/// Sends a request to a server of its own and reads the answer as status and problem.
+async fn answer(request: impl FnOnce(&reqwest::Client, String) -> reqwest::RequestBuilder) -> (u16, Value) {
+    let environment = [("QUADRILLE__DATABASE__URL".to_owned(), "x".to_owned())];
+    let mut settings = Layers::new("", None, environment).unwrap().core().unwrap().http;
+    settings.workers = 1;
+    settings.body_limit_bytes = 1_000;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let server = serve(listener, &settings, surface()).unwrap();
+    let handle = server.handle();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let exchange = async {
+        let response = request(&client, base).send().await.unwrap();
+        let status = response.status().as_u16();
+        let is_problem = response.headers()["content-type"] == "application/problem+json";
+        let text = response.text().await.unwrap();
+        handle.stop(false).await;
+        (
+            status,
+            if is_problem {
+                serde_json::from_str(&text).unwrap()
+            } else {
+                Value::String(text)
+            },
+        )
+    };
+    tokio::join!(exchange, server).0
+}
+
+async fn code(request: impl FnOnce(&reqwest::Client, String) -> reqwest::RequestBuilder) -> (u16, String) {
+    let (status, body) = answer(request).await;
+    let kind = body["type"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no problem: {status} {body}"));
+    (status, kind.rsplit_once('/').unwrap().1.to_owned())
+}
+
+fn is(status: u16, code: &str) -> (u16, String) {
+    (status, code.to_owned())
+}
+
+#[tokio::test]
+async fn a_panic_is_a_500_and_the_server_goes_on() {
+    assert_eq!(
+        code(|client, base| client.get(base + "/panic")).await,
+        is(500, "internal")
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_routed_is_404_and_another_method_405() {
+    assert_eq!(
+        code(|client, base| client.get(base + "/nothing")).await,
+        is(404, "not-found")
+    );
+    assert_eq!(
+        code(|client, base| client.get(base + "/things")).await,
+        is(405, "method-not-allowed")
+    );
+    assert_eq!(
+        code(|client, base| client.post(base + "/panic")).await,
+        is(405, "method-not-allowed")
+    );
+}
+
+#[tokio::test]
+async fn an_id_that_is_none_names_nothing() {
+    assert_eq!(
+        code(|client, base| client.get(base + "/things/1")).await,
+        is(404, "not-found")
+    );
+}
+
+#[tokio::test]
+async fn bodies_are_bounded_declared_and_strict() {
+    let post = |content_type: &'static str, body: String| {
+        code(move |client, base| {
+            client
+                .post(base + "/things")
+                .header("content-type", content_type)
+                .body(body)
+        })
+    };
+    let json = "application/json";
+    assert_eq!(post(json, "x".repeat(1_001)).await, is(413, "payload-too-large"));
+    assert_eq!(
+        post("text/plain", "{}".to_owned()).await,
+        is(415, "unsupported-media-type")
+    );
+    assert_eq!(post(json, "{".to_owned()).await, is(400, "malformed-json"));
+    assert_eq!(
+        post(json, r#"{"text": "", "more": 1}"#.to_owned()).await,
+        is(422, "validation")
+    );
+}
+
+#[tokio::test]
+async fn health_is_served() {
+    let (status, body) = answer(|client, base| client.get(base + "/health")).await;
+    assert_eq!(
+        (status, body),
+        (
+            200,
+            Value::String(r#"{"status":"ok","database":"ok"}"#.to_owned())
+        )
+    );
+}
