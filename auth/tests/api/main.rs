@@ -1,4 +1,10 @@
 //! The auth service's interface, against a real Postgres.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic in a test is its report"
+)]
 
 mod admin;
 mod harness;
