@@ -1,0 +1,92 @@
+//! The kernel's tables are the same in every service's database, and the code agrees with them.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use stack::postgres::TestDatabase;
+
+use crate::world::KERNEL;
+
+macro_rules! kernel_of {
+    ($service:literal, $file:literal) => {
+        (
+            $service,
+            $file,
+            include_str!(concat!(
+                "../../../../migrations/",
+                $service,
+                "/00000000000001_kernel/",
+                $file
+            )),
+        )
+    };
+}
+
+#[test]
+fn all_five_services_have_the_same_kernel() {
+    let copies = [
+        kernel_of!("auth", "up.sql"),
+        kernel_of!("gateway", "up.sql"),
+        kernel_of!("notification", "up.sql"),
+        kernel_of!("order", "up.sql"),
+        kernel_of!("payment", "up.sql"),
+        kernel_of!("auth", "down.sql"),
+        kernel_of!("gateway", "down.sql"),
+        kernel_of!("notification", "down.sql"),
+        kernel_of!("order", "down.sql"),
+        kernel_of!("payment", "down.sql"),
+    ];
+    let down = include_str!("../../../../migrations/order/00000000000001_kernel/down.sql");
+    for (service, file, text) in copies {
+        let expected = if file == "up.sql" { KERNEL } else { down };
+        assert_eq!(text, expected, "{file} of {service} differs from order's");
+    }
+}
+
+#[derive(QueryableByName)]
+struct Column {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    line: String,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_code_knows_the_columns_that_the_migration_makes() {
+    let database = TestDatabase::empty().await.unwrap();
+    let mut conn = AsyncPgConnection::establish(database.url()).await.unwrap();
+    conn.batch_execute(KERNEL).await.unwrap();
+    let columns: Vec<Column> = diesel::sql_query(
+        "select table_name || ' ' || column_name || ' '
+                || case when is_nullable = 'YES' then 'Nullable<' || kind || '>' else kind end as line
+         from information_schema.columns,
+              lateral (select case udt_name when 'bytea' then 'Bytea' when 'timestamptz' then 'Timestamptz'
+                              else initcap(udt_name) end as kind) kinds
+         where table_schema = 'public' order by table_name, ordinal_position",
+    )
+    .load(&mut conn)
+    .await
+    .unwrap();
+    let found: Vec<String> = columns.into_iter().map(|column| column.line).collect();
+    assert_eq!(found, declared(include_str!("../../src/schema.rs")));
+    // and going down leaves nothing behind
+    let down = include_str!("../../../../migrations/order/00000000000001_kernel/down.sql");
+    conn.batch_execute(down).await.unwrap();
+    let left: Vec<Column> = diesel::sql_query("select relname::text as line from pg_class where relnamespace = 'public'::regnamespace")
+        .load(&mut conn)
+        .await
+        .unwrap();
+    assert!(left.is_empty());
+}
+
+/// `table column Type`, one for each column that `schema.rs` declares.
+fn declared(schema: &str) -> Vec<String> {
+    let mut table = String::new();
+    let mut columns = Vec::new();
+    for line in schema.lines().map(str::trim) {
+        if let Some((name, kind)) = line.split_once(" -> ") {
+            columns.push(format!("{table} {name} {}", kind.trim_end_matches(',')));
+        } else if let Some((name, _)) = line.split_once(" (").filter(|_| line.ends_with('{')) {
+            table = name.to_owned();
+        }
+    }
+    columns
+}
