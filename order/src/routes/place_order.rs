@@ -8,7 +8,7 @@ use chassis::auth::Principal;
 use chassis::clock;
 use chassis::json::Json;
 use chassis::problem::{Code, Problem, ProblemBody};
-use contracts::{Context, Transition};
+use contracts::{Context, MoneyError, Transition};
 use diesel_async::AsyncConnection;
 use garde::Validate;
 use messaging::command::{self, Done};
@@ -191,8 +191,16 @@ async fn products_of(conn: &mut Conn, items: &[PlaceItem]) -> Result<Vec<(Produc
 fn refused(error: PlaceError) -> Problem {
     let pointer = match &error {
         PlaceError::Empty => "/items".to_owned(),
-        PlaceError::Quantity { line } | PlaceError::Total { line, .. } => format!("/items/{line}/quantity"),
-        PlaceError::Inactive { line, .. } => format!("/items/{line}/sku"),
+        PlaceError::Quantity { line }
+        | PlaceError::Total {
+            line,
+            source: MoneyError::Overflow,
+        } => format!("/items/{line}/quantity"),
+        PlaceError::Inactive { line, .. }
+        | PlaceError::Total {
+            line,
+            source: MoneyError::CurrencyMismatch(..),
+        } => format!("/items/{line}/sku"),
     };
     Problem::invalid(pointer, error.to_string())
 }

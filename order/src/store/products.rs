@@ -76,19 +76,17 @@ pub async fn put(conn: &mut AsyncPgConnection, product: &Product, now: DateTime<
         active: product.active,
         updated_at: now,
     };
-    let changed = diesel::update(product::table.find(&row.sku))
-        .set(&row)
-        .execute(conn)
-        .await?;
-    if changed > 0 {
-        return Ok(false);
-    }
-    let made = diesel::insert_into(product::table)
+    // in this order, so that of two who add the same product one has added it and the other changed it
+    let added = diesel::insert_into(product::table)
         .values(&row)
-        .on_conflict(product::sku)
-        .do_update()
-        .set(&row)
+        .on_conflict_do_nothing()
         .execute(conn)
         .await?;
-    Ok(made > 0)
+    if added == 0 {
+        diesel::update(product::table.find(&row.sku))
+            .set(&row)
+            .execute(conn)
+            .await?;
+    }
+    Ok(added > 0)
 }
