@@ -11,5 +11,6 @@ mod harness;
 mod interface;
 mod login;
 mod logout;
+mod process;
 mod refresh;
 mod register;

@@ -1,0 +1,176 @@
+//! The real process: how it starts, and how it ends.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Auth, PASSWORD};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Process {
+    child: Child,
+    http: u16,
+    management: u16,
+}
+
+impl Process {
+    fn start(database_url: &str) -> Self {
+        let [http, management] = [free_port(), free_port()];
+        let child = command(database_url)
+            .arg("serve")
+            .env("QUADRILLE__HTTP__PORT", http.to_string())
+            .env("QUADRILLE__MANAGEMENT__PORT", management.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            http,
+            management,
+        }
+    }
+
+    fn is_healthy(&self) -> bool {
+        let mut check = command("postgres://unused");
+        check
+            .arg("healthcheck")
+            .env("QUADRILLE__MANAGEMENT__PORT", self.management.to_string());
+        check.stderr(Stdio::null()).status().unwrap().success()
+    }
+
+    async fn until_ready(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.is_healthy() {
+            assert!(Instant::now() < deadline, "not ready in time");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn terminate(&self) {
+        let kill = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+    }
+
+    /// Waits for the end; answers with the exit code and the lines it logged.
+    fn end(self) -> (Option<i32>, Vec<Value>) {
+        let output = self.child.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (
+            output.status.code(),
+            text.lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect(),
+        )
+    }
+}
+
+fn command(database_url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_auth"));
+    command
+        .env("QUADRILLE__DATABASE__URL", database_url)
+        .env("QUADRILLE__KAFKA__BROKERS", "127.0.0.1:1")
+        .env("QUADRILLE__LOG__FILTER", "info,librdkafka=off");
+    command
+}
+
+/// Free a moment ago; the process takes it at once.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+#[tokio::test]
+async fn a_stop_finishes_what_is_in_hand() {
+    let auth = Auth::start().await;
+    auth.register("ada@example.org").await;
+    let process = Process::start(auth.database_url());
+    process.until_ready().await;
+    let url = format!("http://127.0.0.1:{}/auth/login", process.http);
+    let body = json!({"email": "ada@example.org", "password": PASSWORD});
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut logins = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        logins.spawn(client.post(&url).json(&body).send());
+    }
+    // Twenty logins take two cores a quarter of a second: with the first answer, most are still in hand.
+    let first = logins.join_next().await.unwrap().unwrap().unwrap();
+    process.terminate();
+    let others = logins.join_all().await;
+    assert_eq!(first.status(), 200);
+    assert!(
+        others
+            .iter()
+            .all(|login| login.as_ref().is_ok_and(|answer| answer.status() == 200)),
+        "{others:?}"
+    );
+    let (code, lines) = tokio::task::spawn_blocking(|| process.end()).await.unwrap();
+    assert_eq!(code, Some(0), "{lines:?}");
+    let logins: Vec<_> = lines.iter().filter(|line| line["message"] == "login").collect();
+    assert_eq!(logins.len(), 20);
+    assert!(
+        logins
+            .iter()
+            .all(|line| line["trace_id"].as_str().is_some_and(|id| id.len() == 32)),
+        "{logins:?}"
+    );
+    assert!(
+        !lines
+            .iter()
+            .any(|line| line.to_string().contains("ada@example.org")),
+        "no address in the log"
+    );
+}
+
+#[tokio::test]
+async fn without_its_schema_it_does_not_start() {
+    let database = stack::postgres::TestDatabase::empty().await.unwrap();
+    let mut serve = command(database.url());
+    serve
+        .arg("serve")
+        .env("QUADRILLE__DATABASE__START_TIMEOUT_S", "0");
+    serve.env("QUADRILLE__HTTP__PORT", "0");
+    let output = tokio::task::spawn_blocking(move || serve.output())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("run `auth migrate`"), "{said}");
+}
+
+#[tokio::test]
+async fn two_migrations_at_once_are_one() {
+    let database = stack::postgres::TestDatabase::empty().await.unwrap();
+    let migrate = || {
+        command(database.url())
+            .arg("migrate")
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let running: Vec<_> = (0..4).map(|_| migrate()).collect();
+    for mut child in running {
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn the_configuration_is_printed_without_its_secrets() {
+    let output = command("postgres://auth:s3cret@127.0.0.1/auth")
+        .arg("config")
+        .output()
+        .unwrap();
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        printed["database"]["url"],
+        "postgres://auth:[redacted]@127.0.0.1/auth"
+    );
+    assert_eq!(printed["password"]["memory_kib"], 19_456);
+}
