@@ -109,7 +109,6 @@ impl Answer {
     ///
     /// # Panics
     /// When it has another status.
-    #[must_use]
     #[track_caller]
     pub fn ok(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
