@@ -1,0 +1,135 @@
+//! The `Idempotency-Key` of `POST /orders`.
+
+use std::collections::HashSet;
+
+use chassis::test::{Answer, TestClient};
+use futures::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{Orders, cancel, one_cable, path_of};
+
+async fn place(client: &TestClient, key: &str, body: &str) -> Answer {
+    let request = client
+        .request(Method::POST, "/orders")
+        .header("content-type", "application/json")
+        .header("idempotency-key", key)
+        .body(body.to_owned());
+    Answer::to(request).await
+}
+
+fn two_cables() -> String {
+    json!({"items": [{"sku": "CABLE-USBC", "quantity": 2}], "payment_method": "pm_card_visa"}).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_and_body_get_the_stored_answer() {
+    let orders = Orders::start().await;
+    let client = orders.somebody();
+    let first = place(&client, "again", &one_cable().to_string()).await;
+    let order = first.ok(202);
+    assert_eq!(first.header("idempotent-replayed"), "");
+
+    let otherwise_written =
+        "{ \"payment_method\":\"pm_card_visa\",\n\"items\":[ {\"quantity\":1,\"sku\":\"CABLE-USBC\"} ] }";
+    for (key, body) in [
+        ("again", one_cable().to_string().as_str()),
+        ("\"again\"", otherwise_written),
+    ] {
+        let again = place(&client, key, body).await;
+        assert_eq!(again.ok(202), order);
+        assert_eq!(again.header("idempotent-replayed"), "true");
+        assert_eq!(again.header("location"), path_of(&order));
+    }
+    orders.stored(1, 1, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_is_that_of_the_first_time_whatever_came_after() {
+    let orders = Orders::start().await;
+    let client = orders.somebody();
+    let order = place(&client, "then", &one_cable().to_string()).await.ok(202);
+    cancel(&client, &order).await.ok(202);
+    orders.product("CABLE-USBC", 1, "EUR", false).await;
+    assert_eq!(
+        place(&client, "then", &one_cable().to_string()).await.ok(202),
+        order
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_with_another_body_is_422() {
+    let orders = Orders::start().await;
+    let client = orders.somebody();
+    place(&client, "mixed", &one_cable().to_string()).await.ok(202);
+    place(&client, "mixed", &two_cables())
+        .await
+        .problem(422, "idempotency-mismatch");
+    orders.stored(1, 1, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_its_customers_own() {
+    let orders = Orders::start().await;
+    let (ada, eve) = (orders.somebody(), orders.somebody());
+    let adas = place(&ada, "mine", &one_cable().to_string()).await.ok(202);
+    let eves = place(&eve, "mine", &two_cables()).await.ok(202);
+    assert_ne!(adas["id"], eves["id"]);
+    orders.stored(2, 2, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_request_does_not_use_up_its_key() {
+    let orders = Orders::start().await;
+    let client = orders.somebody();
+    let mut bad = one_cable();
+    bad["items"][0]["sku"] = json!("UNKNOWN");
+    place(&client, "retried", &bad.to_string())
+        .await
+        .problem(422, "validation");
+    let answer = place(&client, "retried", &one_cable().to_string()).await;
+    answer.ok(202);
+    assert_eq!(answer.header("idempotent-replayed"), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_key_each_request_is_an_order_of_its_own() {
+    let orders = Orders::start().await;
+    let client = orders.somebody();
+    let (one, other) = (
+        crate::harness::place(&client).await,
+        crate::harness::place(&client).await,
+    );
+    assert_ne!(one["id"], other["id"]);
+    orders.stored(2, 2, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_at_once_make_one_order() {
+    let orders = Orders::start().await;
+    let client = orders.somebody();
+    let body = one_cable().to_string();
+    let answers = join_all((0..20).map(|_| place(&client, "at-once", &body))).await;
+    let bodies: HashSet<Value> = answers.iter().map(|answer| answer.ok(202)).collect();
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    let first = answers
+        .iter()
+        .filter(|answer| answer.header("idempotent-replayed").is_empty());
+    assert_eq!(first.count(), 1);
+    orders.stored(1, 1, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_bodies_at_once_one_is_taken() {
+    let orders = Orders::start().await;
+    let client = orders.somebody();
+    let (one, two) = (one_cable().to_string(), two_cables());
+    let answers =
+        join_all((0..20).map(|n| place(&client, "race", if n % 2 == 0 { &one } else { &two }))).await;
+    let (taken, mismatched): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 202);
+    assert_eq!((taken.len(), mismatched.len()), (10, 10));
+    for answer in mismatched {
+        answer.problem(422, "idempotency-mismatch");
+    }
+    orders.stored(1, 1, 1).await;
+}

@@ -1,0 +1,100 @@
+//! `GET /orders`
+
+use serde_json::Value;
+
+use crate::harness::{Orders, cancel, each, place};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_follow_each_other_without_gap_or_repetition() {
+    let orders = Orders::start().await;
+    let client = orders.somebody();
+    let mut placed = Vec::new();
+    for _ in 0..7 {
+        placed.push(place(&client).await["id"].as_str().unwrap().to_owned());
+    }
+    place(&orders.somebody()).await;
+
+    let mut seen = Vec::new();
+    let mut next = Some("/orders?limit=3".to_owned());
+    while let Some(path) = next {
+        let answer = client.get(&path).await;
+        let page = answer.ok(200);
+        seen.extend(each(&page, "id").into_iter().map(ToOwned::to_owned));
+        next = page["next_cursor"]
+            .as_str()
+            .map(|cursor| format!("/orders?limit=3&cursor={cursor}"));
+        let link = next.as_ref().map(|path| format!("<{path}>; rel=\"next\""));
+        assert_eq!(answer.header("link"), link.unwrap_or_default());
+        // what is placed meanwhile stands before what has been seen
+        place(&client).await;
+    }
+    placed.reverse();
+    assert_eq!(seen, placed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_can_be_of_one_status() {
+    let orders = Orders::start().await;
+    let client = orders.somebody();
+    let (pending, confirmed, cancelled) = (place(&client).await, place(&client).await, place(&client).await);
+    orders.paid(&confirmed).await;
+    cancel(&client, &cancelled).await.ok(202);
+
+    for (status, order) in [
+        ("pending", pending),
+        ("confirmed", confirmed),
+        ("cancelled", cancelled),
+    ] {
+        let page = client.get(&format!("/orders?status={status}")).await.ok(200);
+        assert_eq!(each(&page, "id"), [order["id"].as_str().unwrap()]);
+        assert_eq!(each(&page, "status"), [status]);
+        assert_eq!(page["next_cursor"], Value::Null);
+    }
+    let all = client.get("/orders").await.ok(200);
+    assert_eq!(each(&all, "status"), ["cancelled", "confirmed", "pending"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_sees_everybodys_and_a_customer_only_their_own() {
+    let orders = Orders::start().await;
+    let (ada, eve) = (orders.somebody(), orders.somebody());
+    let (adas, eves) = (place(&ada).await, place(&eve).await);
+    let ids = async |client: &chassis::test::TestClient| {
+        let page = client.get("/orders").await.ok(200);
+        each(&page, "id")
+            .into_iter()
+            .map(ToOwned::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&ada).await, [adas["id"].as_str().unwrap()]);
+    assert_eq!(ids(&eve).await, [eves["id"].as_str().unwrap()]);
+    assert_eq!(
+        ids(&orders.admin()).await,
+        [eves["id"].as_str().unwrap(), adas["id"].as_str().unwrap()]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_makes_no_sense_is_400() {
+    let orders = Orders::start().await;
+    let client = orders.somebody();
+    for query in [
+        "limit=0",
+        "limit=101",
+        "limit=1.5",
+        "status=lost",
+        "status=PENDING",
+        "customer_id=1",
+    ] {
+        client
+            .get(&format!("/orders?{query}"))
+            .await
+            .problem(400, "invalid-query");
+    }
+    for cursor in ["", "!", "AAAA", "e30", "bnVsbA"] {
+        client
+            .get(&format!("/orders?cursor={cursor}"))
+            .await
+            .problem(400, "invalid-cursor");
+    }
+}
