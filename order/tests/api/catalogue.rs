@@ -107,7 +107,7 @@ async fn a_product_that_cannot_be_is_422_and_changes_nothing() {
             problem.errors
         );
     }
-    for sku in ["has%20space", "caf%C3%A9", "%00", &"X".repeat(65)] {
+    for sku in ["has%20space", "th%C3%A9", "%00", &"X".repeat(65)] {
         let problem = admin
             .put(&format!("/products/{sku}"), &tea(450))
             .await
