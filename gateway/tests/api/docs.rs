@@ -1,0 +1,64 @@
+//! `/docs`: one page a service, without a token.
+
+use crate::harness::Gateway;
+use crate::harness::upstream::documents;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_service_has_its_page_and_its_document() {
+    let gateway = Gateway::before(documents(&[("/openapi.json", 200, r#"{"openapi":"3.1.0"}"#)])).await;
+    let client = gateway.anonymous();
+    let index = client.get("/docs").await;
+    assert_eq!(index.status, 200);
+    for name in ["auth", "orders", "payments", "notifications", "gateway"] {
+        assert!(index.text().contains(&format!("/docs/{name}")), "{name}");
+        for path in [format!("/docs/{name}"), format!("/docs/{name}/")] {
+            let page = client.get(&path).await;
+            assert_eq!(
+                (page.status.as_u16(), page.header("content-type")),
+                (200, "text/html; charset=utf-8")
+            );
+            assert!(page.text().contains(&format!("/docs/{name}/openapi.json")));
+        }
+        let document = client.get(&format!("/docs/{name}/openapi.json")).await;
+        assert_eq!(document.status, 200);
+        assert!(document.json()["openapi"].as_str().unwrap().starts_with("3.1"));
+    }
+    assert_eq!(
+        gateway
+            .upstream
+            .seen()
+            .iter()
+            .filter(|seen| seen.target == "/openapi.json")
+            .count(),
+        4
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_need_nothing_from_elsewhere() {
+    let gateway = Gateway::before(documents(&[])).await;
+    let client = gateway.anonymous();
+    let page = client.get("/docs/orders").await.text();
+    assert!(!page.contains("http://") && !page.contains("https://"));
+    let references: Vec<&str> = page
+        .split('"')
+        .filter(|part| part.starts_with("/docs/assets/"))
+        .collect();
+    assert!(references.len() >= 3, "{page}");
+    for asset in references {
+        let answer = client.get(asset).await;
+        assert_eq!(answer.status, 200, "{asset}");
+        assert!(!answer.body.is_empty());
+    }
+    client.get("/docs/assets/none.js").await.problem(404, "not-found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateways_own_document_tells_of_its_timeline() {
+    let gateway = Gateway::before(documents(&[])).await;
+    let document = gateway.anonymous().get("/docs/gateway/openapi.json").await.json();
+    let timeline = &document["paths"]["/orders/{id}/timeline"]["get"];
+    assert!(timeline["responses"]["200"].is_object(), "{document}");
+    assert!(document["paths"]["/health"]["get"]["responses"]["503"].is_object());
+    assert_eq!(gateway.anonymous().get("/openapi.json").await.json(), document);
+}

@@ -1,0 +1,104 @@
+//! A gateway with upstreams of the test's own.
+
+pub(crate) mod client;
+pub(crate) mod token;
+pub(crate) mod upstream;
+
+use chassis::test::TestService;
+use gateway::GatewayService;
+use stack::postgres::TestDatabase;
+
+pub(crate) use client::{Answer, Client};
+pub(crate) use upstream::{Behaviour, Upstream};
+
+/// A running gateway.
+pub(crate) struct Gateway {
+    service: TestService,
+    database: TestDatabase,
+    /// Stands for all four services; answers with the token keys too.
+    pub(crate) upstream: Upstream,
+}
+
+impl Gateway {
+    /// A gateway whose services all behave in the same way.
+    pub(crate) async fn before(behaviour: Behaviour) -> Self {
+        Self::configured(behaviour, &[]).await
+    }
+
+    /// The same with settings that differ from the defaults.
+    pub(crate) async fn configured(behaviour: Behaviour, settings: &[(&str, &str)]) -> Self {
+        let upstream = Upstream::start(behaviour);
+        let database = TestDatabase::create("gateway", async |url: String| {
+            chassis::database::migrate(&url.into(), gateway_migrations())
+                .await
+                .map(drop)
+        })
+        .await
+        .unwrap();
+        let url = upstream.url("");
+        let jwks = upstream.url("/.well-known/jwks.json");
+        let defaults = [
+            ("database.url", database.url()),
+            ("database.pool_size", "2"),
+            // nobody listens there: the broker is down, and nothing here may mind
+            ("kafka.brokers", "127.0.0.1:1"),
+            ("token.jwks_url", &jwks),
+            ("upstreams.auth", &url),
+            ("upstreams.order", &url),
+            ("upstreams.payment", &url),
+            ("upstreams.notification", &url),
+            ("log.filter", "off"),
+        ];
+        let all: Vec<_> = defaults.iter().chain(settings).copied().collect();
+        let service = TestService::start::<GatewayService>(&all).await.unwrap();
+        Self {
+            service,
+            database,
+            upstream,
+        }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        self.service.url(path)
+    }
+
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.service.address()
+    }
+
+    pub(crate) fn database_url(&self) -> &str {
+        self.database.url()
+    }
+
+    /// What Prometheus would read.
+    pub(crate) async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.service.management_address());
+        reqwest::get(url).await.unwrap().text().await.unwrap()
+    }
+
+    /// A client without a token.
+    pub(crate) fn anonymous(&self) -> Client {
+        Client::new(self.url(""), None)
+    }
+
+    /// A client with a customer's token.
+    pub(crate) fn customer(&self) -> Client {
+        self.user(token::CUSTOMER)
+    }
+
+    pub(crate) fn user(&self, id: &str) -> Client {
+        Client::new(self.url(""), Some(token::customer(id)))
+    }
+
+    pub(crate) fn admin(&self) -> Client {
+        Client::new(self.url(""), Some(token::admin()))
+    }
+
+    pub(crate) async fn stop(self) -> bool {
+        self.service.stop().await
+    }
+}
+
+fn gateway_migrations() -> diesel_migrations::EmbeddedMigrations {
+    <GatewayService as chassis::Service>::migrations()
+}

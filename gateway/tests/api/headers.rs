@@ -1,0 +1,139 @@
+//! What a client may say to a service, and what only the gateway may.
+
+use actix_web::HttpResponse;
+use reqwest::Method;
+
+use crate::harness::upstream::{behaviour, echo};
+use crate::harness::{Answer, Gateway, token};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_headers_are_replaced_by_the_gateways_own() {
+    let gateway = Gateway::before(echo()).await;
+    let forged = [
+        "x-user-id",
+        "x-user-roles",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-port",
+        "forwarded",
+        "x-real-ip",
+    ];
+    let request = gateway.customer().request(Method::GET, "/orders");
+    let request = forged
+        .iter()
+        .fold(request, |request, name| request.header(*name, "forged"));
+    assert_eq!(Answer::of(request).await.status, 200);
+
+    let seen = gateway.upstream.only();
+    assert_eq!(seen.header("x-forwarded-for").as_deref(), Some("127.0.0.1"));
+    assert_eq!(seen.header("x-forwarded-proto").as_deref(), Some("http"));
+    assert_eq!(
+        seen.header("x-forwarded-host"),
+        Some(gateway.address().to_string())
+    );
+    for name in [
+        "x-user-id",
+        "x-user-roles",
+        "x-forwarded-port",
+        "forwarded",
+        "x-real-ip",
+    ] {
+        assert_eq!(seen.header(name), None, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_is_passed_on() {
+    let gateway = Gateway::before(echo()).await;
+    gateway.customer().get("/orders").await;
+    let expected = format!("Bearer {}", token::customer(token::CUSTOMER));
+    let seen = gateway.upstream.only().header("authorization").unwrap();
+    // issued in another second perhaps, but for the same user
+    assert_eq!(seen.len(), expected.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_connections_headers_stay_on_their_side() {
+    let gateway = Gateway::before(behaviour(async |_, _| {
+        HttpResponse::Ok()
+            .insert_header(("keep-alive", "timeout=5"))
+            .insert_header(("proxy-authenticate", "Basic"))
+            .insert_header(("x-kept", "1"))
+            .body("")
+    }))
+    .await;
+    let request = gateway
+        .customer()
+        .request(Method::GET, "/orders")
+        .header("connection", "keep-alive, x-hop")
+        .header("x-hop", "1")
+        .header("te", "trailers")
+        .header("proxy-authorization", "Basic eA==")
+        .header("upgrade", "h2c")
+        .header("x-kept", "1");
+    let answer = Answer::of(request).await;
+
+    let seen = gateway.upstream.only();
+    let names = seen.header_names();
+    for name in ["x-hop", "te", "proxy-authorization", "upgrade", "keep-alive"] {
+        assert!(!names.contains(&name), "{names:?}");
+    }
+    assert!(names.contains(&"x-kept"));
+    assert_eq!(
+        seen.header("host"),
+        Some(gateway.upstream.url("").replace("http://", ""))
+    );
+    assert_eq!(answer.header("x-kept"), "1");
+    assert_eq!(
+        (answer.header("keep-alive"), answer.header("proxy-authenticate")),
+        ("", "")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_keeps_its_id_when_it_is_a_decent_one() {
+    let gateway = Gateway::before(echo()).await;
+    let client = gateway.customer();
+    let kept = Answer::of(
+        client
+            .request(Method::GET, "/orders")
+            .header("x-request-id", "abc-1.2_3"),
+    )
+    .await;
+    assert_eq!(kept.header("x-request-id"), "abc-1.2_3");
+    let long = "x".repeat(65);
+    for bad in ["", "a b", "a;b", &long] {
+        let answer = Answer::of(client.request(Method::GET, "/orders").header("x-request-id", bad)).await;
+        let minted: uuid::Uuid = answer.header("x-request-id").parse().unwrap();
+        assert_eq!(minted.get_version_num(), 7);
+    }
+    let seen = gateway.upstream.seen();
+    assert_eq!(seen[0].header("x-request-id").as_deref(), Some("abc-1.2_3"));
+    assert_eq!(seen[1].header("x-request-id").unwrap().len(), 36);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trace_goes_on_behind_the_gateway() {
+    let gateway = Gateway::before(echo()).await;
+    let client = gateway.customer();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    Answer::of(
+        client
+            .request(Method::GET, "/orders")
+            .header("traceparent", parent),
+    )
+    .await;
+    client.get("/orders").await;
+
+    let seen = gateway.upstream.seen();
+    let continued = seen[0].header("traceparent").unwrap();
+    assert!(
+        continued.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"),
+        "{continued}"
+    );
+    assert_ne!(continued, parent, "the service's parent is the gateway's span");
+    let begun = seen[1].header("traceparent").unwrap();
+    assert_eq!(begun.len(), 55);
+    assert!(!begun.contains("4bf92f3577b34da6"), "{begun}");
+}

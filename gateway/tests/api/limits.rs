@@ -1,0 +1,130 @@
+//! How often one may call, and how much one may send.
+
+use actix_web::web::Bytes;
+use futures::stream;
+use reqwest::{Body, Method};
+
+use crate::harness::upstream::echo;
+use crate::harness::{Answer, Gateway, token};
+
+const LIMIT: usize = 256 * 1024;
+
+fn chunked(size: usize) -> Body {
+    let chunks = (0..size.div_ceil(1024)).map(move |number| {
+        let length = (size - number * 1024).min(1024);
+        Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; length]))
+    });
+    Body::wrap_stream(stream::iter(chunks.collect::<Vec<_>>()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_at_the_limit_passes_and_one_over_it_does_not() {
+    let gateway = Gateway::before(echo()).await;
+    let client = gateway.customer();
+    assert_eq!(client.post("/orders", vec![b'x'; LIMIT]).await.body.len(), LIMIT);
+    assert_eq!(client.post("/orders", chunked(LIMIT)).await.body.len(), LIMIT);
+    let passed = gateway.upstream.seen().len();
+
+    // announced: the service hears nothing of it
+    client
+        .post("/orders", vec![b'x'; LIMIT + 1])
+        .await
+        .problem(413, "payload-too-large");
+    assert_eq!(gateway.upstream.seen().len(), passed);
+    // not announced: counted while it flows
+    client
+        .post("/orders", chunked(LIMIT + 1))
+        .await
+        .problem(413, "payload-too-large");
+    // and the gateway goes on
+    assert_eq!(client.post("/orders", "{}").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_are_short() {
+    let gateway = Gateway::before(echo()).await;
+    let client = gateway.anonymous();
+    assert_eq!(client.post("/auth/login", vec![b'x'; 4096]).await.status, 200);
+    client
+        .post("/auth/login", vec![b'x'; 4097])
+        .await
+        .problem(413, "payload-too-large");
+    client
+        .post("/auth/register", chunked(4097))
+        .await
+        .problem(413, "payload-too-large");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_calls_too_often_must_wait() {
+    let gateway = Gateway::configured(echo(), &[("rate_limit.per_address_per_minute", "3")]).await;
+    let client = gateway.anonymous();
+    for left in [2, 1, 0] {
+        let answer = client.get("/products").await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("ratelimit-policy"), r#""address";q=3;w=60"#);
+        assert!(
+            answer
+                .header("ratelimit")
+                .starts_with(&format!(r#""address";r={left};t="#))
+        );
+    }
+    let refused = client.get("/products").await;
+    refused.problem(429, "rate-limited");
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((1..=20).contains(&wait), "{wait}");
+    assert_eq!(refused.header("ratelimit"), format!(r#""address";r=0;t={wait}"#));
+    // neither a token nor another path helps, but its health may always be asked
+    gateway
+        .customer()
+        .get("/orders")
+        .await
+        .problem(429, "rate-limited");
+    client.get("/nowhere").await.problem(429, "rate-limited");
+    assert_ne!(client.get("/health").await.status, 429);
+    assert_eq!(
+        gateway
+            .upstream
+            .seen()
+            .iter()
+            .filter(|seen| seen.target == "/products")
+            .count(),
+        3
+    );
+    let metrics = gateway.metrics().await;
+    assert!(
+        metrics.contains("gateway_rate_limited_requests_total{limit=\"address\"} 3"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_user_has_a_limit_of_their_own() {
+    let gateway = Gateway::configured(echo(), &[("rate_limit.per_user_per_minute", "2")]).await;
+    let (one, other) = (gateway.customer(), gateway.user(token::STRANGER));
+    assert_eq!(
+        one.get("/orders").await.header("ratelimit-policy"),
+        r#""user";q=2;w=60"#
+    );
+    assert_eq!(one.get("/payments").await.status, 200);
+    let refused = one.get("/notifications").await;
+    refused.problem(429, "rate-limited");
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert_eq!(other.get("/orders").await.status, 200);
+    // what needs no token is not counted against anybody
+    assert_eq!(one.get("/products").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_on_passwords_have_a_stricter_limit() {
+    let gateway = Gateway::configured(echo(), &[("rate_limit.login_per_minute", "2")]).await;
+    let client = gateway.anonymous();
+    assert_eq!(client.post("/auth/register", "{}").await.status, 200);
+    assert_eq!(client.post("/auth/login", "{}").await.status, 200);
+    let refused = client.post("/auth/login", "{}").await;
+    refused.problem(429, "rate-limited");
+    assert!(refused.header("ratelimit-policy").starts_with("\"login\""));
+    assert_eq!(client.post("/auth/refresh", "{}").await.status, 200);
+    let kept = Answer::of(client.request(Method::GET, "/products")).await;
+    assert_eq!(kept.status, 200);
+}

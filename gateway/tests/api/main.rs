@@ -1,0 +1,13 @@
+//! The gateway as its clients and its services meet it: over HTTP, before real upstream servers and a real
+//! database.
+
+mod admission;
+mod docs;
+mod harness;
+mod headers;
+mod health;
+mod limits;
+mod proxy;
+mod streaming;
+mod timeline;
+mod timeouts;
