@@ -215,10 +215,9 @@ async fn an_answer_that_breaks_off_does_not_look_whole() {
     let client = gateway.customer();
     let asking = async {
         for _ in 0..2 {
-            let response = client.request(Method::GET, "/orders").send().await.unwrap();
-            assert_eq!(response.status(), 200);
-            let body = response.bytes().await;
-            assert!(body.is_err(), "{body:?}");
+            // it breaks off before its head has left, or after: never does it end in good order
+            let whole = async { client.request(Method::GET, "/orders").send().await?.bytes().await };
+            assert!(whole.await.is_err());
         }
     };
     tokio::join!(serving, asking);
