@@ -8,7 +8,7 @@ use std::time::Duration;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::error::KafkaResult;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -18,6 +18,9 @@ use crate::isolate;
 use crate::kernel::Core;
 use crate::record::Record;
 use crate::retry::Backoff;
+
+/// How long a stop waits for the group to be left.
+const LEAVE: Duration = Duration::from_secs(3);
 
 type KafkaConsumer = StreamConsumer<ConsumerWatch>;
 
@@ -95,12 +98,7 @@ impl GroupMember {
 
     /// Takes a batch through, waiting out any outage. False when stopped before the batch was done. Records that
     /// come meanwhile go to `early`.
-    async fn process(
-        &self,
-        arrivals: &[Arrival],
-        early: &mut Vec<Record>,
-        stop: &CancellationToken,
-    ) -> bool {
+    async fn process(&self, arrivals: &[Arrival], early: &mut Vec<Record>, stop: &CancellationToken) -> bool {
         let started = Instant::now();
         let mut rest = arrivals;
         let mut backoff = Backoff::new(&self.core.settings);
@@ -178,10 +176,16 @@ impl GroupMember {
         }
     }
 
-    /// Leaves the group so that the others take over at once; closing waits for the commits under way. It blocks.
+    /// Leaves the group so that the others take over at once. Closing blocks, and without a broker it does so for as
+    /// long as a commit is under way: it is not waited for then, and has a thread that no runtime waits for either.
     async fn leave(self) {
-        if tokio::task::spawn_blocking(move || drop(self)).await.is_err() {
-            warn!("the kafka consumer did not close cleanly");
+        let (closed, done) = tokio::sync::oneshot::channel::<()>();
+        std::thread::spawn(move || {
+            drop(self);
+            drop(closed);
+        });
+        if timeout(LEAVE, done).await.is_err() {
+            warn!("the broker does not answer, the consumer group has to find out by itself");
         }
     }
 }

@@ -88,9 +88,7 @@ impl Inbox {
         let envelope = record
             .envelope()
             .map_err(|error| Failure::new("malformed-envelope", error))
-            .and_then(|envelope| {
-                within_memory(envelope.id.uuid(), now, self.retention).map(|()| envelope)
-            });
+            .and_then(|envelope| within_memory(envelope.id.uuid(), now, self.retention).map(|()| envelope));
         match envelope {
             Ok(envelope) => Arrival::Read(Box::new(Message { envelope, record })),
             Err(failure) => Arrival::Unfit(record, failure),
@@ -181,13 +179,7 @@ impl Inbox {
             Verdict::Done => {}
             Verdict::Behind => parked.push(NewWork::behind(arrival.record(), arrival.id(), now)),
             Verdict::Failed(failure) => {
-                let row = NewWork::parked(
-                    arrival.record(),
-                    arrival.id(),
-                    &failure,
-                    &self.core.settings,
-                    now,
-                );
+                let row = NewWork::parked(arrival.record(), arrival.id(), &failure, &self.core.settings, now);
                 taken.failures.push(Parked {
                     work_id: row.id,
                     failure,
@@ -265,7 +257,12 @@ impl Transactional<Arrival> for Inbox {
         let taken = taken?;
         self.recent.remember(arrivals.iter().filter_map(Arrival::id));
         self.core.metrics.duplicates(&taken.duplicates);
-        for Parked { work_id, failure, dead } in &taken.failures {
+        for Parked {
+            work_id,
+            failure,
+            dead,
+        } in &taken.failures
+        {
             tracing::warn!(work.id = %work_id, error.class = failure.class, error = %failure, "message parked");
             self.core.metrics.attempt_failed(*dead);
         }

@@ -67,7 +67,8 @@ pub(crate) type StepResult<R> = Result<Step<<R as Repository>::State, <R as Repo
 type Listener<R> =
     Arc<dyn Fn(Option<<R as Repository>::State>, &Message, &Context) -> StepResult<R> + Send + Sync>;
 /// A reaction to an outcome, with the outcome inside.
-pub(crate) type Answer<R> = Box<dyn Fn(Option<<R as Repository>::State>, &Context) -> StepResult<R> + Send + Sync>;
+pub(crate) type Answer<R> =
+    Box<dyn Fn(Option<<R as Repository>::State>, &Context) -> StepResult<R> + Send + Sync>;
 type Guard<R> = fn(&<R as Repository>::State, &<R as Repository>::Action) -> bool;
 
 /// One kind of aggregate with everything that moves it.

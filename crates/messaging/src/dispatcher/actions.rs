@@ -133,11 +133,7 @@ impl ActionLoop {
                 .min(settings.dispatch_batch_max);
             let claim = claim(&mut conn, ACTION, max, self.core.lease()).await?;
             let token = claim.token;
-            hands.claimed = claim
-                .rows
-                .into_iter()
-                .map(|row| Claimed { token, row })
-                .collect();
+            hands.claimed = claim.rows.into_iter().map(|row| Claimed { token, row }).collect();
         }
         if hands.claimed.is_empty() {
             return Ok(false);
@@ -228,8 +224,10 @@ impl ActionLoop {
         }
         let wait = i64::try_from(self.core.settings.backoff_max_ms).unwrap_or(i64::MAX);
         let at = clock::now() + TimeDelta::milliseconds(wait);
-        let (tokens, ids): (Vec<Uuid>, Vec<Uuid>) =
-            claimed.iter().map(|claimed| (claimed.token, claimed.row.id)).unzip();
+        let (tokens, ids): (Vec<Uuid>, Vec<Uuid>) = claimed
+            .iter()
+            .map(|claimed| (claimed.token, claimed.row.id))
+            .unzip();
         let mut conn = self.core.connection().await?;
         work::release(&mut conn, &tokens, &ids, at).await?;
         Ok(())

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::FutureExt;
+use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::ClientConfig;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -65,7 +65,10 @@ impl Publisher {
             // once one is not answered, only what has been answered already counts
             let answer = match published.trouble {
                 None => self.answer(delivery, stop).await,
-                Some(_) => delivery.now_or_never().map(flat).unwrap_or(Err(KafkaError::Canceled)),
+                Some(_) => delivery
+                    .now_or_never()
+                    .map(flat)
+                    .unwrap_or(Err(KafkaError::Canceled)),
             };
             match answer {
                 Err(error) if is_too_large(&error) => too_large.push(row),
@@ -143,9 +146,7 @@ impl Publisher {
 }
 
 fn producer(config: &ClientConfig, state: &BrokerState) -> KafkaResult<FutureProducer<ProducerWatch>> {
-    config.create_with_context(ProducerWatch {
-        state: state.clone(),
-    })
+    config.create_with_context(ProducerWatch { state: state.clone() })
 }
 
 /// Closing blocks for up to half a second.

@@ -43,7 +43,10 @@ async fn actions_are_performed_once_each_and_not_too_many_at_once() {
     for order in &orders {
         scene.script.plan(&label(order), &[Fortune::Waits]);
     }
-    let events: Vec<Sent> = orders.iter().map(|order| Sent::new(*order, &label(order))).collect();
+    let events: Vec<Sent> = orders
+        .iter()
+        .map(|order| Sent::new(*order, &label(order)))
+        .collect();
     scene.broker.produce(&events).await;
     let service = Setup::new(&scene.broker, &scene.database)
         .limits(|limits| limits.actions_in_flight = 5)
@@ -114,7 +117,10 @@ async fn an_action_whose_retries_are_spent_is_a_dead_letter() {
         assert_eq!(body["label"], expected);
         assert_eq!(scene.script.attempts(expected), [0, 1, 2, 3]);
     }
-    assert_ne!(letters[0].header("x-error-class"), letters[1].header("x-error-class"));
+    assert_ne!(
+        letters[0].header("x-error-class"),
+        letters[1].header("x-error-class")
+    );
     // the outcome that was refused has had no effect
     scene
         .database
@@ -174,7 +180,11 @@ async fn an_outcome_counts_only_while_the_claim_holds() {
         .database
         .until_seen(scene.order, &["errand", "done errand"])
         .await;
-    assert_eq!(scene.script.attempts("errand"), [0, 0], "performed twice, applied once");
+    assert_eq!(
+        scene.script.attempts("errand"),
+        [0, 0],
+        "performed twice, applied once"
+    );
     scene.database.until_zero("select count(*) from work").await;
     assert_eq!(scene.database.seen(scene.order).await, ["errand", "done errand"]);
     service.stop().await;
@@ -262,15 +272,24 @@ async fn one_state_that_cannot_be_loaded_does_not_hold_up_the_actions_of_others(
         scene.database.seen(scene.order).await.first().is_some()
     })
     .await;
-    scene.database.execute("update work set next_attempt_at = now()").await;
+    scene
+        .database
+        .execute("update work set next_attempt_at = now()")
+        .await;
     scene
         .database
         .until_seen(scene.order, &["errand other", "done errand other"])
         .await;
     let failed = "select count(*) from work where error_class = 'panic' and attempts = 1";
-    until("the failure is recorded", async || scene.database.number(failed).await == 1).await;
+    until("the failure is recorded", async || {
+        scene.database.number(failed).await == 1
+    })
+    .await;
     cure(sick);
-    scene.database.execute("update work set next_attempt_at = now()").await;
+    scene
+        .database
+        .execute("update work set next_attempt_at = now()")
+        .await;
     scene.database.until_seen(sick, &["errand", "done errand"]).await;
     service.stop().await;
 }

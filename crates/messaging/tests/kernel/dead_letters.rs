@@ -33,7 +33,9 @@ async fn after_three_retries_a_message_is_a_dead_letter_and_its_key_flows_on() {
     let order = chassis::clock::new_id();
     infect(order, Ill::BreaksConstraint);
     let mut poisoned = Sent::new(order, "1");
-    poisoned.headers.push(("x-binary".to_owned(), Some(vec![0, 159, 146, 150])));
+    poisoned
+        .headers
+        .push(("x-binary".to_owned(), Some(vec![0, 159, 146, 150])));
     poisoned.headers.push(("x-none".to_owned(), None));
     poisoned.payload = poisoned.payload.map(|body| [b" \n".as_slice(), &body].concat());
     broker.produce(std::slice::from_ref(&poisoned)).await;
@@ -60,8 +62,15 @@ async fn after_three_retries_a_message_is_a_dead_letter_and_its_key_flows_on() {
     for (name, value) in expected {
         assert_eq!(told.get(name), Some(&value), "{name}");
     }
-    assert_eq!(parsed(&told, "x-original-timestamp").timestamp_millis(), original.timestamp);
-    assert!(told["x-error-message"].contains("tally_seen_check"), "{}", told["x-error-message"]);
+    assert_eq!(
+        parsed(&told, "x-original-timestamp").timestamp_millis(),
+        original.timestamp
+    );
+    assert!(
+        told["x-error-message"].contains("tally_seen_check"),
+        "{}",
+        told["x-error-message"]
+    );
     assert_eq!(told["x-error-fingerprint"].len(), 16);
     let took = parsed(&told, "x-last-failed-at") - parsed(&told, "x-first-failed-at");
     assert!(took > TimeDelta::milliseconds(200), "three retries in {took}");
@@ -83,7 +92,10 @@ async fn what_cannot_be_read_is_kept_as_it_came_and_parked_once() {
     let fresh = || Sent::new(chassis::clock::new_id(), "1");
     let garbage = Sent {
         key: Some(vec![0xff, 0x00, 0xfe]),
-        headers: vec![("junk".to_owned(), Some(vec![0xc3, 0x28, 0x00])), ("junk".to_owned(), None)],
+        headers: vec![
+            ("junk".to_owned(), Some(vec![0xc3, 0x28, 0x00])),
+            ("junk".to_owned(), None),
+        ],
         payload: Some(vec![0x00, 0xff, 0x00]),
         ..fresh()
     };
@@ -102,12 +114,21 @@ async fn what_cannot_be_read_is_kept_as_it_came_and_parked_once() {
         (nothing, "malformed-envelope"),
         (fresh().header("ce_id", Some(b"\xff\xfe")), "malformed-envelope"),
         (fresh().header("ce_time", None), "malformed-envelope"),
-        (fresh().header("ce_type", Some(b"order.created.v2")), "unknown-version"),
-        (fresh().header("ce_type", Some(b"order.craeted.v1")), "unknown-type"),
+        (
+            fresh().header("ce_type", Some(b"order.created.v2")),
+            "unknown-version",
+        ),
+        (
+            fresh().header("ce_type", Some(b"order.craeted.v1")),
+            "unknown-type",
+        ),
         (body(b"{\"order_id\":"), "malformed-body"),
         (body(b"{}"), "malformed-body"),
         (body(b""), "malformed-body"),
-        (body(&serde_json::to_vec(&crate::world::fact(Uuid::nil(), "1")).unwrap()), "malformed-body"),
+        (
+            body(&serde_json::to_vec(&crate::world::fact(Uuid::nil(), "1")).unwrap()),
+            "malformed-body",
+        ),
     ];
     let sent: Vec<Sent> = unreadable.iter().map(|(sent, _)| sent.clone()).collect();
     broker.produce(&sent).await;
@@ -139,13 +160,18 @@ async fn what_cannot_be_read_is_kept_as_it_came_and_parked_once() {
     service.stop().await;
 
     // all of it comes again, to a member that starts from the beginning
-    let again = Setup::new(&broker, &database).service("payment").start(listening());
+    let again = Setup::new(&broker, &database)
+        .service("payment")
+        .start(listening());
     until("all is consumed again", async || {
         again.metric("messaging_client_consumed_messages_total") > sent.len() as f64
     })
     .await;
     again.stop().await;
-    assert_eq!(database.number("select count(*) from work").await, sent.len() as i64);
+    assert_eq!(
+        database.number("select count(*) from work").await,
+        sent.len() as i64
+    );
     assert!(read(broker.address(), "payment.failed.dlq").await.is_empty());
 }
 
@@ -163,12 +189,19 @@ async fn an_event_outside_of_what_is_remembered_is_never_processed() {
     let old = Sent::with_id(id_of(now - TimeDelta::days(15)), chassis::clock::new_id(), "1");
     let early = Sent::with_id(id_of(now + TimeDelta::hours(2)), chassis::clock::new_id(), "1");
     let young = chassis::clock::new_id();
-    let just = Sent::with_id(id_of(now - TimeDelta::days(14) + TimeDelta::minutes(1)), young, "1");
+    let just = Sent::with_id(
+        id_of(now - TimeDelta::days(14) + TimeDelta::minutes(1)),
+        young,
+        "1",
+    );
     broker.produce(&[old.clone(), early, just, old]).await;
     let service = Setup::new(&broker, &database).start(listening());
     database.until_seen(young, &["1"]).await;
     let letters = letters(&broker, LETTERS, 3).await;
-    let mut classes: Vec<_> = letters.iter().map(|letter| letter.header("x-error-class").unwrap()).collect();
+    let mut classes: Vec<_> = letters
+        .iter()
+        .map(|letter| letter.header("x-error-class").unwrap())
+        .collect();
     classes.sort_unstable();
     assert_eq!(classes, ["expired", "expired", "from-the-future"]);
     assert_eq!(database.number("select count(*) from tally").await, 1);
@@ -217,7 +250,9 @@ async fn a_dead_letter_about_a_dead_letter_is_kept_but_not_announced() {
         .start(participant);
     broker.produce(&[Sent::new(chassis::clock::new_id(), "1")]).await;
     until("both are kept", async || {
-        database.texts("select name from work where state = 'dead' order by name").await
+        database
+            .texts("select name from work where state = 'dead' order by name")
+            .await
             == ["order.created", LETTERS]
     })
     .await;

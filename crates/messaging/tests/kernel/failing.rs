@@ -55,7 +55,10 @@ async fn a_poisoned_message_holds_up_its_own_key_only() {
         database.texts(classes).await,
         ["conflict", "database", "not-now", "panic"]
     );
-    assert_eq!(service.metric("messaging_attempts_failed_total"), ill.len() as f64);
+    assert_eq!(
+        service.metric("messaging_attempts_failed_total"),
+        ill.len() as f64
+    );
 
     // a later one waits too, although nothing is wrong any more
     for order in &ill {
@@ -96,7 +99,9 @@ async fn retries_are_counted_and_a_message_that_gets_well_in_time_is_no_dead_let
         .start(listening());
     until("two retries have failed", async || {
         database
-            .number("select count(*) from work where attempts = 3 and headers @> '[[\"x-retry-count\", \"3\"]]'")
+            .number(
+                "select count(*) from work where attempts = 3 and headers @> '[[\"x-retry-count\", \"3\"]]'",
+            )
             .await
             == 1
     })

@@ -81,7 +81,10 @@ async fn a_database_that_goes_and_comes_back_loses_nothing_and_counts_no_attempt
             cluster.postgres.kill9().await;
         }
         send(label).await;
-        until("the service has noticed", async || service.pool.get().await.is_err()).await;
+        until("the service has noticed", async || {
+            service.pool.get().await.is_err()
+        })
+        .await;
         cluster.postgres.restart().await.unwrap();
         database.reconnect().await;
         let begin = Instant::now();
@@ -167,7 +170,9 @@ async fn while_the_broker_is_down_commands_go_on_and_their_events_follow_in_orde
 
     let records = read(broker.address(), Topic::OrderConfirmed.name()).await;
     for order in &orders {
-        let of_order = records.iter().filter(|record| record.key_text() == order.to_string());
+        let of_order = records
+            .iter()
+            .filter(|record| record.key_text() == order.to_string());
         let mut seen: Vec<u64> = Vec::new();
         for record in of_order {
             let sequence = record.header("ce_sequence").unwrap().parse().unwrap();
@@ -177,7 +182,9 @@ async fn while_the_broker_is_down_commands_go_on_and_their_events_follow_in_orde
         }
         let expected: Vec<u64> = (1..=u64::try_from(seen.len()).unwrap()).collect();
         assert_eq!(seen, expected, "in order, none missing");
-        let last = database.number(&format!("select sequence from tally where id = '{order}'")).await;
+        let last = database
+            .number(&format!("select sequence from tally where id = '{order}'"))
+            .await;
         assert_eq!(seen.len(), usize::try_from(last).unwrap());
     }
 
@@ -202,6 +209,14 @@ async fn a_stop_while_the_broker_is_down_is_prompt() {
     place(&service, order, "announce").await;
     let begin = Instant::now();
     service.stop().await;
-    assert!(begin.elapsed() < Duration::from_secs(10), "took {:?}", begin.elapsed());
-    assert_eq!(database.number("select count(*) from outbox").await, 1, "for the next start");
+    assert!(
+        begin.elapsed() < Duration::from_secs(10),
+        "took {:?}",
+        begin.elapsed()
+    );
+    assert_eq!(
+        database.number("select count(*) from outbox").await,
+        1,
+        "for the next start"
+    );
 }

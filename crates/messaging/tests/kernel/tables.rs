@@ -70,10 +70,12 @@ async fn the_code_knows_the_columns_that_the_migration_makes() {
     // and going down leaves nothing behind
     let down = include_str!("../../../../migrations/order/00000000000001_kernel/down.sql");
     conn.batch_execute(down).await.unwrap();
-    let left: Vec<Column> = diesel::sql_query("select relname::text as line from pg_class where relnamespace = 'public'::regnamespace")
-        .load(&mut conn)
-        .await
-        .unwrap();
+    let left: Vec<Column> = diesel::sql_query(
+        "select relname::text as line from pg_class where relnamespace = 'public'::regnamespace",
+    )
+    .load(&mut conn)
+    .await
+    .unwrap();
     assert!(left.is_empty());
 }
 

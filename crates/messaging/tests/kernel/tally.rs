@@ -11,7 +11,9 @@ use contracts::{Currency, Money, Step, Transition, UserId};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text};
 use diesel_async::RunQueryDsl;
-use messaging::{Action, ActionError, Attempt, Change, Conn, Failure, Participant, Performer, Repository, Versioned};
+use messaging::{
+    Action, ActionError, Attempt, Change, Conn, Failure, Participant, Performer, Repository, Versioned,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -130,11 +132,12 @@ impl Repository for Tallies {
     async fn load(&self, conn: &mut Conn, ids: &[Uuid]) -> QueryResult<Vec<(Uuid, Versioned<Tally>)>> {
         let ill = ids.iter().find(|id| is(**id, Ill::LoadPanics));
         assert!(ill.is_none(), "cannot load {ill:?}");
-        let rows: Vec<Row> =
-            diesel::sql_query("select id, version, sequence, seen from tally where id = any($1) order by id for update")
-                .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
-                .load(conn)
-                .await?;
+        let rows: Vec<Row> = diesel::sql_query(
+            "select id, version, sequence, seen from tally where id = any($1) order by id for update",
+        )
+        .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
+        .load(conn)
+        .await?;
         let stored = rows.into_iter().map(|row| {
             let state = Tally {
                 sequence: u64::try_from(row.sequence).unwrap(),
@@ -173,7 +176,8 @@ pub(crate) fn listening() -> Participant<Tallies> {
 
 /// One that runs errands too, as `script` says.
 pub(crate) fn running_errands(script: &Arc<Script>) -> Participant<Tallies> {
-    let wanted = |tally: &Tally, errand: &Errand| !tally.seen.contains(&format!("never mind {}", errand.label));
+    let wanted =
+        |tally: &Tally, errand: &Errand| !tally.seen.contains(&format!("never mind {}", errand.label));
     listening().performing(Runner(script.clone()), wanted, come_back)
 }
 
@@ -231,7 +235,11 @@ impl Script {
     /// The attempts begun for `label`, each with how many had failed before.
     pub(crate) fn attempts(&self, label: &str) -> Vec<u32> {
         let begun = self.begun.lock().unwrap();
-        begun.iter().filter(|(of, _)| of == label).map(|(_, attempt)| *attempt).collect()
+        begun
+            .iter()
+            .filter(|(of, _)| of == label)
+            .map(|(_, attempt)| *attempt)
+            .collect()
     }
 
     pub(crate) fn begun(&self) -> usize {

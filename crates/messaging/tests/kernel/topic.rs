@@ -22,11 +22,16 @@ pub(crate) struct Read {
 impl Read {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().rev().find(|(found, _)| found == name)?;
-        found.1.as_deref().map(|value| std::str::from_utf8(value).unwrap())
+        found
+            .1
+            .as_deref()
+            .map(|value| std::str::from_utf8(value).unwrap())
     }
 
     pub(crate) fn all(&self) -> BTreeMap<String, String> {
-        let text = |value: &Option<Vec<u8>>| String::from_utf8_lossy(value.as_deref().unwrap_or_default()).into_owned();
+        let text = |value: &Option<Vec<u8>>| {
+            String::from_utf8_lossy(value.as_deref().unwrap_or_default()).into_owned()
+        };
         self.headers
             .iter()
             .map(|(name, value)| (name.clone(), text(value)))
@@ -66,14 +71,19 @@ fn read_blocking(brokers: &str, topic: &str) -> Vec<Read> {
     let deadline = Instant::now() + Duration::from_secs(30);
     let mut records = Vec::new();
     while missing > 0 {
-        assert!(Instant::now() < deadline, "{missing} records of {topic} do not come");
+        assert!(
+            Instant::now() < deadline,
+            "{missing} records of {topic} do not come"
+        );
         let Some(message) = consumer.poll(Duration::from_millis(100)) else {
             continue;
         };
         let message = message.unwrap();
         missing -= 1;
         let headers = message.headers().map(|headers| {
-            let owned = |header: rdkafka::message::Header<'_, &[u8]>| (header.key.to_owned(), header.value.map(<[u8]>::to_vec));
+            let owned = |header: rdkafka::message::Header<'_, &[u8]>| {
+                (header.key.to_owned(), header.value.map(<[u8]>::to_vec))
+            };
             headers.iter().map(owned).collect()
         });
         records.push(Read {

@@ -54,12 +54,16 @@ async fn the_trace_of_an_event_goes_on_in_what_it_causes() {
     assert_eq!(trace_id(traceparent), trace_id(INCOMING));
     assert_ne!(traceparent, INCOMING, "a span of its own");
     assert_eq!(announced.header("tracestate"), Some("vendor=1"));
-    assert_eq!(announced.header("ce_correlationid"), Some(order.to_string().as_str()));
+    assert_eq!(
+        announced.header("ce_correlationid"),
+        Some(order.to_string().as_str())
+    );
 
     database
         .until_zero("select count(*) from work where state = 'pending'")
         .await;
-    let stored = "select header->>1 from work, jsonb_array_elements(headers) header where header->>0 = 'traceparent'";
+    let stored =
+        "select header->>1 from work, jsonb_array_elements(headers) header where header->>0 = 'traceparent'";
     let stored = database.texts(stored).await;
     assert_eq!(stored.len(), 1);
     assert_eq!(trace_id(&stored[0]), trace_id(INCOMING), "the action's row");

@@ -146,12 +146,14 @@ impl Sent {
     }
 
     fn headers(&self) -> OwnedHeaders {
-        self.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: value.as_ref(),
+        self.headers
+            .iter()
+            .fold(OwnedHeaders::new(), |headers, (key, value)| {
+                headers.insert(Header {
+                    key,
+                    value: value.as_ref(),
+                })
             })
-        })
     }
 }
 
@@ -194,7 +196,11 @@ impl Database {
     pub(crate) async fn at(url: String) -> Self {
         let mut conn = AsyncPgConnection::establish(&url).await.unwrap();
         prepare(&mut conn).await;
-        Self { url, conn, _own: None }
+        Self {
+            url,
+            conn,
+            _own: None,
+        }
     }
 
     pub(crate) async fn reconnect(&mut self) {
