@@ -1,8 +1,8 @@
 //! The gateway's own part of the interface.
 
+use chassis::openapi::BearerToken;
 use chassis::problem::ProblemBody;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::OpenApi;
 
 use crate::routes::{health, timeline};
 
@@ -16,18 +16,3 @@ use crate::routes::{health, timeline};
     tags((name = "gateway", description = "What the gateway answers itself"))
 )]
 pub struct Documentation;
-
-struct BearerToken;
-
-impl Modify for BearerToken {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("JWT")
-            .build();
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
-    }
-}

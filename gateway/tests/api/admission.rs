@@ -31,10 +31,10 @@ async fn without_a_valid_token_nothing_reaches_a_service() {
         );
     }
     for bad in [
-        token::expired(),
-        token::foreign(),
+        token::expired(&gateway.issuer),
+        token::foreign(&gateway.issuer),
         "abc".to_owned(),
-        format!("{}x", token::admin()),
+        format!("{}x", token::expired(&gateway.issuer)),
     ] {
         let answer = Client::new(gateway.url(""), Some(bad)).get("/orders").await;
         answer.problem(401, "unauthenticated");

@@ -8,6 +8,7 @@ mod headers;
 mod health;
 mod limits;
 mod proxy;
+mod recording;
 mod streaming;
 mod timeline;
 mod timeouts;

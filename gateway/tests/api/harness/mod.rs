@@ -4,7 +4,7 @@ pub(crate) mod client;
 pub(crate) mod token;
 pub(crate) mod upstream;
 
-use chassis::test::TestService;
+use chassis::test::{TestIssuer, TestService};
 use gateway::GatewayService;
 use stack::postgres::TestDatabase;
 
@@ -15,7 +15,8 @@ pub(crate) use upstream::{Behaviour, Upstream};
 pub(crate) struct Gateway {
     service: TestService,
     database: TestDatabase,
-    /// Stands for all four services; answers with the token keys too.
+    pub(crate) issuer: TestIssuer,
+    /// Stands for all four services.
     pub(crate) upstream: Upstream,
 }
 
@@ -36,13 +37,13 @@ impl Gateway {
         .await
         .unwrap();
         let url = upstream.url("");
-        let jwks = upstream.url("/.well-known/jwks.json");
+        let issuer = TestIssuer::start().unwrap();
         let defaults = [
             ("database.url", database.url()),
             ("database.pool_size", "2"),
             // nobody listens there: the broker is down, and nothing here may mind
             ("kafka.brokers", "127.0.0.1:1"),
-            ("token.jwks_url", &jwks),
+            ("token.jwks_url", &issuer.jwks_url()),
             ("upstreams.auth", &url),
             ("upstreams.order", &url),
             ("upstreams.payment", &url),
@@ -50,7 +51,7 @@ impl Gateway {
             // what fails on purpose need not be read; a panic must be
             (
                 "log.filter",
-                "error,actix_http=off,librdkafka=off,chassis::problem=off",
+                "error,actix_http=off,librdkafka=off,rdkafka=off,chassis::problem=off",
             ),
         ];
         let all: Vec<_> = defaults.iter().chain(settings).copied().collect();
@@ -58,6 +59,7 @@ impl Gateway {
         Self {
             service,
             database,
+            issuer,
             upstream,
         }
     }
@@ -91,11 +93,14 @@ impl Gateway {
     }
 
     pub(crate) fn user(&self, id: &str) -> Client {
-        Client::new(self.url(""), Some(token::customer(id)))
+        Client::new(self.url(""), Some(self.issuer.customer(token::user(id)).unwrap()))
     }
 
     pub(crate) fn admin(&self) -> Client {
-        Client::new(self.url(""), Some(token::admin()))
+        Client::new(
+            self.url(""),
+            Some(self.issuer.admin(token::user(token::ADMIN)).unwrap()),
+        )
     }
 
     pub(crate) async fn stop(self) -> bool {

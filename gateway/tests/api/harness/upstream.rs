@@ -55,12 +55,10 @@ impl Upstream {
         let book = seen.clone();
         let server = HttpServer::new(move || {
             let (behaviour, book) = (behaviour.clone(), book.clone());
-            App::new()
-                .route("/.well-known/jwks.json", web::get().to(keys))
-                .default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
-                    note(&book, &request);
-                    behaviour(request, payload)
-                }))
+            App::new().default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
+                note(&book, &request);
+                behaviour(request, payload)
+            }))
         });
         let server = server
             .workers(1)
@@ -77,7 +75,7 @@ impl Upstream {
         format!("http://{}{path}", self.address)
     }
 
-    /// The requests so far, but those for keys.
+    /// The requests so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
@@ -106,12 +104,6 @@ fn note(book: &Mutex<Vec<Seen>>, request: &HttpRequest) {
         target: request.uri().to_string(),
         headers: request.headers().iter().map(header).collect(),
     });
-}
-
-async fn keys() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("application/json")
-        .body(super::token::jwks().to_string())
 }
 
 /// An upstream that runs `answer` for each request.
