@@ -99,9 +99,9 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Doubles the connections until that brings less than a twentieth more.
+/// Doubles the connections until that has twice brought less than a twentieth more, and returns the best number.
 async fn saturation(load: &Load, outcomes: &Outcomes) -> anyhow::Result<usize> {
-    let mut best = (0, 0.0);
+    let (mut best, mut best_rate, mut misses) = (1, 0.0, 0);
     for connections in [4, 8, 16, 32, 64, 128, 256] {
         let run = load.run(connections, Duration::from_secs(3)).await?;
         outcomes.drain(load.accepted(), DRAIN).await?;
@@ -110,10 +110,14 @@ async fn saturation(load: &Load, outcomes: &Outcomes) -> anyhow::Result<usize> {
             "{}",
             paint::dim(format!("  {connections:>4} connections: {rate:.0} accepted/s"))
         );
-        if rate < best.1 * 1.05 {
+        if rate > best_rate * 1.05 {
+            (best, best_rate, misses) = (connections, rate, 0);
+        } else {
+            misses += 1;
+        }
+        if misses == 2 {
             break;
         }
-        best = (connections, rate);
     }
-    Ok(best.0)
+    Ok(best)
 }

@@ -107,35 +107,21 @@ impl Stack {
         &self.plan.directory
     }
 
-    /// Gateway's `/health` as it is now; an unreachable gateway is an error.
+    /// The gateway's `/health`, which it may have gathered up to a quarter of a second ago. An unreachable gateway
+    /// is an error.
     pub async fn health(&self) -> Result<Value> {
-        let url = format!("{}/health", self.url());
-        Ok(self
-            .http
-            .get(url)
-            .timeout(Duration::from_secs(5))
-            .send()
-            .await?
-            .json()
-            .await?)
+        self.health_at(&self.url()).await
     }
 
-    /// True when `/health` is ok now.
+    /// True when the gateway's `/health` is ok.
     pub async fn is_healthy(&self) -> bool {
-        self.health()
-            .await
-            .is_ok_and(|health| health.get("status").and_then(Value::as_str) == Some("ok"))
+        self.health().await.is_ok_and(|health| is_ok(&health))
     }
 
-    /// Waits until `/health` is ok.
+    /// Waits until every process says of itself that it is well, and the gateway of all of them.
     pub async fn wait_until_healthy(&mut self, patience: Duration) -> Result<()> {
         let begin = Instant::now();
-        loop {
-            let reason = match self.health().await {
-                Ok(health) if health.get("status").and_then(Value::as_str) == Some("ok") => return Ok(()),
-                Ok(health) => health.to_string(),
-                Err(error) => crate::error::chain(&error),
-            };
+        while let Err(reason) = self.look().await {
             let dead = self.instances.iter_mut().find_map(|instance| {
                 let ended = !instance.process.is_running();
                 ended.then(|| (instance.service, instance.process.log_tail()))
@@ -155,5 +141,35 @@ impl Stack {
                 reason,
             });
         }
+        Ok(())
     }
+
+    /// Asks each process, the gateway last; the first that is not well is the error.
+    async fn look(&self) -> Result<(), String> {
+        let services = self
+            .instances
+            .iter()
+            .filter(|instance| instance.service != Service::Gateway);
+        let urls = services.map(|instance| instance.ports.url()).chain([self.url()]);
+        for url in urls {
+            match self.health_at(&url).await {
+                Ok(health) if is_ok(&health) => {}
+                Ok(health) => return Err(format!("{url}: {health}")),
+                Err(error) => return Err(crate::error::chain(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn health_at(&self, url: &str) -> Result<Value> {
+        let request = self
+            .http
+            .get(format!("{url}/health"))
+            .timeout(Duration::from_secs(5));
+        Ok(request.send().await?.json().await?)
+    }
+}
+
+fn is_ok(health: &Value) -> bool {
+    health.get("status").and_then(Value::as_str) == Some("ok")
 }
