@@ -82,6 +82,15 @@ fn command(directory: &Path, args: &[&str]) -> Output {
         .unwrap()
 }
 
+/// Stops what the command line started, also when the test fails.
+struct Down<'a>(&'a Path);
+
+impl Drop for Down<'_> {
+    fn drop(&mut self) {
+        command(self.0, &["down", "--wipe"]);
+    }
+}
+
 fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
@@ -90,6 +99,7 @@ fn printed(output: &Output) -> String {
 fn the_command_line_starts_what_is_missing_and_stops_everything() {
     let directory = stack::temporary().unwrap();
     let directory = directory.path();
+    let _down = Down(directory);
     let (row, postgres) = (row(), ports::lease().unwrap());
     let (kafka, controller) = loop {
         let kafka = ports::lease().unwrap();
