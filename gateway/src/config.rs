@@ -61,7 +61,7 @@ pub struct ProxySettings {
     connection_lifetime_ms: u64,
     health_timeout_ms: u64,
     /// Largest body of a request that carries credentials, in bytes.
-    pub credentials_body_limit_bytes: u64,
+    pub auth_body_limit_bytes: u64,
     /// Connections that one worker holds to all services together.
     pub connections_per_worker: NonZeroUsize,
 }

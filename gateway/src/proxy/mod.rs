@@ -165,7 +165,7 @@ impl Proxy {
     fn limit_bytes(&self, class: BodyClass) -> u64 {
         match class {
             BodyClass::Standard => self.config.body_limit_bytes,
-            BodyClass::Credentials => self.config.settings.credentials_body_limit_bytes,
+            BodyClass::Credentials => self.config.settings.auth_body_limit_bytes,
         }
     }
 }
