@@ -11,8 +11,8 @@ use chassis::settings::DatabaseSettings;
 use chassis::{Tasks, clock};
 use contracts::events::{OrderConfirmed, OrderCreated};
 use contracts::{
-    Aggregate, Context, Currency, Envelope, EventId, Fact, Money, NoAction, OrderId, PaymentId, Reaction, Topic,
-    Transition, UserId,
+    Aggregate, Context, Currency, Envelope, EventId, Fact, Money, NoAction, OrderId, PaymentId, Reaction,
+    Topic, Transition, UserId,
 };
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Uuid as SqlUuid};
@@ -31,7 +31,11 @@ const KERNEL: &str = include_str!("../../../migrations/order/00000000000001_kern
 #[tokio::main]
 async fn main() -> Result<()> {
     let directory = stack::temporary()?;
-    let ports = [stack::ports::lease()?, stack::ports::lease()?, stack::ports::lease()?];
+    let ports = [
+        stack::ports::lease()?,
+        stack::ports::lease()?,
+        stack::ports::lease()?,
+    ];
     let [database, broker, controller] = ports.each_ref().map(stack::ports::Lease::port);
     let postgres = Postgres::start(Options::new(directory.path().join("postgres"), database)).await?;
     let mut options = stack::kafka::Options::new(directory.path().join("kafka"), broker, controller);
@@ -45,10 +49,10 @@ async fn main() -> Result<()> {
         .await?;
 
     produce(kafka.bootstrap()).await?;
-    let consumed = consume(kafka.bootstrap(), &url, &mut conn, listen as Listen).await?;
+    let consumed = consume(kafka.bootstrap(), &url, &mut conn, listen).await?;
     report("consumer: dedupe, load, save, commit", MESSAGES, consumed);
     conn.batch_execute("truncate processed_event, sums").await?;
-    let both = consume(kafka.bootstrap(), &url, &mut conn, announce as Listen).await?;
+    let both = consume(kafka.bootstrap(), &url, &mut conn, announce).await?;
     report("consumer that announces, and relay", MESSAGES, both);
     let relayed = relay(kafka.bootstrap(), &url, &mut conn).await?;
     report("relay alone", MESSAGES, relayed);
@@ -150,7 +154,13 @@ async fn relay(brokers: &str, url: &str, conn: &mut AsyncPgConnection) -> Result
     conn.batch_execute(&fill).await?;
     let begin = Instant::now();
     let tasks = start("relay", brokers, url, Participant::new(Sums))?;
-    while number(conn, "select count(*) as number from (select 1 from outbox limit 1) some").await? > 0 {
+    while number(
+        conn,
+        "select count(*) as number from (select 1 from outbox limit 1) first",
+    )
+    .await?
+        > 0
+    {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let took = begin.elapsed();

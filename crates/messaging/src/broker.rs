@@ -66,6 +66,8 @@ pub(crate) fn consumer_config(brokers: &str, group: &str) -> ClientConfig {
         .set("heartbeat.interval.ms", "2000")
         .set("max.poll.interval.ms", "300000")
         .set("fetch.wait.max.ms", "50")
+        // a topic that is made after its listener has started is found this soon
+        .set("topic.metadata.refresh.interval.ms", "10000")
         // bounds what a consumer that cannot keep up holds in memory
         .set("queued.max.messages.kbytes", "16384");
     config

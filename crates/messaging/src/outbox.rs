@@ -3,23 +3,21 @@
 
 use contracts::reaction::Outgoing;
 use contracts::{Context, Envelope, EventId};
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{Array, Bytea, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use tracing::Span;
 use uuid::Uuid;
 
 use crate::headers::Headers;
-use crate::schema::outbox;
 use crate::trace::TraceContext;
 use crate::{Conn, NewAction};
 use chassis::clock;
 
-/// Rows in one INSERT at most: five values each, of the 65,535 parameters that PostgreSQL allows.
-const INSERT_CHUNK: usize = 5_000;
-
 /// One record to be.
-#[derive(Debug, Clone, Insertable)]
-#[diesel(table_name = outbox)]
+#[derive(Debug, Clone)]
 pub struct OutboxRow {
     event_id: Uuid,
     topic: String,
@@ -80,29 +78,61 @@ impl OutboxRow {
     }
 }
 
-/// Appends rows in their order. The caller must hold the lock of each aggregate that the rows announce
-/// (by having written its row in this transaction): only then do a key's rows stand in commit order, and only
-/// then does the transaction have its number before it draws outbox ids, which the relay's low-water mark
-/// relies on.
+/// Appends rows in their order. The caller must hold the lock of each aggregate that the rows announce (by having
+/// written its row in this transaction): only then do a key's rows stand in commit order.
 ///
 /// # Errors
 /// The database's.
 pub async fn append(conn: &mut Conn, rows: &[OutboxRow]) -> QueryResult<()> {
-    if let [row] = rows {
-        // unlike one of many rows, this statement is prepared once
-        return diesel::insert_into(outbox::table)
-            .values(row)
-            .execute(conn)
-            .await
-            .map(drop);
+    if rows.is_empty() {
+        return Ok(());
     }
-    for chunk in rows.chunks(INSERT_CHUNK) {
-        diesel::insert_into(outbox::table)
-            .values(chunk)
-            .execute(conn)
-            .await?;
+    Append::of(rows).execute(conn).await.map(drop)
+}
+
+/// The statement that appends rows. One array a column, so that it is one statement for any number of rows, prepared
+/// once; a scan of `unnest` keeps the order of its arrays, and ids are drawn in that order. The transaction gets its
+/// number before it draws the first id: the relay's low-water mark relies on it.
+struct Append<'a> {
+    event_ids: Vec<Uuid>,
+    topics: Vec<&'a str>,
+    keys: Vec<Option<&'a [u8]>>,
+    headers: Vec<&'a serde_json::Value>,
+    payloads: Vec<Option<&'a [u8]>>,
+}
+
+impl<'a> Append<'a> {
+    fn of(rows: &'a [OutboxRow]) -> Self {
+        Self {
+            event_ids: rows.iter().map(|row| row.event_id).collect(),
+            topics: rows.iter().map(|row| row.topic.as_str()).collect(),
+            keys: rows.iter().map(|row| row.key.as_deref()).collect(),
+            headers: rows.iter().map(|row| &row.headers).collect(),
+            payloads: rows.iter().map(|row| row.payload.as_deref()).collect(),
+        }
     }
-    Ok(())
+}
+
+impl QueryId for Append<'_> {
+    type QueryId = Append<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl QueryFragment<Pg> for Append<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("insert into outbox (event_id, topic, key, headers, payload) select * from unnest(");
+        out.push_bind_param::<Array<SqlUuid>, _>(&self.event_ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.topics)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Bytea>>, _>(&self.keys)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Jsonb>, _>(&self.headers)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Bytea>>, _>(&self.payloads)?;
+        out.push_sql(") where pg_current_xact_id() is not null");
+        Ok(())
+    }
 }
 
 /// Announces facts of a change that is made without the kernel's load and save, in the caller's transaction

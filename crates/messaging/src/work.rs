@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use contracts::{Context, Envelope, EventId};
 use diesel::prelude::*;
+use diesel::sql_types::{Array, Bytea, Int4, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
@@ -22,6 +23,11 @@ const DEAD: &str = "dead";
 
 /// Rows in one INSERT at most: up to twenty values each, of the 65,535 parameters that PostgreSQL allows.
 const INSERT_CHUNK: usize = 2_000;
+
+const INSERT_ACTIONS: &str =
+    "insert into work (kind, id, name, key, event_id, headers, payload, next_attempt_at,
+        origin_topic, origin_partition, origin_offset, origin_timestamp)
+    select 'action', * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 
 /// A row as it stands.
 #[derive(Debug, Clone, Queryable, QueryableByName, Selectable)]
@@ -274,9 +280,32 @@ pub(crate) async fn insert(conn: &mut Conn, rows: &[NewWork]) -> QueryResult<Vec
     Ok(written)
 }
 
+/// Writes actions. One array a column: the statement stays small, however many rows there are.
 pub(crate) async fn insert_actions(conn: &mut Conn, actions: Vec<NewAction>) -> QueryResult<()> {
+    if actions.is_empty() {
+        return Ok(());
+    }
     let rows: Vec<NewWork> = actions.into_iter().map(|action| action.0).collect();
-    insert(conn, &rows).await.map(drop)
+    let all = rows.as_slice();
+    diesel::sql_query(INSERT_ACTIONS)
+        .bind::<Array<SqlUuid>, _>(column(all, |row| row.id))
+        .bind::<Array<Text>, _>(column(all, |row| &row.name))
+        .bind::<Array<Nullable<Bytea>>, _>(column(all, |row| row.key.as_deref()))
+        .bind::<Array<Nullable<SqlUuid>>, _>(column(all, |row| row.event_id))
+        .bind::<Array<Jsonb>, _>(column(all, |row| &row.headers))
+        .bind::<Array<Nullable<Bytea>>, _>(column(all, |row| row.payload.as_deref()))
+        .bind::<Array<Timestamptz>, _>(column(all, |row| row.next_attempt_at))
+        .bind::<Array<Nullable<Text>>, _>(column(all, |row| row.origin_topic.as_deref()))
+        .bind::<Array<Nullable<Int4>>, _>(column(all, |row| row.origin_partition))
+        .bind::<Array<Nullable<Int8>>, _>(column(all, |row| row.origin_offset))
+        .bind::<Array<Nullable<Timestamptz>>, _>(column(all, |row| row.origin_timestamp))
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+fn column<'a, T>(rows: &'a [NewWork], value: impl FnMut(&'a NewWork) -> T) -> Vec<T> {
+    rows.iter().map(value).collect()
 }
 
 /// Which of `keys` have messages waiting.

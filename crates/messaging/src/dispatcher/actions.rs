@@ -27,7 +27,10 @@ use chassis::clock;
 enum Performance {
     Ready(Box<Ready>),
     /// Whatever the action needs is down: it goes back uncounted.
-    Outage(Claimed),
+    Outage {
+        token: Uuid,
+        id: Uuid,
+    },
 }
 
 /// An action under a claim.
@@ -168,7 +171,7 @@ impl ActionLoop {
                     Performed::Failed(ActionError::Failed(failure)) => ReadyBody::Failed(failure),
                     Performed::Failed(ActionError::Outage(error)) => {
                         warn!(work.id = %row.id, error = %error, "what the action needs is down, will try again");
-                        return Performance::Outage(Claimed { token, row });
+                        return Performance::Outage { token, id: row.id };
                     }
                 };
                 ready(performer, Claimed { token, row }, body)
@@ -198,7 +201,7 @@ impl ActionLoop {
         for performance in finished.drain(..) {
             match performance {
                 Performance::Ready(it) => ready.push(*it),
-                Performance::Outage(claimed) => given_back.push(claimed),
+                Performance::Outage { token, id } => given_back.push((token, id)),
             }
         }
         let mut stored = isolate::run(&self.settle, &ready).await;
@@ -213,21 +216,22 @@ impl ActionLoop {
                 .drain(done..)
                 .map(|ready| Performance::Ready(Box::new(ready)));
             finished.extend(rest);
-            finished.extend(given_back.into_iter().map(Performance::Outage));
+            finished.extend(
+                given_back
+                    .into_iter()
+                    .map(|(token, id)| Performance::Outage { token, id }),
+            );
             outage
         })
     }
 
-    async fn give_back(&self, claimed: &[Claimed]) -> Result<(), Outage> {
+    async fn give_back(&self, claimed: &[(Uuid, Uuid)]) -> Result<(), Outage> {
         if claimed.is_empty() {
             return Ok(());
         }
         let wait = i64::try_from(self.core.settings.backoff_max_ms).unwrap_or(i64::MAX);
         let at = clock::now() + TimeDelta::milliseconds(wait);
-        let (tokens, ids): (Vec<Uuid>, Vec<Uuid>) = claimed
-            .iter()
-            .map(|claimed| (claimed.token, claimed.row.id))
-            .unzip();
+        let (tokens, ids): (Vec<Uuid>, Vec<Uuid>) = claimed.iter().copied().unzip();
         let mut conn = self.core.connection().await?;
         work::release(&mut conn, &tokens, &ids, at).await?;
         Ok(())

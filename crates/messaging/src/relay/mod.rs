@@ -8,7 +8,7 @@ mod session;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -83,10 +83,10 @@ impl Relay {
         let mut sampled = None::<Instant>;
         while !stop.is_cancelled() {
             if sampled.is_none_or(|at| at.elapsed() >= SAMPLE_EVERY) {
-                session.sample().await?;
+                self.bounded(session.sample()).await?;
                 sampled = Some(Instant::now());
             }
-            let rows = session.scan(settings.relay_batch_max).await?;
+            let rows = self.bounded(session.scan(settings.relay_batch_max)).await?;
             if rows.is_empty() {
                 self.wait(&mut poll, slowest, stop).await;
                 continue;
@@ -96,7 +96,7 @@ impl Relay {
                 published = self.publisher.publish(rows, stop) => published,
                 outage = session.lost() => return Err(outage),
             };
-            session.finish(&self.core, &published).await?;
+            self.bounded(session.finish(&self.core, &published)).await?;
             if stop.is_cancelled() {
                 break;
             }
@@ -108,6 +108,15 @@ impl Relay {
             debug!(found, "outbox rows published");
         }
         Ok(())
+    }
+
+    /// A database that has vanished without a word ends the lead as well.
+    async fn bounded<T>(&self, work: impl Future<Output = Result<T, Outage>>) -> Result<T, Outage> {
+        let patience = self.core.patience();
+        match timeout(patience, work).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(Outage::Stalled(patience)),
+        }
     }
 
     /// Woken by a commit of this process; others' commits are found by polling, less often the longer

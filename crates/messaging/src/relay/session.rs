@@ -8,7 +8,7 @@ use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use tracing::error;
 
-use super::low_water::{LowWater, Sample};
+use super::low_water::{Candidate, LowWater};
 use super::publish::Published;
 use crate::dead_letter::{self, Death};
 use crate::kernel::Core;
@@ -66,37 +66,31 @@ impl Session {
         }))
     }
 
-    /// Gives the low-water mark a new sample. Two statements: the sequence must be read before the snapshot.
+    /// Looks how far the low-water mark may move.
     pub(super) async fn sample(&mut self) -> Result<(), Outage> {
-        #[derive(QueryableByName)]
-        struct Next {
-            #[diesel(sql_type = BigInt)]
-            next_id: i64,
+        let xmin = self.number("select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as number");
+        let xmin = xmin.await?;
+        self.water.ended(xmin);
+        // two statements, in this order: what has drawn an id by the first has a lower number than the second's
+        let next_id = self
+            .number("select last_value + case when is_called then 1 else 0 end as number from outbox_id_seq");
+        let next_id = next_id.await?;
+        if self.water.wants(next_id) {
+            let above = self.number("select pg_current_xact_id()::text::bigint as number");
+            let above = above.await?;
+            self.water.propose(Candidate { next_id, above });
         }
-        #[derive(QueryableByName)]
-        struct Bounds {
-            #[diesel(sql_type = BigInt)]
-            xmin: i64,
-            #[diesel(sql_type = BigInt)]
-            xmax: i64,
-        }
-        let next: Next = diesel::sql_query(
-            "select last_value + case when is_called then 1 else 0 end as next_id from outbox_id_seq",
-        )
-        .get_result(&mut self.conn)
-        .await?;
-        let bounds: Bounds = diesel::sql_query(
-            "select pg_snapshot_xmin(s)::text::bigint as xmin, pg_snapshot_xmax(s)::text::bigint as xmax
-             from pg_current_snapshot() s",
-        )
-        .get_result(&mut self.conn)
-        .await?;
-        self.water.observe(Sample {
-            next_id: next.next_id,
-            xmin: bounds.xmin,
-            xmax: bounds.xmax,
-        });
         Ok(())
+    }
+
+    async fn number(&mut self, query: &str) -> Result<i64, Outage> {
+        #[derive(QueryableByName)]
+        struct Number {
+            #[diesel(sql_type = BigInt)]
+            number: i64,
+        }
+        let row: Number = diesel::sql_query(query).get_result(&mut self.conn).await?;
+        Ok(row.number)
     }
 
     /// The oldest rows.

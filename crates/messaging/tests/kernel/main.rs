@@ -1,13 +1,24 @@
 //! The kernel against a real PostgreSQL and a real Apache Kafka.
 
+#[cfg(test)]
 mod acting;
+#[cfg(test)]
 mod consuming;
+#[cfg(test)]
 mod dead_letters;
+#[cfg(test)]
 mod failing;
+#[cfg(test)]
 mod outages;
+#[cfg(test)]
 mod relaying;
+#[cfg(test)]
 mod tables;
+#[cfg(test)]
 mod tally;
+#[cfg(test)]
 mod topic;
+#[cfg(test)]
 mod traces;
+#[cfg(test)]
 mod world;

@@ -55,20 +55,30 @@ pub(crate) struct Broker {
 
 impl Broker {
     pub(crate) async fn start() -> Self {
+        let broker = Self::bare().await;
+        broker.make_topics().await;
+        broker
+    }
+
+    /// Without any topic.
+    pub(crate) async fn bare() -> Self {
         let directory = stack::temporary().unwrap();
         let ports = [stack::ports::lease().unwrap(), stack::ports::lease().unwrap()];
         let options = Options::new(directory.path().join("kafka"), ports[0].port(), ports[1].port());
         let kafka = Kafka::start(options).await.unwrap();
-        let plan = topics::Plan {
-            partitions: 3,
-            ..topics::Plan::default()
-        };
-        topics::ensure(kafka.bootstrap(), &plan).await.unwrap();
         Self {
             kafka,
             _ports: ports,
             _directory: directory,
         }
+    }
+
+    pub(crate) async fn make_topics(&self) {
+        let plan = topics::Plan {
+            partitions: 3,
+            ..topics::Plan::default()
+        };
+        topics::ensure(self.address(), &plan).await.unwrap();
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -216,7 +226,7 @@ impl Database {
     }
 
     /// One number.
-    pub(crate) async fn number(&mut self, sql: &str) -> i64 {
+    pub(crate) async fn number(&mut self, sql: &str) -> usize {
         #[derive(QueryableByName)]
         struct Number {
             #[diesel(sql_type = BigInt)]
@@ -226,7 +236,7 @@ impl Database {
             .get_result(&mut self.conn)
             .await
             .unwrap();
-        row.number
+        row.number.try_into().unwrap()
     }
 
     /// One text a row.
@@ -360,17 +370,17 @@ impl Running {
         assert!(!self.tasks.has_failed(), "a task of the kernel panicked");
     }
 
-    /// The sum of a metric over its labels.
-    pub(crate) fn metric(&self, name: &str) -> f64 {
+    /// The sum of a counter or gauge over its labels.
+    pub(crate) fn metric(&self, name: &str) -> usize {
         let mut text = String::new();
         encode(&mut text, &self.registry).unwrap();
-        let lines: BTreeMap<&str, f64> = text
+        let lines: BTreeMap<&str, usize> = text
             .lines()
             .filter(|line| !line.starts_with('#'))
             .filter_map(|line| line.rsplit_once(' '))
-            .map(|(name, value)| (name, value.parse().unwrap()))
+            .filter_map(|(name, value)| Some((name, value.parse().ok()?)))
             .collect();
-        let of_name = |(full, _): &(&&str, &f64)| full.split('{').next() == Some(name);
+        let of_name = |(full, _): &(&&str, &usize)| full.split('{').next() == Some(name);
         lines.iter().filter(of_name).map(|(_, value)| value).sum()
     }
 }
