@@ -1,6 +1,7 @@
 //! The relay: one leader, no row forgotten, every key in order, nothing that holds up the rest.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use contracts::Topic;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
@@ -13,6 +14,8 @@ use crate::tally::listening;
 use crate::topic::{Read, read};
 use crate::world::{Broker, Database, Setup, until};
 
+/// Longer than the relay takes to look twice for its low-water mark.
+const LOOKED: Duration = Duration::from_millis(1_100);
 const CONFIRMED: &str = "order.confirmed";
 /// The connection that has the relay's lock.
 const LEADER: &str =
@@ -76,6 +79,12 @@ fn sequence(record: &Read) -> u64 {
 async fn a_row_that_commits_late_is_published_although_higher_ones_are_gone() {
     let broker = Broker::start().await;
     let mut database = Database::create().await;
+    let service = Setup::new(&broker, &database).start(listening());
+    until("the kernel has prepared its tables", async || {
+        database.number("select count(*) from pg_inherits").await > 20
+            && service.metric("messaging_relay_leads") == 1
+    })
+    .await;
     let mut slow = AsyncPgConnection::establish(&database.url).await.unwrap();
     slow.batch_execute("begin; insert into tally values (gen_random_uuid(), 1, 1, '{}')")
         .await
@@ -83,12 +92,12 @@ async fn a_row_that_commits_late_is_published_although_higher_ones_are_gone() {
     slow.batch_execute(&append(CONFIRMED, "late", "'late'"))
         .await
         .unwrap();
-    // it is the newest transaction when the relay looks for the first time
-    let service = Setup::new(&broker, &database).start(listening());
-    // the mark is sampled twice a second: long enough for it to move, could it move
+    // the relay looks for its mark twice a second: once while this is the newest transaction, then among newer ones
+    let begin = std::time::Instant::now();
+    until("the relay has looked", async || begin.elapsed() > LOOKED).await;
     let begin = std::time::Instant::now();
     let mut published = 0;
-    while begin.elapsed() < std::time::Duration::from_secs(3) {
+    while begin.elapsed() < 3 * LOOKED {
         database.execute(&append(CONFIRMED, "soon", "'soon'")).await;
         service.signals.committed();
         database.until_zero("select count(*) from outbox").await;
