@@ -5,10 +5,11 @@ use diesel::result::Error as DieselError;
 use tracing::Span;
 use uuid::Uuid;
 
+use crate::new_work::NewAction;
 use crate::outbox::{self, OutboxRow};
 use crate::repository::{Change, Conn, Repository, Versioned};
 use crate::trace::TraceContext;
-use crate::work::{self, NewAction};
+use crate::work;
 
 /// What a command came to.
 #[derive(Debug, Clone, PartialEq, Eq)]

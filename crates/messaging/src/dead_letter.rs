@@ -131,7 +131,7 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
 
 impl Death<'_> {
     /// The death of a message at its first attempt, where no retries are configured.
-    pub(crate) fn at_arrival(row: &crate::work::NewWork, now: DateTime<Utc>) -> Death<'_> {
+    pub(crate) fn at_arrival(row: &crate::new_work::NewWork, now: DateTime<Utc>) -> Death<'_> {
         Death {
             work_id: row.id,
             kind: row.kind,

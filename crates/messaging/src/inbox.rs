@@ -14,11 +14,12 @@ use crate::dedupe::{RecentIds, take_charge, within_memory};
 use crate::isolate::Transactional;
 use crate::kernel::Core;
 use crate::metrics::tally;
+use crate::new_work::NewWork;
 use crate::outbox::{self, Effects};
 use crate::participant::Message;
 use crate::record::Record;
 use crate::steps::{Body, Input, Steps, Verdict};
-use crate::work::{self, NewWork};
+use crate::work;
 use crate::{Conn, Failure, Outage};
 use chassis::clock;
 

@@ -9,13 +9,13 @@ use tracing::info_span;
 use uuid::Uuid;
 
 use crate::Failure;
+use crate::new_work::NewAction;
 use crate::outbox::{Effects, OutboxRow};
 use crate::participant::{Answer, Participant, StepResult};
 use crate::record::{Origin, envelope};
 use crate::repository::{Change, Conn, Repository, Versioned};
 use crate::steps::{Body, Input, Verdict, aggregate_of_row, distinct};
 use crate::trace::TraceContext;
-use crate::work::NewAction;
 use chassis::clock;
 
 /// One batch on its way through a participant.

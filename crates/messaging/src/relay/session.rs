@@ -12,8 +12,9 @@ use super::low_water::{Candidate, LowWater};
 use super::publish::Published;
 use crate::dead_letter::{self, Death};
 use crate::kernel::Core;
+use crate::new_work::NewWork;
 use crate::schema::outbox;
-use crate::work::{self, NewWork, PUBLICATION};
+use crate::work::{self, PUBLICATION};
 use crate::{Conn, Headers, Outage, outbox as append_only};
 use chassis::clock;
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::broker::{Broker, Sent};
 use crate::tally::{Fortune, Ill, Script, cure, infect, running_errands};
 use crate::topic::read;
-use crate::world::{Broker, Database, Running, Sent, Setup, eventually, until};
+use crate::world::{Database, Running, Setup, eventually, until};
 
 struct Scene {
     broker: Broker,

@@ -3,9 +3,10 @@
 use contracts::Topic;
 use uuid::Uuid;
 
+use crate::broker::{Broker, Sent};
 use crate::tally::listening;
 use crate::topic::read;
-use crate::world::{Broker, Database, Sent, Setup, until};
+use crate::world::{Database, Setup, until};
 
 const DELIVERIES: usize = 100;
 

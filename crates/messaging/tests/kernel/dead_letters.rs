@@ -7,9 +7,10 @@ use contracts::{Context, NoAction, Reaction, Rejection, Topic};
 use messaging::{Message, Participant};
 use uuid::{Builder, Uuid};
 
+use crate::broker::{Broker, Sent};
 use crate::tally::{Ill, Tally, infect, listening};
 use crate::topic::{Read, read};
-use crate::world::{Broker, Database, Sent, Setup, eventually, until};
+use crate::world::{Database, Setup, eventually, until};
 
 const LETTERS: &str = "order.failed.dlq";
 
@@ -126,7 +127,7 @@ async fn what_cannot_be_read_is_kept_as_it_came_and_parked_once() {
         (body(b"{}"), "malformed-body"),
         (body(b""), "malformed-body"),
         (
-            body(&serde_json::to_vec(&crate::world::fact(Uuid::nil(), "1")).unwrap()),
+            body(&serde_json::to_vec(&crate::broker::fact(Uuid::nil(), "1")).unwrap()),
             "malformed-body",
         ),
     ];

@@ -2,8 +2,9 @@
 
 use uuid::Uuid;
 
+use crate::broker::{Broker, Sent};
 use crate::tally::{Ill, cure, infect, listening};
-use crate::world::{Broker, Database, Sent, Setup, until};
+use crate::world::{Database, Setup, until};
 
 const ILLNESSES: [Ill; 6] = [
     Ill::Rejected,

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod acting;
 #[cfg(test)]
+mod broker;
+#[cfg(test)]
 mod consuming;
 #[cfg(test)]
 mod dead_letters;

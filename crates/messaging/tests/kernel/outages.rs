@@ -7,9 +7,10 @@ use messaging::command::{self, Done};
 use stack::postgres::{Options, Postgres};
 use uuid::Uuid;
 
+use crate::broker::{Broker, Sent, fact};
 use crate::tally::{Tallies, Tally, listening, write_down};
 use crate::topic::read;
-use crate::world::{Broker, Database, Running, SERVICE, Sent, Setup, fact, until};
+use crate::world::{Database, Running, SERVICE, Setup, until};
 
 /// A cluster that the story may stop.
 struct Cluster {

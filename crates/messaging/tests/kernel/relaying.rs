@@ -9,10 +9,11 @@ use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use uuid::Uuid;
 
+use crate::broker::Broker;
 use crate::outages::place;
 use crate::tally::listening;
 use crate::topic::{Read, read};
-use crate::world::{Broker, Database, Setup, until};
+use crate::world::{Database, Setup, until};
 
 /// Longer than the relay takes to look twice for its low-water mark.
 const LOOKED: Duration = Duration::from_millis(1_100);

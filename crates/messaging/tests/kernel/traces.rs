@@ -4,10 +4,11 @@ use opentelemetry::trace::TraceContextExt;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use crate::broker::{Broker, Sent};
 use crate::outages::place;
 use crate::tally::{Script, running_errands};
 use crate::topic::read;
-use crate::world::{Broker, Database, Sent, Setup};
+use crate::world::{Database, Setup};
 
 const INCOMING: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
