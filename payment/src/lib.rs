@@ -1,1 +1,16 @@
-//! Placeholder.
+//! The payment service: charges placed orders, and gives the money back when they are cancelled.
+
+/// Charging, voiding and refunding at the provider.
+pub mod actions;
+mod app;
+mod config;
+/// Payments; pure.
+pub mod domain;
+/// The payment provider: the seam, and the simulated one.
+pub mod provider;
+/// The endpoints.
+mod routes;
+/// The database.
+pub mod store;
+
+pub use app::PaymentService;

@@ -1,0 +1,2 @@
+drop schema simulator cascade;
+drop table payment;

@@ -1,0 +1,77 @@
+//! Charging, voiding and refunding at the provider, bounded in time, with one idempotency key an order.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contracts::OrderId;
+use messaging::{Action, ActionError, Attempt, Failure, Performer};
+use tokio::time::timeout;
+
+use crate::domain::{Answer, PaymentAction};
+use crate::provider::{PaymentProvider, ProviderError};
+
+impl Action for PaymentAction {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Charge { .. } => "charge",
+            Self::Void { .. } => "void",
+            Self::Refund { .. } => "refund",
+        }
+    }
+}
+
+/// Performs payment actions.
+pub struct ProviderCalls {
+    provider: Arc<dyn PaymentProvider>,
+    patience: Duration,
+}
+
+impl ProviderCalls {
+    /// Calls `provider`, and waits for each answer as long as `patience`.
+    #[must_use]
+    pub fn new(provider: Arc<dyn PaymentProvider>, patience: Duration) -> Self {
+        Self { provider, patience }
+    }
+
+    /// An answer that does not come in time is unknown, not "no": the same key asks for it again.
+    async fn in_time<T>(&self, call: impl Future<Output = Result<T, ProviderError>>) -> Result<T, ActionError> {
+        let Ok(answer) = timeout(self.patience, call).await else {
+            let detail = format!("no answer within {} ms, the result is unknown", self.patience.as_millis());
+            return Err(Failure::new("provider-timeout", detail).into());
+        };
+        answer.map_err(|error| match error {
+            ProviderError::Failed(_) => Failure::new("provider-error", error).into(),
+            ProviderError::Refused(_) => Failure::new("provider-refused", error).into(),
+            ProviderError::Unreachable(source) => ActionError::Outage(source),
+        })
+    }
+}
+
+/// The provider knows an order's charge by the order's id; void and refund name the same charge.
+fn key(order_id: OrderId) -> String {
+    order_id.to_string()
+}
+
+#[async_trait]
+impl Performer<PaymentAction> for ProviderCalls {
+    type Outcome = Answer;
+
+    async fn perform(&self, action: &PaymentAction, attempt: Attempt) -> Result<Answer, ActionError> {
+        match action {
+            PaymentAction::Charge { order_id, amount, payment_method } => {
+                let key = key(*order_id);
+                let answer = self.in_time(self.provider.charge(&key, *amount, payment_method)).await?;
+                Ok(Answer::Charge { answer, attempts: attempt.failed_before.saturating_add(1) })
+            }
+            PaymentAction::Void { order_id } => {
+                self.in_time(self.provider.void(&key(*order_id))).await.map(Answer::Void)
+            }
+            PaymentAction::Refund { order_id, .. } => {
+                let refund_reference = self.in_time(self.provider.refund(&key(*order_id))).await?;
+                Ok(Answer::Refunded { refund_reference })
+            }
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! The payment's state machine:
+//!
+//! ```text
+//! (none) ─order.created─► Processing ─approved─► Completed ─order.cancelled─► Refunding ─► Refunded
+//!                             ├─declined─► Failed
+//!                             └─order.cancelled─► Processing, cancel wanted ─► Voided | Refunding
+//! (none) ─order.cancelled─► Voided      (a late order.created then never charges)
+//! ```
+//!
+//! Whatever the order of facts and answers, a cancelled order ends with no money kept: an approval that comes when
+//! nothing was to be charged any more is given back.
+
+use chrono::{DateTime, Utc};
+use contracts::events::{OrderCancelled, OrderCreated, PaymentCompleted, PaymentFailed, PaymentRefunded};
+use contracts::{
+    Aggregate, Context, Money, OrderId, PaymentId, Reaction, Rejection, Step, Transition, UserId,
+};
+
+use super::{Answer, ChargeAnswer, PaymentAction, VoidAnswer};
+
+/// The payment of one order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payment {
+    /// Its id.
+    pub id: PaymentId,
+    /// The order it pays for.
+    pub order_id: OrderId,
+    /// Who pays.
+    pub customer_id: UserId,
+    /// What the order costs.
+    pub amount: Money,
+    /// How the customer pays; empty when the order was cancelled before it was heard of.
+    pub payment_method: String,
+    /// The provider's name.
+    pub provider: String,
+    /// How far it is.
+    pub status: Status,
+    /// How often the provider was asked to charge, once it has answered.
+    pub attempts: u32,
+    /// The number of the last event announced.
+    pub announced: u64,
+    /// When the order was heard of.
+    pub created_at: DateTime<Utc>,
+    /// When its status last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// How far a payment is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// The provider has not answered yet.
+    Processing {
+        /// The order was cancelled meanwhile.
+        cancel_wanted: bool,
+    },
+    /// The money is taken.
+    Completed {
+        /// The provider's own id of the charge.
+        reference: String,
+    },
+    /// The provider refused; no money is taken.
+    Failed {
+        /// Why, in the provider's words.
+        code: String,
+    },
+    /// The order was cancelled before any money was taken.
+    Voided,
+    /// The money is to be given back.
+    Refunding {
+        /// The provider's own id of the charge.
+        reference: String,
+    },
+    /// The money is given back.
+    Refunded {
+        /// The provider's own id of the charge.
+        reference: String,
+        /// The provider's own id of the refund.
+        refund_reference: String,
+    },
+}
+
+/// The one provider that payments go through today.
+const PROVIDER: &str = "simulated";
+
+type PaymentStep = Step<Payment, PaymentAction>;
+type PaymentTransition = Transition<Payment, PaymentAction>;
+
+impl Aggregate for Payment {
+    fn next_sequence(&mut self) -> u64 {
+        self.announced = self.announced.saturating_add(1);
+        self.announced
+    }
+}
+
+/// An order was placed: charge it, unless it is known already (charged, or cancelled before it was heard of).
+///
+/// # Errors
+/// None.
+pub fn on_order_created(
+    payment: Option<Payment>,
+    order: &OrderCreated,
+    context: &Context,
+) -> Reaction<Payment, PaymentAction> {
+    if payment.is_some() {
+        return Ok(Step::Unchanged);
+    }
+    let charge = PaymentAction::Charge {
+        order_id: order.order_id,
+        amount: order.total,
+        payment_method: order.payment_method.clone(),
+    };
+    let payment = Payment {
+        id: PaymentId::new(context.fresh_id),
+        order_id: order.order_id,
+        customer_id: order.customer_id,
+        amount: order.total,
+        payment_method: order.payment_method.clone(),
+        provider: PROVIDER.to_owned(),
+        status: Status::Processing { cancel_wanted: false },
+        attempts: 0,
+        announced: 0,
+        created_at: context.now,
+        updated_at: context.now,
+    };
+    Ok(Transition::to(payment).perform(charge).into())
+}
+
+/// An order was cancelled: keep no money for it.
+///
+/// # Errors
+/// None.
+pub fn on_order_cancelled(
+    payment: Option<Payment>,
+    order: &OrderCancelled,
+    context: &Context,
+) -> Reaction<Payment, PaymentAction> {
+    let Some(payment) = payment else { return Ok(Transition::to(never_charged(order, context)).into()) };
+    Ok(match payment.status.clone() {
+        Status::Processing { cancel_wanted: false } => {
+            let void = PaymentAction::Void { order_id: payment.order_id };
+            let status = Status::Processing { cancel_wanted: true };
+            Transition::to(payment.moved(status, context)).perform(void).into()
+        }
+        Status::Completed { reference } => payment.refunding(reference, context).into(),
+        Status::Processing { cancel_wanted: true }
+        | Status::Failed { .. }
+        | Status::Voided
+        | Status::Refunding { .. }
+        | Status::Refunded { .. } => Step::Unchanged,
+    })
+}
+
+fn never_charged(order: &OrderCancelled, context: &Context) -> Payment {
+    Payment {
+        id: PaymentId::new(context.fresh_id),
+        order_id: order.order_id,
+        customer_id: order.customer_id,
+        amount: order.total,
+        payment_method: String::new(),
+        provider: PROVIDER.to_owned(),
+        status: Status::Voided,
+        attempts: 0,
+        announced: 0,
+        created_at: context.now,
+        updated_at: context.now,
+    }
+}
+
+/// The provider answered.
+///
+/// # Errors
+/// A [`Rejection`] when the answer contradicts an earlier one, which a person must look at.
+pub fn on_provider_answer(
+    payment: Option<Payment>,
+    answer: &Answer,
+    context: &Context,
+) -> Reaction<Payment, PaymentAction> {
+    let payment = payment.ok_or_else(|| Rejection::new("unknown-payment", "an answer about no known payment"))?;
+    match answer {
+        Answer::Charge { answer, attempts } => {
+            let payment = Payment { attempts: *attempts, ..payment };
+            match answer {
+                ChargeAnswer::Approved { reference } => approved(payment, reference, context),
+                ChargeAnswer::Declined { code } => declined(payment, code, context),
+                ChargeAnswer::Voided => voided(payment, context),
+            }
+        }
+        Answer::Void(VoidAnswer::Voided) => voided(payment, context),
+        Answer::Void(VoidAnswer::Captured { reference }) => approved(payment, reference, context),
+        Answer::Refunded { refund_reference } => refunded(payment, refund_reference, context),
+    }
+}
+
+fn approved(payment: Payment, taken: &str, context: &Context) -> Reaction<Payment, PaymentAction> {
+    match payment.status.clone() {
+        Status::Processing { cancel_wanted: false } => Ok(payment.completed(taken, context).into()),
+        // nothing was to be charged any more: the money is taken and goes back
+        Status::Processing { cancel_wanted: true } | Status::Voided | Status::Failed { .. } => {
+            let Transition { state, events, .. } = payment.completed(taken, context);
+            let refund = state.refunding(taken.to_owned(), context);
+            Ok(Transition { events, ..refund }.into())
+        }
+        Status::Completed { reference } | Status::Refunding { reference } | Status::Refunded { reference, .. } => {
+            if reference == taken {
+                return Ok(Step::Unchanged);
+            }
+            let detail = format!("{} was charged as {reference} and again as {taken}", payment.order_id);
+            Err(Rejection::new("charged-twice", detail))
+        }
+    }
+}
+
+fn declined(payment: Payment, code: &str, context: &Context) -> Reaction<Payment, PaymentAction> {
+    match payment.status.clone() {
+        Status::Processing { cancel_wanted: false } => Ok(payment.failed(code, context).into()),
+        Status::Processing { cancel_wanted: true } => Ok(payment.ended(context)),
+        Status::Failed { .. } | Status::Voided => Ok(Step::Unchanged),
+        Status::Completed { .. } | Status::Refunding { .. } | Status::Refunded { .. } => {
+            let detail = format!("{} was approved and then declined: {code}", payment.order_id);
+            Err(Rejection::new("contradicting-answer", detail))
+        }
+    }
+}
+
+fn voided(payment: Payment, context: &Context) -> Reaction<Payment, PaymentAction> {
+    match payment.status {
+        Status::Processing { cancel_wanted: true } => Ok(payment.ended(context)),
+        // the provider will not take the money of an order that still wants to be paid
+        Status::Processing { cancel_wanted: false } => Ok(payment.failed("voided", context).into()),
+        Status::Failed { .. } | Status::Voided => Ok(Step::Unchanged),
+        // answers may cross: an earlier one told of the capture already
+        Status::Completed { .. } | Status::Refunding { .. } | Status::Refunded { .. } => Ok(Step::Unchanged),
+    }
+}
+
+fn refunded(payment: Payment, refund_reference: &str, context: &Context) -> Reaction<Payment, PaymentAction> {
+    match payment.status.clone() {
+        Status::Refunding { reference } => {
+            let fact = PaymentRefunded {
+                payment_id: payment.id,
+                order_id: payment.order_id,
+                customer_id: payment.customer_id,
+                amount: payment.amount,
+                refund_reference: refund_reference.to_owned(),
+            };
+            let status = Status::Refunded { reference, refund_reference: refund_reference.to_owned() };
+            Ok(Transition::to(payment.moved(status, context)).announce(fact).into())
+        }
+        Status::Refunded { .. } => Ok(Step::Unchanged),
+        Status::Processing { .. } | Status::Completed { .. } | Status::Failed { .. } | Status::Voided => {
+            let detail = format!("a refund of {}, which was not asked for", payment.order_id);
+            Err(Rejection::new("unexpected-refund", detail))
+        }
+    }
+}
+
+impl Payment {
+    fn moved(mut self, status: Status, context: &Context) -> Self {
+        self.status = status;
+        self.updated_at = context.now;
+        self
+    }
+
+    fn completed(self, reference: &str, context: &Context) -> PaymentTransition {
+        let fact = PaymentCompleted {
+            payment_id: self.id,
+            order_id: self.order_id,
+            customer_id: self.customer_id,
+            amount: self.amount,
+            provider: self.provider.clone(),
+            provider_reference: reference.to_owned(),
+        };
+        let status = Status::Completed { reference: reference.to_owned() };
+        Transition::to(self.moved(status, context)).announce(fact)
+    }
+
+    fn failed(self, code: &str, context: &Context) -> PaymentTransition {
+        let fact = PaymentFailed {
+            payment_id: self.id,
+            order_id: self.order_id,
+            customer_id: self.customer_id,
+            amount: self.amount,
+            failure_code: code.to_owned(),
+        };
+        Transition::to(self.moved(Status::Failed { code: code.to_owned() }, context)).announce(fact)
+    }
+
+    fn refunding(self, reference: String, context: &Context) -> PaymentTransition {
+        let refund = PaymentAction::Refund {
+            order_id: self.order_id,
+            amount: self.amount,
+            provider_reference: reference.clone(),
+        };
+        Transition::to(self.moved(Status::Refunding { reference }, context)).perform(refund)
+    }
+
+    /// Ended without money, after its order was cancelled: nobody is waiting to hear of it.
+    fn ended(self, context: &Context) -> PaymentStep {
+        Transition::to(self.moved(Status::Voided, context)).into()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! The payment service's process.
+
+fn main() -> std::process::ExitCode {
+    chassis::main::<payment::PaymentService>()
+}
