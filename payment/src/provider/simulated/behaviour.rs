@@ -1,0 +1,141 @@
+//! How the simulated provider behaves: by the payment method, unless it is forced.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::books::Charge;
+
+/// How payments are forced to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = SimulatorMode)]
+pub enum Mode {
+    /// Approved.
+    Approve,
+    /// Declined with `card_declined`.
+    Decline,
+    /// The provider fails.
+    Error,
+    /// The money is taken, but the answer never comes.
+    Timeout,
+}
+
+impl Mode {
+    /// Its name in rows.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Decline => "decline",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+        }
+    }
+
+    /// The mode of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Approve, Self::Decline, Self::Error, Self::Timeout].into_iter().find(|mode| mode.as_str() == name)
+    }
+}
+
+/// How the provider is forced to behave, whatever the payment method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// How the next payments end.
+    pub mode: Mode,
+    /// How many of them; none means all, until it is changed; 0 means that payments behave by their method.
+    pub remaining: Option<u32>,
+    /// How late every answer to a charge is, in milliseconds.
+    pub latency_ms: u32,
+    /// Grows with each change.
+    pub generation: i64,
+}
+
+/// What one attempt does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behaviour {
+    Approve,
+    Decline(&'static str),
+    /// Fails every time.
+    Fail,
+    /// Fails a few times, then approves.
+    Flaky,
+    Slow,
+    Silent,
+}
+
+/// What one attempt does, and whether it uses up one of the payments to force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub(super) behaviour: Behaviour,
+    pub(super) uses_up: Option<Mode>,
+}
+
+/// A payment that was forced stays forced the same way at its retries, until the setting is changed.
+pub(super) fn behaviour(setting: &Setting, charge: &Charge, method: &str) -> Chosen {
+    let forced_before = charge.forced_mode.filter(|_| charge.forced_generation == Some(setting.generation));
+    let (behaviour, uses_up) = match (forced_before, setting.remaining) {
+        (Some(mode), _) => (forced(mode), None),
+        (None, None) => (forced(setting.mode), None),
+        (None, Some(0)) => (by_method(method), None),
+        (None, Some(_)) => (forced(setting.mode), Some(setting.mode)),
+    };
+    Chosen { behaviour, uses_up }
+}
+
+fn forced(mode: Mode) -> Behaviour {
+    match mode {
+        Mode::Approve => Behaviour::Approve,
+        Mode::Decline => Behaviour::Decline("card_declined"),
+        Mode::Error => Behaviour::Fail,
+        Mode::Timeout => Behaviour::Silent,
+    }
+}
+
+fn by_method(method: &str) -> Behaviour {
+    match method {
+        "pm_card_visa" => Behaviour::Approve,
+        "pm_card_declined" => Behaviour::Decline("card_declined"),
+        "pm_card_insufficient_funds" => Behaviour::Decline("insufficient_funds"),
+        "pm_provider_error" => Behaviour::Fail,
+        "pm_provider_flaky" => Behaviour::Flaky,
+        "pm_provider_slow" => Behaviour::Slow,
+        _ => Behaviour::Decline("unknown_payment_method"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting(mode: Mode, remaining: Option<u32>, generation: i64) -> Setting {
+        Setting { mode, remaining, latency_ms: 0, generation }
+    }
+
+    #[test]
+    fn nothing_left_to_force_means_the_method_decides() {
+        let by = |method| behaviour(&setting(Mode::Error, Some(0), 1), &Charge::fresh(), method).behaviour;
+        assert_eq!(by("pm_card_visa"), Behaviour::Approve);
+        assert_eq!(by("pm_card_insufficient_funds"), Behaviour::Decline("insufficient_funds"));
+        assert_eq!(by("pm_nonsense"), Behaviour::Decline("unknown_payment_method"));
+    }
+
+    #[test]
+    fn forcing_goes_before_the_method() {
+        let chosen = behaviour(&setting(Mode::Approve, None, 1), &Charge::fresh(), "pm_card_declined");
+        assert_eq!(chosen, Chosen { behaviour: Behaviour::Approve, uses_up: None });
+        let chosen = behaviour(&setting(Mode::Decline, Some(2), 1), &Charge::fresh(), "pm_card_visa");
+        assert_eq!(chosen.uses_up, Some(Mode::Decline));
+    }
+
+    #[test]
+    fn a_forced_payment_stays_forced_at_its_retries_until_the_setting_changes() {
+        let charge =
+            Charge { forced_mode: Some(Mode::Error), forced_generation: Some(1), ..Charge::fresh() };
+        let retry = behaviour(&setting(Mode::Error, Some(0), 1), &charge, "pm_card_visa");
+        assert_eq!(retry, Chosen { behaviour: Behaviour::Fail, uses_up: None });
+        let later = behaviour(&setting(Mode::Approve, Some(0), 2), &charge, "pm_card_visa");
+        assert_eq!(later.behaviour, Behaviour::Approve);
+    }
+}

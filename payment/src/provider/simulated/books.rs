@@ -1,0 +1,229 @@
+//! The simulated provider's tables.
+
+use contracts::Money;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use messaging::Conn;
+
+use super::behaviour::{Chosen, Mode, Setting};
+use crate::domain::{ChargeAnswer, VoidAnswer};
+use crate::store::simulator_schema::{charge, setting};
+
+const OPEN: &str = "open";
+const APPROVED: &str = "approved";
+const DECLINED: &str = "declined";
+const VOIDED: &str = "voided";
+
+/// A charge as it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Charge {
+    pub(super) attempts: i32,
+    pub(super) forced_mode: Option<Mode>,
+    pub(super) forced_generation: Option<i64>,
+    amount_minor: i64,
+    currency: String,
+    payment_method: String,
+    status: String,
+    reference: Option<String>,
+    failure_code: Option<String>,
+}
+
+/// How a charge ended.
+#[derive(Debug, Clone)]
+pub(super) enum Verdict {
+    Approved(String),
+    Declined(&'static str),
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = charge)]
+struct Row {
+    amount_minor: i64,
+    currency: String,
+    payment_method: String,
+    status: String,
+    reference: Option<String>,
+    failure_code: Option<String>,
+    attempts: i32,
+    forced_mode: Option<String>,
+    forced_generation: Option<i64>,
+}
+
+impl From<Row> for Charge {
+    fn from(row: Row) -> Self {
+        Self {
+            attempts: row.attempts,
+            forced_mode: row.forced_mode.as_deref().and_then(Mode::from_name),
+            forced_generation: row.forced_generation,
+            amount_minor: row.amount_minor,
+            currency: row.currency,
+            payment_method: row.payment_method,
+            status: row.status,
+            reference: row.reference,
+            failure_code: row.failure_code,
+        }
+    }
+}
+
+impl Charge {
+    /// The answer, when there is one already.
+    pub(super) fn answer(&self) -> Option<ChargeAnswer> {
+        match self.status.as_str() {
+            APPROVED => Some(ChargeAnswer::Approved { reference: self.reference.clone()? }),
+            DECLINED => Some(ChargeAnswer::Declined { code: self.failure_code.clone()? }),
+            VOIDED => Some(ChargeAnswer::Voided),
+            _ => None,
+        }
+    }
+
+    /// Whether the key is used for what it was used for first.
+    pub(super) fn is_for(&self, amount: Money, method: &str) -> bool {
+        self.amount_minor == amount.amount_minor()
+            && self.currency == amount.currency().code()
+            && self.payment_method == method
+    }
+
+    #[cfg(test)]
+    pub(super) fn fresh() -> Self {
+        Self {
+            attempts: 1,
+            forced_mode: None,
+            forced_generation: None,
+            amount_minor: 1,
+            currency: "EUR".to_owned(),
+            payment_method: "pm_card_visa".to_owned(),
+            status: OPEN.to_owned(),
+            reference: None,
+            failure_code: None,
+        }
+    }
+}
+
+type SettingRow = (String, Option<i32>, i32, i64);
+
+fn read(row: SettingRow) -> QueryResult<Setting> {
+    let (mode, remaining, latency_ms, generation) = row;
+    let unreadable = |what: String| diesel::result::Error::DeserializationError(what.into());
+    Ok(Setting {
+        mode: Mode::from_name(&mode).ok_or_else(|| unreadable(format!("{mode:?} is no mode")))?,
+        remaining: remaining.map(|left| u32::try_from(left).unwrap_or_default()),
+        latency_ms: u32::try_from(latency_ms).unwrap_or_default(),
+        generation,
+    })
+}
+
+const SETTING: (setting::mode, setting::remaining, setting::latency_ms, setting::generation) =
+    (setting::mode, setting::remaining, setting::latency_ms, setting::generation);
+
+pub(super) async fn setting(conn: &mut Conn) -> QueryResult<Setting> {
+    read(setting::table.select(SETTING).first(conn).await?)
+}
+
+/// The setting, locked where a charge may use some of it up.
+pub(super) async fn setting_for_charge(conn: &mut Conn) -> QueryResult<Setting> {
+    let seen = setting(conn).await?;
+    if seen.remaining.is_none_or(|left| left == 0) {
+        return Ok(seen);
+    }
+    read(setting::table.select(SETTING).for_update().first(conn).await?)
+}
+
+pub(super) async fn force(conn: &mut Conn, wanted: &Setting) -> QueryResult<Setting> {
+    let remaining = wanted.remaining.map(|left| i32::try_from(left).unwrap_or(i32::MAX));
+    let row = diesel::update(setting::table)
+        .set((
+            setting::mode.eq(wanted.mode.as_str()),
+            setting::remaining.eq(remaining),
+            setting::latency_ms.eq(i32::try_from(wanted.latency_ms).unwrap_or(i32::MAX)),
+            setting::generation.eq(setting::generation + 1),
+        ))
+        .returning(SETTING)
+        .get_result(conn)
+        .await?;
+    read(row)
+}
+
+/// Opens the charge of `key`, or counts one more attempt of it, and locks it.
+pub(super) async fn open(conn: &mut Conn, key: &str, amount: Money, method: &str) -> QueryResult<Charge> {
+    let row: Row = diesel::insert_into(charge::table)
+        .values((
+            charge::idempotency_key.eq(key),
+            charge::amount_minor.eq(amount.amount_minor()),
+            charge::currency.eq(amount.currency().code()),
+            charge::payment_method.eq(method),
+            charge::status.eq(OPEN),
+            charge::attempts.eq(1),
+        ))
+        .on_conflict(charge::idempotency_key)
+        .do_update()
+        .set(charge::attempts.eq(charge::attempts + 1))
+        .returning(Row::as_returning())
+        .get_result(conn)
+        .await?;
+    Ok(row.into())
+}
+
+pub(super) async fn note_forced(conn: &mut Conn, by: &Setting, key: &str, chosen: &Chosen) -> QueryResult<()> {
+    let Some(mode) = chosen.uses_up else { return Ok(()) };
+    diesel::update(setting::table)
+        .set(setting::remaining.eq(setting::remaining - 1))
+        .execute(conn)
+        .await?;
+    diesel::update(charge::table.find(key))
+        .set((charge::forced_mode.eq(mode.as_str()), charge::forced_generation.eq(by.generation)))
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+pub(super) async fn conclude(conn: &mut Conn, key: &str, verdict: &Verdict) -> QueryResult<()> {
+    let (status, reference, code) = match verdict {
+        Verdict::Approved(reference) => (APPROVED, Some(reference.as_str()), None),
+        Verdict::Declined(code) => (DECLINED, None, Some(*code)),
+    };
+    diesel::update(charge::table.find(key))
+        .set((charge::status.eq(status), charge::reference.eq(reference), charge::failure_code.eq(code)))
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// Voids the charge of `key` unless it has taken the money; a charge that comes later finds it voided.
+pub(super) async fn void(conn: &mut Conn, key: &str) -> QueryResult<VoidAnswer> {
+    use diesel::dsl::sql;
+    use diesel::sql_types::Text;
+    let keeps_or_voids = sql::<Text>("case when charge.status = 'open' then 'voided' else charge.status end");
+    let (status, reference): (String, Option<String>) = diesel::insert_into(charge::table)
+        .values((
+            charge::idempotency_key.eq(key),
+            charge::amount_minor.eq(0),
+            charge::currency.eq(""),
+            charge::payment_method.eq(""),
+            charge::status.eq(VOIDED),
+            charge::attempts.eq(0),
+        ))
+        .on_conflict(charge::idempotency_key)
+        .do_update()
+        .set(charge::status.eq(keeps_or_voids))
+        .returning((charge::status, charge::reference))
+        .get_result(conn)
+        .await?;
+    Ok(match reference.filter(|_| status == APPROVED) {
+        Some(reference) => VoidAnswer::Captured { reference },
+        None => VoidAnswer::Voided,
+    })
+}
+
+/// Gives back what the charge of `key` took, once. None when it took nothing.
+pub(super) async fn refund(conn: &mut Conn, key: &str, reference: &str) -> QueryResult<Option<String>> {
+    use diesel::dsl::sql;
+    use diesel::sql_types::{Nullable, Text};
+    let first = sql::<Nullable<Text>>("coalesce(refund_reference, ").bind::<Text, _>(reference).sql(")");
+    let kept: Option<Option<String>> = diesel::update(charge::table.find(key).filter(charge::status.eq(APPROVED)))
+        .set(charge::refund_reference.eq(first))
+        .returning(charge::refund_reference)
+        .get_result(conn)
+        .await
+        .optional()?;
+    Ok(kept.flatten())
+}

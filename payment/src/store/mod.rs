@@ -1,0 +1,9 @@
+//! Diesel: rows, and what is asked of them.
+
+mod payments;
+#[allow(missing_docs, unreachable_pub, reason = "generated")]
+mod schema;
+#[allow(missing_docs, unreachable_pub, reason = "generated")]
+pub(crate) mod simulator_schema;
+
+pub use payments::{ListFilter, PaymentRepository, find, list};

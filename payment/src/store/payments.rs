@@ -1,0 +1,229 @@
+//! Payments' rows: bulk load and save for the kernel, reads for the endpoints.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use contracts::{Currency, Money, OrderId, PaymentId, UserId};
+use diesel::prelude::*;
+use diesel::result::Error;
+use diesel::upsert::excluded;
+use diesel_async::RunQueryDsl;
+use messaging::{Change, Conn, Repository, Versioned};
+use uuid::Uuid;
+
+use super::schema::payment;
+use crate::domain::{Payment, PaymentAction, Status};
+
+const PROCESSING: &str = "processing";
+const COMPLETED: &str = "completed";
+const FAILED: &str = "failed";
+const VOIDED: &str = "voided";
+const REFUNDING: &str = "refunding";
+const REFUNDED: &str = "refunded";
+
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = payment)]
+struct Row {
+    order_id: Uuid,
+    id: Uuid,
+    customer_id: Uuid,
+    amount_minor: i64,
+    currency: String,
+    payment_method: String,
+    status: String,
+    cancel_wanted: bool,
+    provider: String,
+    provider_reference: Option<String>,
+    refund_reference: Option<String>,
+    failure_code: Option<String>,
+    attempts: i32,
+    announced: i64,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// What a status is in columns.
+#[derive(Default)]
+struct Columns {
+    status: &'static str,
+    cancel_wanted: bool,
+    provider_reference: Option<String>,
+    refund_reference: Option<String>,
+    failure_code: Option<String>,
+}
+
+impl Columns {
+    fn of(status: &Status) -> Self {
+        let named = |status| Self { status, ..Self::default() };
+        match status.clone() {
+            Status::Processing { cancel_wanted } => Self { cancel_wanted, ..named(PROCESSING) },
+            Status::Completed { reference } => Self { provider_reference: Some(reference), ..named(COMPLETED) },
+            Status::Failed { code } => Self { failure_code: Some(code), ..named(FAILED) },
+            Status::Voided => named(VOIDED),
+            Status::Refunding { reference } => Self { provider_reference: Some(reference), ..named(REFUNDING) },
+            Status::Refunded { reference, refund_reference } => Self {
+                provider_reference: Some(reference),
+                refund_reference: Some(refund_reference),
+                ..named(REFUNDED)
+            },
+        }
+    }
+}
+
+impl Row {
+    fn of(change: &Change<Payment>) -> QueryResult<Self> {
+        let state = &change.state;
+        let columns = Columns::of(&state.status);
+        Ok(Self {
+            order_id: state.order_id.uuid(),
+            id: state.id.uuid(),
+            customer_id: state.customer_id.uuid(),
+            amount_minor: state.amount.amount_minor(),
+            currency: state.amount.currency().code().to_owned(),
+            payment_method: state.payment_method.clone(),
+            status: columns.status.to_owned(),
+            cancel_wanted: columns.cancel_wanted,
+            provider: state.provider.clone(),
+            provider_reference: columns.provider_reference,
+            refund_reference: columns.refund_reference,
+            failure_code: columns.failure_code,
+            attempts: i32::try_from(state.attempts).map_err(unwritable)?,
+            announced: i64::try_from(state.announced).map_err(unwritable)?,
+            version: change.version,
+            created_at: state.created_at,
+            updated_at: state.updated_at,
+        })
+    }
+
+    fn into_payment(self) -> QueryResult<Versioned<Payment>> {
+        let status = self.status()?;
+        let currency = Currency::from_code(&self.currency)
+            .ok_or_else(|| unreadable(format!("{:?} is not a currency", self.currency)))?;
+        let state = Payment {
+            id: PaymentId::new(self.id),
+            order_id: OrderId::new(self.order_id),
+            customer_id: UserId::new(self.customer_id),
+            amount: Money::new(self.amount_minor, currency),
+            payment_method: self.payment_method,
+            provider: self.provider,
+            status,
+            attempts: u32::try_from(self.attempts).map_err(unreadable)?,
+            announced: u64::try_from(self.announced).map_err(unreadable)?,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        };
+        Ok(Versioned { version: self.version, state })
+    }
+
+    fn status(&self) -> QueryResult<Status> {
+        let reference = self.provider_reference.clone();
+        match (self.status.as_str(), reference, self.refund_reference.clone(), self.failure_code.clone()) {
+            (PROCESSING, _, _, _) => Ok(Status::Processing { cancel_wanted: self.cancel_wanted }),
+            (COMPLETED, Some(reference), _, _) => Ok(Status::Completed { reference }),
+            (FAILED, _, _, Some(code)) => Ok(Status::Failed { code }),
+            (VOIDED, _, _, _) => Ok(Status::Voided),
+            (REFUNDING, Some(reference), _, _) => Ok(Status::Refunding { reference }),
+            (REFUNDED, Some(reference), Some(refund_reference), _) => {
+                Ok(Status::Refunded { reference, refund_reference })
+            }
+            (status, _, _, _) => Err(unreadable(format!("payment {} is {status:?} without its data", self.id))),
+        }
+    }
+}
+
+fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::DeserializationError(error.into())
+}
+
+fn unwritable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::SerializationError(error.into())
+}
+
+/// Payments, as the kernel loads and saves them.
+#[derive(Debug, Clone, Copy)]
+pub struct PaymentRepository;
+
+#[async_trait]
+impl Repository for PaymentRepository {
+    type State = Payment;
+    type Action = PaymentAction;
+
+    async fn load(&self, conn: &mut Conn, ids: &[Uuid]) -> QueryResult<Vec<(Uuid, Versioned<Payment>)>> {
+        let rows: Vec<Row> = payment::table
+            .filter(payment::order_id.eq_any(ids))
+            .order(payment::order_id)
+            .select(Row::as_select())
+            .for_update()
+            .load(conn)
+            .await?;
+        rows.into_iter().map(|row| Ok((row.order_id, row.into_payment()?))).collect()
+    }
+
+    async fn save(&self, conn: &mut Conn, changes: &[Change<Payment>]) -> QueryResult<usize> {
+        use diesel::query_dsl::methods::FilterDsl;
+        let rows = changes.iter().map(Row::of).collect::<QueryResult<Vec<_>>>()?;
+        // who pays how much for what never changes
+        diesel::insert_into(payment::table)
+            .values(&rows)
+            .on_conflict(payment::order_id)
+            .do_update()
+            .set((
+                payment::status.eq(excluded(payment::status)),
+                payment::cancel_wanted.eq(excluded(payment::cancel_wanted)),
+                payment::provider_reference.eq(excluded(payment::provider_reference)),
+                payment::refund_reference.eq(excluded(payment::refund_reference)),
+                payment::failure_code.eq(excluded(payment::failure_code)),
+                payment::attempts.eq(excluded(payment::attempts)),
+                payment::announced.eq(excluded(payment::announced)),
+                payment::version.eq(excluded(payment::version)),
+                payment::updated_at.eq(excluded(payment::updated_at)),
+            ))
+            .filter((payment::version + 1).eq(excluded(payment::version)))
+            .execute(conn)
+            .await
+    }
+}
+
+/// Which payments a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct ListFilter {
+    /// Only this customer's.
+    pub customer_id: Option<UserId>,
+    /// Only this order's.
+    pub order_id: Option<OrderId>,
+    /// Only those that began before this one.
+    pub before: Option<Uuid>,
+}
+
+/// One payment, by its own id.
+///
+/// # Errors
+/// The database's.
+pub async fn find(conn: &mut Conn, id: PaymentId) -> QueryResult<Option<Versioned<Payment>>> {
+    let row: Option<Row> = payment::table
+        .filter(payment::id.eq(id.uuid()))
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Row::into_payment).transpose()
+}
+
+/// The newest payments first, `limit` at most.
+///
+/// # Errors
+/// The database's.
+pub async fn list(conn: &mut Conn, filter: &ListFilter, limit: i64) -> QueryResult<Vec<Versioned<Payment>>> {
+    let mut query = payment::table.order(payment::id.desc()).limit(limit).select(Row::as_select()).into_boxed();
+    if let Some(customer) = filter.customer_id {
+        query = query.filter(payment::customer_id.eq(customer.uuid()));
+    }
+    if let Some(order) = filter.order_id {
+        query = query.filter(payment::order_id.eq(order.uuid()));
+    }
+    if let Some(before) = filter.before {
+        query = query.filter(payment::id.lt(before));
+    }
+    let rows: Vec<Row> = query.load(conn).await?;
+    rows.into_iter().map(Row::into_payment).collect()
+}

@@ -1,0 +1,23 @@
+// @generated automatically by Diesel CLI.
+
+diesel::table! {
+    payment (order_id) {
+        order_id -> Uuid,
+        id -> Uuid,
+        customer_id -> Uuid,
+        amount_minor -> Int8,
+        currency -> Text,
+        payment_method -> Text,
+        status -> Text,
+        cancel_wanted -> Bool,
+        provider -> Text,
+        provider_reference -> Nullable<Text>,
+        refund_reference -> Nullable<Text>,
+        failure_code -> Nullable<Text>,
+        attempts -> Int4,
+        announced -> Int8,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
