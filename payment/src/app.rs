@@ -63,7 +63,10 @@ impl Service for PaymentService {
             .build()?;
         let broker = kernel.probe();
         kernel.start(&parts.tasks)?;
-        let state = State { pool: parts.pool, simulator };
+        let state = State {
+            pool: parts.pool,
+            simulator,
+        };
         Ok(App::new(move |config| routes::configure(config, state.clone())).probe(broker))
     }
 

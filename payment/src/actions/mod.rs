@@ -36,9 +36,15 @@ impl ProviderCalls {
     }
 
     /// An answer that does not come in time is unknown, not "no": the same key asks for it again.
-    async fn in_time<T>(&self, call: impl Future<Output = Result<T, ProviderError>>) -> Result<T, ActionError> {
+    async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, ProviderError>>,
+    ) -> Result<T, ActionError> {
         let Ok(answer) = timeout(self.patience, call).await else {
-            let detail = format!("no answer within {} ms, the result is unknown", self.patience.as_millis());
+            let detail = format!(
+                "no answer within {} ms, the result is unknown",
+                self.patience.as_millis()
+            );
             return Err(Failure::new("provider-timeout", detail).into());
         };
         answer.map_err(|error| match error {
@@ -60,14 +66,24 @@ impl Performer<PaymentAction> for ProviderCalls {
 
     async fn perform(&self, action: &PaymentAction, attempt: Attempt) -> Result<Answer, ActionError> {
         match action {
-            PaymentAction::Charge { order_id, amount, payment_method } => {
+            PaymentAction::Charge {
+                order_id,
+                amount,
+                payment_method,
+            } => {
                 let key = key(*order_id);
-                let answer = self.in_time(self.provider.charge(&key, *amount, payment_method)).await?;
-                Ok(Answer::Charge { answer, attempts: attempt.failed_before.saturating_add(1) })
+                let answer = self
+                    .in_time(self.provider.charge(&key, *amount, payment_method))
+                    .await?;
+                Ok(Answer::Charge {
+                    answer,
+                    attempts: attempt.failed_before.saturating_add(1),
+                })
             }
-            PaymentAction::Void { order_id } => {
-                self.in_time(self.provider.void(&key(*order_id))).await.map(Answer::Void)
-            }
+            PaymentAction::Void { order_id } => self
+                .in_time(self.provider.void(&key(*order_id)))
+                .await
+                .map(Answer::Void),
             PaymentAction::Refund { order_id, .. } => {
                 let refund_reference = self.in_time(self.provider.refund(&key(*order_id))).await?;
                 Ok(Answer::Refunded { refund_reference })

@@ -134,12 +134,18 @@ pub fn on_order_cancelled(
     order: &OrderCancelled,
     context: &Context,
 ) -> Reaction<Payment, PaymentAction> {
-    let Some(payment) = payment else { return Ok(Transition::to(never_charged(order, context)).into()) };
+    let Some(payment) = payment else {
+        return Ok(Transition::to(never_charged(order, context)).into());
+    };
     Ok(match payment.status.clone() {
         Status::Processing { cancel_wanted: false } => {
-            let void = PaymentAction::Void { order_id: payment.order_id };
+            let void = PaymentAction::Void {
+                order_id: payment.order_id,
+            };
             let status = Status::Processing { cancel_wanted: true };
-            Transition::to(payment.moved(status, context)).perform(void).into()
+            Transition::to(payment.moved(status, context))
+                .perform(void)
+                .into()
         }
         Status::Completed { reference } => payment.refunding(reference, context).into(),
         Status::Processing { cancel_wanted: true }
@@ -175,10 +181,14 @@ pub fn on_provider_answer(
     answer: &Answer,
     context: &Context,
 ) -> Reaction<Payment, PaymentAction> {
-    let payment = payment.ok_or_else(|| Rejection::new("unknown-payment", "an answer about no known payment"))?;
+    let payment =
+        payment.ok_or_else(|| Rejection::new("unknown-payment", "an answer about no known payment"))?;
     match answer {
         Answer::Charge { answer, attempts } => {
-            let payment = Payment { attempts: *attempts, ..payment };
+            let payment = Payment {
+                attempts: *attempts,
+                ..payment
+            };
             match answer {
                 ChargeAnswer::Approved { reference } => approved(payment, reference, context),
                 ChargeAnswer::Declined { code } => declined(payment, code, context),
@@ -200,11 +210,16 @@ fn approved(payment: Payment, taken: &str, context: &Context) -> Reaction<Paymen
             let refund = state.refunding(taken.to_owned(), context);
             Ok(Transition { events, ..refund }.into())
         }
-        Status::Completed { reference } | Status::Refunding { reference } | Status::Refunded { reference, .. } => {
+        Status::Completed { reference }
+        | Status::Refunding { reference }
+        | Status::Refunded { reference, .. } => {
             if reference == taken {
                 return Ok(Step::Unchanged);
             }
-            let detail = format!("{} was charged as {reference} and again as {taken}", payment.order_id);
+            let detail = format!(
+                "{} was charged as {reference} and again as {taken}",
+                payment.order_id
+            );
             Err(Rejection::new("charged-twice", detail))
         }
     }
@@ -243,8 +258,13 @@ fn refunded(payment: Payment, refund_reference: &str, context: &Context) -> Reac
                 amount: payment.amount,
                 refund_reference: refund_reference.to_owned(),
             };
-            let status = Status::Refunded { reference, refund_reference: refund_reference.to_owned() };
-            Ok(Transition::to(payment.moved(status, context)).announce(fact).into())
+            let status = Status::Refunded {
+                reference,
+                refund_reference: refund_reference.to_owned(),
+            };
+            Ok(Transition::to(payment.moved(status, context))
+                .announce(fact)
+                .into())
         }
         Status::Refunded { .. } => Ok(Step::Unchanged),
         Status::Processing { .. } | Status::Completed { .. } | Status::Failed { .. } | Status::Voided => {
@@ -270,7 +290,9 @@ impl Payment {
             provider: self.provider.clone(),
             provider_reference: reference.to_owned(),
         };
-        let status = Status::Completed { reference: reference.to_owned() };
+        let status = Status::Completed {
+            reference: reference.to_owned(),
+        };
         Transition::to(self.moved(status, context)).announce(fact)
     }
 
@@ -282,7 +304,13 @@ impl Payment {
             amount: self.amount,
             failure_code: code.to_owned(),
         };
-        Transition::to(self.moved(Status::Failed { code: code.to_owned() }, context)).announce(fact)
+        Transition::to(self.moved(
+            Status::Failed {
+                code: code.to_owned(),
+            },
+            context,
+        ))
+        .announce(fact)
     }
 
     fn refunding(self, reference: String, context: &Context) -> PaymentTransition {

@@ -15,7 +15,12 @@ pub use simulated::{Mode, Setting, SimulatedProvider};
 #[async_trait]
 pub trait PaymentProvider: Send + Sync + 'static {
     /// Takes `amount`.
-    async fn charge(&self, key: &str, amount: Money, payment_method: &str) -> Result<ChargeAnswer, ProviderError>;
+    async fn charge(
+        &self,
+        key: &str,
+        amount: Money,
+        payment_method: &str,
+    ) -> Result<ChargeAnswer, ProviderError>;
 
     /// Makes sure that the charge under `key` takes nothing, whether it has been asked for yet or not, or tells that it
     /// has taken the money.

@@ -54,14 +54,32 @@ struct Columns {
 
 impl Columns {
     fn of(status: &Status) -> Self {
-        let named = |status| Self { status, ..Self::default() };
+        let named = |status| Self {
+            status,
+            ..Self::default()
+        };
         match status.clone() {
-            Status::Processing { cancel_wanted } => Self { cancel_wanted, ..named(PROCESSING) },
-            Status::Completed { reference } => Self { provider_reference: Some(reference), ..named(COMPLETED) },
-            Status::Failed { code } => Self { failure_code: Some(code), ..named(FAILED) },
+            Status::Processing { cancel_wanted } => Self {
+                cancel_wanted,
+                ..named(PROCESSING)
+            },
+            Status::Completed { reference } => Self {
+                provider_reference: Some(reference),
+                ..named(COMPLETED)
+            },
+            Status::Failed { code } => Self {
+                failure_code: Some(code),
+                ..named(FAILED)
+            },
             Status::Voided => named(VOIDED),
-            Status::Refunding { reference } => Self { provider_reference: Some(reference), ..named(REFUNDING) },
-            Status::Refunded { reference, refund_reference } => Self {
+            Status::Refunding { reference } => Self {
+                provider_reference: Some(reference),
+                ..named(REFUNDING)
+            },
+            Status::Refunded {
+                reference,
+                refund_reference,
+            } => Self {
                 provider_reference: Some(reference),
                 refund_reference: Some(refund_reference),
                 ..named(REFUNDED)
@@ -112,21 +130,35 @@ impl Row {
             created_at: self.created_at,
             updated_at: self.updated_at,
         };
-        Ok(Versioned { version: self.version, state })
+        Ok(Versioned {
+            version: self.version,
+            state,
+        })
     }
 
     fn status(&self) -> QueryResult<Status> {
         let reference = self.provider_reference.clone();
-        match (self.status.as_str(), reference, self.refund_reference.clone(), self.failure_code.clone()) {
-            (PROCESSING, _, _, _) => Ok(Status::Processing { cancel_wanted: self.cancel_wanted }),
+        match (
+            self.status.as_str(),
+            reference,
+            self.refund_reference.clone(),
+            self.failure_code.clone(),
+        ) {
+            (PROCESSING, _, _, _) => Ok(Status::Processing {
+                cancel_wanted: self.cancel_wanted,
+            }),
             (COMPLETED, Some(reference), _, _) => Ok(Status::Completed { reference }),
             (FAILED, _, _, Some(code)) => Ok(Status::Failed { code }),
             (VOIDED, _, _, _) => Ok(Status::Voided),
             (REFUNDING, Some(reference), _, _) => Ok(Status::Refunding { reference }),
-            (REFUNDED, Some(reference), Some(refund_reference), _) => {
-                Ok(Status::Refunded { reference, refund_reference })
-            }
-            (status, _, _, _) => Err(unreadable(format!("payment {} is {status:?} without its data", self.id))),
+            (REFUNDED, Some(reference), Some(refund_reference), _) => Ok(Status::Refunded {
+                reference,
+                refund_reference,
+            }),
+            (status, _, _, _) => Err(unreadable(format!(
+                "payment {} is {status:?} without its data",
+                self.id
+            ))),
         }
     }
 }
@@ -156,7 +188,9 @@ impl Repository for PaymentRepository {
             .for_update()
             .load(conn)
             .await?;
-        rows.into_iter().map(|row| Ok((row.order_id, row.into_payment()?))).collect()
+        rows.into_iter()
+            .map(|row| Ok((row.order_id, row.into_payment()?)))
+            .collect()
     }
 
     async fn save(&self, conn: &mut Conn, changes: &[Change<Payment>]) -> QueryResult<usize> {
@@ -214,7 +248,11 @@ pub async fn find(conn: &mut Conn, id: PaymentId) -> QueryResult<Option<Versione
 /// # Errors
 /// The database's.
 pub async fn list(conn: &mut Conn, filter: &ListFilter, limit: i64) -> QueryResult<Vec<Versioned<Payment>>> {
-    let mut query = payment::table.order(payment::id.desc()).limit(limit).select(Row::as_select()).into_boxed();
+    let mut query = payment::table
+        .order(payment::id.desc())
+        .limit(limit)
+        .select(Row::as_select())
+        .into_boxed();
     if let Some(customer) = filter.customer_id {
         query = query.filter(payment::customer_id.eq(customer.uuid()));
     }

@@ -35,7 +35,9 @@ impl Mode {
     /// The mode of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Approve, Self::Decline, Self::Error, Self::Timeout].into_iter().find(|mode| mode.as_str() == name)
+        [Self::Approve, Self::Decline, Self::Error, Self::Timeout]
+            .into_iter()
+            .find(|mode| mode.as_str() == name)
     }
 }
 
@@ -74,7 +76,9 @@ pub(super) struct Chosen {
 
 /// A payment that was forced stays forced the same way at its retries, until the setting is changed.
 pub(super) fn behaviour(setting: &Setting, charge: &Charge, method: &str) -> Chosen {
-    let forced_before = charge.forced_mode.filter(|_| charge.forced_generation == Some(setting.generation));
+    let forced_before = charge
+        .forced_mode
+        .filter(|_| charge.forced_generation == Some(setting.generation));
     let (behaviour, uses_up) = match (forced_before, setting.remaining) {
         (Some(mode), _) => (forced(mode), None),
         (None, None) => (forced(setting.mode), None),
@@ -110,31 +114,62 @@ mod tests {
     use super::*;
 
     fn setting(mode: Mode, remaining: Option<u32>, generation: i64) -> Setting {
-        Setting { mode, remaining, latency_ms: 0, generation }
+        Setting {
+            mode,
+            remaining,
+            latency_ms: 0,
+            generation,
+        }
     }
 
     #[test]
     fn nothing_left_to_force_means_the_method_decides() {
         let by = |method| behaviour(&setting(Mode::Error, Some(0), 1), &Charge::fresh(), method).behaviour;
         assert_eq!(by("pm_card_visa"), Behaviour::Approve);
-        assert_eq!(by("pm_card_insufficient_funds"), Behaviour::Decline("insufficient_funds"));
+        assert_eq!(
+            by("pm_card_insufficient_funds"),
+            Behaviour::Decline("insufficient_funds")
+        );
         assert_eq!(by("pm_nonsense"), Behaviour::Decline("unknown_payment_method"));
     }
 
     #[test]
     fn forcing_goes_before_the_method() {
-        let chosen = behaviour(&setting(Mode::Approve, None, 1), &Charge::fresh(), "pm_card_declined");
-        assert_eq!(chosen, Chosen { behaviour: Behaviour::Approve, uses_up: None });
-        let chosen = behaviour(&setting(Mode::Decline, Some(2), 1), &Charge::fresh(), "pm_card_visa");
+        let chosen = behaviour(
+            &setting(Mode::Approve, None, 1),
+            &Charge::fresh(),
+            "pm_card_declined",
+        );
+        assert_eq!(
+            chosen,
+            Chosen {
+                behaviour: Behaviour::Approve,
+                uses_up: None
+            }
+        );
+        let chosen = behaviour(
+            &setting(Mode::Decline, Some(2), 1),
+            &Charge::fresh(),
+            "pm_card_visa",
+        );
         assert_eq!(chosen.uses_up, Some(Mode::Decline));
     }
 
     #[test]
     fn a_forced_payment_stays_forced_at_its_retries_until_the_setting_changes() {
-        let charge =
-            Charge { forced_mode: Some(Mode::Error), forced_generation: Some(1), ..Charge::fresh() };
+        let charge = Charge {
+            forced_mode: Some(Mode::Error),
+            forced_generation: Some(1),
+            ..Charge::fresh()
+        };
         let retry = behaviour(&setting(Mode::Error, Some(0), 1), &charge, "pm_card_visa");
-        assert_eq!(retry, Chosen { behaviour: Behaviour::Fail, uses_up: None });
+        assert_eq!(
+            retry,
+            Chosen {
+                behaviour: Behaviour::Fail,
+                uses_up: None
+            }
+        );
         let later = behaviour(&setting(Mode::Approve, Some(0), 2), &charge, "pm_card_visa");
         assert_eq!(later.behaviour, Behaviour::Approve);
     }

@@ -69,8 +69,12 @@ impl Charge {
     /// The answer, when there is one already.
     pub(super) fn answer(&self) -> Option<ChargeAnswer> {
         match self.status.as_str() {
-            APPROVED => Some(ChargeAnswer::Approved { reference: self.reference.clone()? }),
-            DECLINED => Some(ChargeAnswer::Declined { code: self.failure_code.clone()? }),
+            APPROVED => Some(ChargeAnswer::Approved {
+                reference: self.reference.clone()?,
+            }),
+            DECLINED => Some(ChargeAnswer::Declined {
+                code: self.failure_code.clone()?,
+            }),
             VOIDED => Some(ChargeAnswer::Voided),
             _ => None,
         }
@@ -112,8 +116,17 @@ fn read(row: SettingRow) -> QueryResult<Setting> {
     })
 }
 
-const SETTING: (setting::mode, setting::remaining, setting::latency_ms, setting::generation) =
-    (setting::mode, setting::remaining, setting::latency_ms, setting::generation);
+const SETTING: (
+    setting::mode,
+    setting::remaining,
+    setting::latency_ms,
+    setting::generation,
+) = (
+    setting::mode,
+    setting::remaining,
+    setting::latency_ms,
+    setting::generation,
+);
 
 pub(super) async fn setting(conn: &mut Conn) -> QueryResult<Setting> {
     read(setting::table.select(SETTING).first(conn).await?)
@@ -129,7 +142,9 @@ pub(super) async fn setting_for_charge(conn: &mut Conn) -> QueryResult<Setting> 
 }
 
 pub(super) async fn force(conn: &mut Conn, wanted: &Setting) -> QueryResult<Setting> {
-    let remaining = wanted.remaining.map(|left| i32::try_from(left).unwrap_or(i32::MAX));
+    let remaining = wanted
+        .remaining
+        .map(|left| i32::try_from(left).unwrap_or(i32::MAX));
     let row = diesel::update(setting::table)
         .set((
             setting::mode.eq(wanted.mode.as_str()),
@@ -163,14 +178,22 @@ pub(super) async fn open(conn: &mut Conn, key: &str, amount: Money, method: &str
     Ok(row.into())
 }
 
-pub(super) async fn note_forced(conn: &mut Conn, by: &Setting, key: &str, chosen: &Chosen) -> QueryResult<()> {
+pub(super) async fn note_forced(
+    conn: &mut Conn,
+    by: &Setting,
+    key: &str,
+    chosen: &Chosen,
+) -> QueryResult<()> {
     let Some(mode) = chosen.uses_up else { return Ok(()) };
     diesel::update(setting::table)
         .set(setting::remaining.eq(setting::remaining - 1))
         .execute(conn)
         .await?;
     diesel::update(charge::table.find(key))
-        .set((charge::forced_mode.eq(mode.as_str()), charge::forced_generation.eq(by.generation)))
+        .set((
+            charge::forced_mode.eq(mode.as_str()),
+            charge::forced_generation.eq(by.generation),
+        ))
         .execute(conn)
         .await
         .map(drop)
@@ -182,7 +205,11 @@ pub(super) async fn conclude(conn: &mut Conn, key: &str, verdict: &Verdict) -> Q
         Verdict::Declined(code) => (DECLINED, None, Some(*code)),
     };
     diesel::update(charge::table.find(key))
-        .set((charge::status.eq(status), charge::reference.eq(reference), charge::failure_code.eq(code)))
+        .set((
+            charge::status.eq(status),
+            charge::reference.eq(reference),
+            charge::failure_code.eq(code),
+        ))
         .execute(conn)
         .await
         .map(drop)
@@ -218,12 +245,15 @@ pub(super) async fn void(conn: &mut Conn, key: &str) -> QueryResult<VoidAnswer> 
 pub(super) async fn refund(conn: &mut Conn, key: &str, reference: &str) -> QueryResult<Option<String>> {
     use diesel::dsl::sql;
     use diesel::sql_types::{Nullable, Text};
-    let first = sql::<Nullable<Text>>("coalesce(refund_reference, ").bind::<Text, _>(reference).sql(")");
-    let kept: Option<Option<String>> = diesel::update(charge::table.find(key).filter(charge::status.eq(APPROVED)))
-        .set(charge::refund_reference.eq(first))
-        .returning(charge::refund_reference)
-        .get_result(conn)
-        .await
-        .optional()?;
+    let first = sql::<Nullable<Text>>("coalesce(refund_reference, ")
+        .bind::<Text, _>(reference)
+        .sql(")");
+    let kept: Option<Option<String>> =
+        diesel::update(charge::table.find(key).filter(charge::status.eq(APPROVED)))
+            .set(charge::refund_reference.eq(first))
+            .returning(charge::refund_reference)
+            .get_result(conn)
+            .await
+            .optional()?;
     Ok(kept.flatten())
 }

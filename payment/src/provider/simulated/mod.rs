@@ -62,7 +62,12 @@ impl SimulatedProvider {
         books::force(&mut conn, setting).await.map_err(unreachable)
     }
 
-    async fn reply(&self, key: &str, amount: Money, method: &str) -> QueryResult<Result<Reply, ProviderError>> {
+    async fn reply(
+        &self,
+        key: &str,
+        amount: Money,
+        method: &str,
+    ) -> QueryResult<Result<Reply, ProviderError>> {
         let mut conn = match self.pool.get().await {
             Ok(conn) => conn,
             Err(error) => return Ok(Err(unreachable(error))),
@@ -76,11 +81,15 @@ impl SimulatedProvider {
                 return Ok(Ok(Reply::Answer(answer)));
             }
             if !charge.is_for(amount, method) {
-                return Ok(Err(ProviderError::Refused("the key was used for another charge".to_owned())));
+                return Ok(Err(ProviderError::Refused(
+                    "the key was used for another charge".to_owned(),
+                )));
             }
             let chosen = behaviour(&setting, &charge, method);
             books::note_forced(conn, &setting, key, &chosen).await?;
-            decide(conn, key, &charge, chosen.behaviour, latency, slow).await.map(Ok)
+            decide(conn, key, &charge, chosen.behaviour, latency, slow)
+                .await
+                .map(Ok)
         })
         .await
     }
@@ -104,7 +113,9 @@ async fn decide(
     books::conclude(conn, key, &verdict).await?;
     let answer = match verdict {
         Verdict::Approved(reference) => ChargeAnswer::Approved { reference },
-        Verdict::Declined(code) => ChargeAnswer::Declined { code: code.to_owned() },
+        Verdict::Declined(code) => ChargeAnswer::Declined {
+            code: code.to_owned(),
+        },
     };
     Ok(match behaviour {
         Behaviour::Silent => Reply::Silence,

@@ -1,0 +1,64 @@
+//! `GET /payments`
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse, get};
+use chassis::auth::Principal;
+use chassis::page::{Cursor, Page, limit};
+use chassis::problem::{Problem, ProblemBody};
+use chassis::query::Query;
+use contracts::OrderId;
+use garde::Validate;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::view::PaymentView;
+use crate::app::State;
+use crate::store::{self, ListFilter};
+
+/// Which payments.
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListPayments {
+    /// Only this order's.
+    #[garde(skip)]
+    order_id: Option<Uuid>,
+    /// How many at most; 20 unless said.
+    #[garde(range(min = 1, max = 100))]
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u16>,
+    /// `next_cursor` of the page before.
+    #[garde(skip)]
+    cursor: Option<String>,
+}
+
+/// The caller's payments, the newest first; an admin sees everybody's.
+#[utoipa::path(
+    tag = "payments",
+    security(("bearer" = [])),
+    params(ListPayments),
+    responses(
+        (status = 200, description = "A page of payments", body = Page<PaymentView>, headers(("Link" = Option<String>))),
+        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+#[get("/payments")]
+pub(super) async fn list_payments(
+    caller: Principal,
+    request: HttpRequest,
+    state: Data<State>,
+    Query(query): Query<ListPayments>,
+) -> Result<HttpResponse, Problem> {
+    let filter = ListFilter {
+        customer_id: (!caller.is_admin()).then_some(caller.user_id),
+        order_id: query.order_id.map(OrderId::new),
+        before: query.cursor.as_deref().map(Cursor::position).transpose()?,
+    };
+    let limit = limit(query.limit);
+    let mut conn = state.pool.get().await?;
+    let payments = store::list(&mut conn, &filter, i64::from(limit) + 1).await?;
+    let views: Vec<PaymentView> = payments.into_iter().map(PaymentView::from).collect();
+    Ok(Page::from_rows(views, limit, |payment| payment.id)?.respond(&request))
+}

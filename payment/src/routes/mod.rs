@@ -1,0 +1,54 @@
+//! The endpoints, one file each.
+
+mod get_payment;
+mod get_simulator;
+mod list_payments;
+mod put_simulator;
+mod view;
+
+use actix_web::web::{Data, ServiceConfig};
+use chassis::docs::BearerToken;
+use chassis::problem::{Code, Problem, ProblemBody};
+use utoipa::OpenApi;
+
+use crate::app::State;
+use crate::provider::ProviderError;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Quadrille payments", description = "What became of each order's payment."),
+    paths(
+        get_simulator::get_simulator,
+        put_simulator::put_simulator,
+        list_payments::list_payments,
+        get_payment::get_payment,
+    ),
+    components(schemas(ProblemBody)),
+    modifiers(&BearerToken),
+)]
+struct Documentation;
+
+/// The OpenAPI document.
+pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
+    Documentation::openapi()
+}
+
+pub(crate) fn configure(config: &mut ServiceConfig, state: State) {
+    config
+        .app_data(Data::new(state))
+        // before /payments/{id}, which would take it for an id
+        .service(get_simulator::get_simulator)
+        .service(put_simulator::put_simulator)
+        .service(list_payments::list_payments)
+        .service(get_payment::get_payment);
+}
+
+fn not_found() -> Problem {
+    Problem::new(Code::NotFound).detail("there is no such payment")
+}
+
+impl From<ProviderError> for Problem {
+    fn from(error: ProviderError) -> Self {
+        Self::unavailable(error)
+    }
+}

@@ -1,0 +1,31 @@
+//! `PUT /payments/simulator`
+
+use actix_web::web::Data;
+use actix_web::{HttpResponse, put};
+use chassis::auth::AdminPrincipal;
+use chassis::json::Json;
+use chassis::problem::{Problem, ProblemBody};
+
+use super::view::SimulatorBody;
+use crate::app::State;
+
+/// Forces the next payments to end a certain way, so that anyone can watch a compensation.
+#[utoipa::path(
+    tag = "simulator",
+    security(("bearer" = [])),
+    request_body = SimulatorBody,
+    responses(
+        (status = 200, description = "In force from now on", body = SimulatorBody),
+        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+#[put("/payments/simulator")]
+pub(super) async fn put_simulator(
+    _: AdminPrincipal,
+    state: Data<State>,
+    Json(body): Json<SimulatorBody>,
+) -> Result<HttpResponse, Problem> {
+    let setting = state.simulator.force(&body.to_setting()).await?;
+    Ok(HttpResponse::Ok().json(SimulatorBody::from(setting)))
+}

@@ -1,0 +1,139 @@
+//! Payments and the simulator as the interface shows them.
+
+use chassis::money::MoneyBody;
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use messaging::Versioned;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::domain::{Payment, Status};
+use crate::provider::{Mode, Setting};
+
+/// The payment of an order.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = Payment)]
+pub(crate) struct PaymentView {
+    pub(crate) id: Uuid,
+    order_id: Uuid,
+    customer_id: Uuid,
+    amount: MoneyBody,
+    status: StatusView,
+    #[schema(example = "simulated")]
+    provider: String,
+    /// The provider's own id of the charge, once it has taken the money.
+    #[schema(required)]
+    provider_reference: Option<String>,
+    /// The provider's own id of the refund, once the money is back.
+    #[schema(required)]
+    refund_reference: Option<String>,
+    /// Why the provider refused, when it did.
+    #[schema(required, example = "card_declined")]
+    failure_code: Option<String>,
+    /// Empty when the order was cancelled before the payment service heard of it.
+    payment_method: String,
+    /// How often the provider was asked to charge, once it has answered.
+    attempts: u32,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    /// Grows with each change; the payment's `ETag`.
+    version: i64,
+}
+
+/// How far a payment is.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = PaymentStatus)]
+enum StatusView {
+    /// The provider has not answered yet.
+    Processing,
+    /// The money is taken.
+    Completed,
+    /// The provider refused.
+    Failed,
+    /// The order was cancelled before any money was taken.
+    Voided,
+    /// The money is on its way back.
+    Refunding,
+    /// The money is back.
+    Refunded,
+}
+
+impl From<Versioned<Payment>> for PaymentView {
+    fn from(stored: Versioned<Payment>) -> Self {
+        let payment = stored.state;
+        let (status, provider_reference, refund_reference, failure_code) = match payment.status {
+            Status::Processing { .. } => (StatusView::Processing, None, None, None),
+            Status::Completed { reference } => (StatusView::Completed, Some(reference), None, None),
+            Status::Failed { code } => (StatusView::Failed, None, None, Some(code)),
+            Status::Voided => (StatusView::Voided, None, None, None),
+            Status::Refunding { reference } => (StatusView::Refunding, Some(reference), None, None),
+            Status::Refunded {
+                reference,
+                refund_reference,
+            } => (
+                StatusView::Refunded,
+                Some(reference),
+                Some(refund_reference),
+                None,
+            ),
+        };
+        Self {
+            id: payment.id.uuid(),
+            order_id: payment.order_id.uuid(),
+            customer_id: payment.customer_id.uuid(),
+            amount: payment.amount.into(),
+            status,
+            provider: payment.provider,
+            provider_reference,
+            refund_reference,
+            failure_code,
+            payment_method: payment.payment_method,
+            attempts: payment.attempts,
+            created_at: payment.created_at,
+            updated_at: payment.updated_at,
+            version: stored.version,
+        }
+    }
+}
+
+/// How the simulated provider is forced to behave.
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Simulator)]
+pub(crate) struct SimulatorBody {
+    /// How the next payments end, whatever their method.
+    #[garde(skip)]
+    mode: Mode,
+    /// How many payments; null: all, until this is changed; 0: none, payments behave by their method.
+    #[garde(range(max = 1_000_000))]
+    #[schema(required, maximum = 1_000_000)]
+    remaining: Option<u32>,
+    /// How late every answer to a charge is, in milliseconds.
+    #[garde(range(max = 60_000))]
+    #[serde(default)]
+    #[schema(maximum = 60_000)]
+    latency_ms: u32,
+}
+
+impl SimulatorBody {
+    pub(crate) fn to_setting(&self) -> Setting {
+        Setting {
+            mode: self.mode,
+            remaining: self.remaining,
+            latency_ms: self.latency_ms,
+            generation: 0,
+        }
+    }
+}
+
+impl From<Setting> for SimulatorBody {
+    fn from(setting: Setting) -> Self {
+        Self {
+            mode: setting.mode,
+            remaining: setting.remaining,
+            latency_ms: setting.latency_ms,
+        }
+    }
+}
