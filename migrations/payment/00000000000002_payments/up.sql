@@ -34,7 +34,8 @@ create index payment_of_customer on payment (customer_id, id desc);
 create schema simulator;
 
 create table simulator.setting (
-    only boolean primary key default true check (only),
+    -- the table has one row
+    singleton boolean primary key default true check (singleton),
     mode text not null check (mode in ('approve', 'decline', 'error', 'timeout')),
     -- payments to force; null: until changed; 0: none
     remaining integer check (remaining >= 0),

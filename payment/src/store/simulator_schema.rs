@@ -18,8 +18,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    simulator.setting (only) {
-        only -> Bool,
+    simulator.setting (singleton) {
+        singleton -> Bool,
         mode -> Text,
         remaining -> Nullable<Int4>,
         latency_ms -> Int4,
