@@ -1,0 +1,359 @@
+//! Each relation broken once, and found under its name.
+
+use contracts::Topic;
+
+use super::world::{World, at};
+use super::{kinds, report};
+use crate::Kind;
+use crate::reading::{OrderStatus, PaymentStatus};
+
+/// Breaks the books in one place.
+type Break = fn(&mut World);
+
+fn fact(world: &World, topic: Topic) -> usize {
+    let mut facts = world.reading.facts.iter();
+    facts.position(|fact| fact.event.topic() == topic).unwrap()
+}
+
+fn remove_fact(world: &mut World, topic: Topic) {
+    let place = fact(world, topic);
+    world.reading.facts.remove(place);
+}
+
+fn charges(world: &mut World) -> &mut Vec<crate::reading::Charge> {
+    world.reading.charges.as_mut().unwrap()
+}
+
+/// What to break, the name under which it must be found, and whether nothing else may be found.
+const BREAKS: &[(&str, Break, &[Kind])] = &[
+    (
+        "order line removed",
+        |w| w.reading.orders[0].lines.clear(),
+        &[Kind::OrderLinesDiffer, Kind::FactDiffers],
+    ),
+    (
+        "order total changed",
+        |w| w.reading.orders[0].total.amount_minor = 2000,
+        &[
+            Kind::OrderLinesDiffer,
+            Kind::FactDiffers,
+            Kind::PaymentAmountDiffers,
+            Kind::SumsDiffer,
+        ],
+    ),
+    (
+        "order and its lines changed",
+        |w| {
+            w.reading.orders[0].total.amount_minor = 2000;
+            w.reading.orders[0].lines[0].unit_price.amount_minor = 2000;
+        },
+        &[Kind::FactDiffers, Kind::PaymentAmountDiffers, Kind::SumsDiffer],
+    ),
+    (
+        "order's customer changed",
+        |w| w.reading.orders[0].customer_id = uuid::Uuid::nil(),
+        &[Kind::FactDiffers, Kind::PaymentCustomerDiffers],
+    ),
+    (
+        "order removed",
+        |w| drop(w.reading.orders.remove(0)),
+        &[Kind::OrderMissing, Kind::PaymentWithoutOrder, Kind::SumsDiffer],
+    ),
+    (
+        "accepted order of which nothing is known",
+        |w| {
+            w.reading
+                .accepted
+                .extend([at("2026-11-21T11:50:00Z".parse().unwrap())]);
+        },
+        &[Kind::OrderMissing],
+    ),
+    (
+        "confirmed order set back",
+        |w| w.reading.orders[0].status = OrderStatus::Pending,
+        &[Kind::OrderBehind, Kind::FactUnfounded, Kind::SumsDiffer],
+    ),
+    (
+        "cancelled order confirmed",
+        |w| w.reading.orders[1].status = OrderStatus::Confirmed,
+        &[
+            Kind::ConfirmedNotPaid,
+            Kind::FactUnfounded,
+            Kind::FactMissing,
+            Kind::SumsDiffer,
+        ],
+    ),
+    (
+        "reason of cancellation changed",
+        |w| w.reading.orders[1].reason = Some("customer_request".to_owned()),
+        &[Kind::FactDiffers],
+    ),
+    (
+        "code of cancellation changed",
+        |w| w.reading.orders[1].code = Some("insufficient_funds".to_owned()),
+        &[Kind::FactDiffers, Kind::CancellationDiffers],
+    ),
+    (
+        "order names another payment",
+        |w| w.reading.orders[0].payment_id = Some(uuid::Uuid::nil()),
+        &[Kind::FactDiffers, Kind::PaymentIdDiffers],
+    ),
+    (
+        "refund forgotten",
+        |w| w.reading.orders[2].refunded = false,
+        &[Kind::RefundDiffers],
+    ),
+    (
+        "payment removed",
+        |w| drop(w.reading.payments.remove(0)),
+        &[Kind::PaymentMissing, Kind::ChargeWithoutPayment],
+    ),
+    (
+        "payment without order",
+        |w| {
+            let mut payment = w.reading.payments[1].clone();
+            payment.order_id = at("2026-11-21T11:50:00Z".parse().unwrap());
+            payment.status = PaymentStatus::Voided;
+            payment.announced = Some(0);
+            w.reading.payments.push(payment);
+        },
+        &[Kind::PaymentWithoutOrder],
+    ),
+    (
+        "second payment",
+        |w| {
+            let mut payment = w.reading.payments[0].clone();
+            payment.id = at("2026-11-21T11:50:00Z".parse().unwrap());
+            w.reading.payments.insert(0, payment);
+        },
+        &[Kind::PaymentRepeated, Kind::FactDiffers],
+    ),
+    (
+        "payment's amount changed",
+        |w| w.reading.payments[0].amount.amount_minor = 1,
+        &[Kind::PaymentAmountDiffers, Kind::FactDiffers, Kind::ChargeDiffers],
+    ),
+    (
+        "refunded payment completed again",
+        |w| w.reading.payments[2].status = PaymentStatus::Completed,
+        &[Kind::MoneyKept, Kind::FactUnfounded, Kind::RefundUnfounded],
+    ),
+    (
+        "completed payment failed",
+        |w| w.reading.payments[0].status = PaymentStatus::Failed,
+        &[
+            Kind::ConfirmedNotPaid,
+            Kind::MoneyKept,
+            Kind::FactUnfounded,
+            Kind::FactMissing,
+        ],
+    ),
+    (
+        "charge duplicated",
+        |w| {
+            let mut charge = charges(w)[0].clone();
+            charge.idempotency_key.push_str("-again");
+            charge.reference = Some("ch_again".to_owned());
+            charges(w).push(charge);
+        },
+        &[Kind::ChargedTwice, Kind::SumsDiffer],
+    ),
+    (
+        "charge for nobody",
+        |w| {
+            let mut charge = charges(w)[1].clone();
+            charge.idempotency_key = "somebody".to_owned();
+            charges(w).push(charge);
+        },
+        &[Kind::ChargeWithoutPayment],
+    ),
+    (
+        "charge removed",
+        |w| drop(charges(w).remove(0)),
+        &[Kind::ChargeMissing, Kind::SumsDiffer],
+    ),
+    (
+        "charge's amount changed",
+        |w| charges(w)[0].amount.amount_minor = 2000,
+        &[Kind::ChargeDiffers, Kind::SumsDiffer],
+    ),
+    (
+        "refund not made",
+        |w| charges(w)[2].refund_reference = None,
+        &[Kind::ChargeNotRefunded, Kind::SumsDiffer],
+    ),
+    (
+        "refund of what is kept",
+        |w| charges(w)[0].refund_reference = Some("re".to_owned()),
+        &[Kind::RefundUnfounded, Kind::SumsDiffer],
+    ),
+    (
+        "declined charge approved",
+        |w| charges(w)[1].status = "approved".to_owned(),
+        &[Kind::MoneyKept, Kind::SumsDiffer],
+    ),
+    (
+        "action removed with its dead letter",
+        |w| w.desk("payment").work.clear(),
+        &[Kind::DeadLetterLost],
+    ),
+    (
+        "action removed",
+        |w| {
+            w.desk("payment").work.clear();
+            w.reading.dead_letters.clear();
+            let timeline = w.reading.timeline.as_mut().unwrap();
+            let letter = timeline.pop().unwrap().event_id;
+            w.desk("gateway").processed.remove(&letter);
+        },
+        &[Kind::ActionMissing],
+    ),
+    (
+        "dead letter never announced",
+        |w| {
+            w.reading.dead_letters.clear();
+            let letter = w.reading.timeline.as_mut().unwrap().pop().unwrap().event_id;
+            w.desk("gateway").processed.remove(&letter);
+        },
+        &[Kind::DeadLetterUnannounced],
+    ),
+    (
+        "order.created lost by the broker",
+        |w| remove_fact(w, Topic::OrderCreated),
+        &[
+            Kind::FactMissing,
+            Kind::SequenceGap,
+            Kind::CausationUnknown,
+            Kind::EventVanished,
+            Kind::NotificationWithoutFact,
+            Kind::TimelineWithoutFact,
+        ],
+    ),
+    (
+        "fact announced twice",
+        |w| {
+            let place = fact(w, Topic::OrderConfirmed);
+            let said = w.reading.facts[place].clone();
+            w.announce("order", 2, said.correlation_id, said.causation_id, said.event);
+        },
+        &[Kind::FactRepeated, Kind::SequenceRepeated],
+    ),
+    (
+        "number left out",
+        |w| {
+            let place = fact(w, Topic::OrderConfirmed);
+            w.reading.facts[place].sequence = 3;
+            w.reading.timeline.as_mut().unwrap()[3].sequence = 3;
+        },
+        &[Kind::SequenceGap],
+    ),
+    (
+        "saga's id lost",
+        |w| {
+            let place = fact(w, Topic::OrderConfirmed);
+            w.reading.facts[place].correlation_id = uuid::Uuid::nil();
+            w.reading.timeline.as_mut().unwrap()[3].correlation_id = uuid::Uuid::nil();
+        },
+        &[Kind::CorrelationDiffers],
+    ),
+    (
+        "cause made up",
+        |w| {
+            let place = fact(w, Topic::OrderConfirmed);
+            w.reading.facts[place].causation_id = uuid::Uuid::nil();
+            w.reading.timeline.as_mut().unwrap()[3].causation_id = uuid::Uuid::nil();
+        },
+        &[Kind::CausationUnknown],
+    ),
+    (
+        "event skipped by a consumer",
+        |w| {
+            let id = w.reading.facts[1].id;
+            w.desk("payment").processed.remove(&id);
+        },
+        &[Kind::EventNotConsumed],
+    ),
+    (
+        "event taken charge of that nobody announced",
+        |w| {
+            w.desk("order")
+                .processed
+                .extend([at("2026-11-21T11:50:00Z".parse().unwrap())]);
+        },
+        &[Kind::EventVanished],
+    ),
+    (
+        "notification removed",
+        |w| drop(w.reading.notifications.as_mut().unwrap().remove(2)),
+        &[Kind::NotificationMissing],
+    ),
+    (
+        "welcome removed",
+        |w| drop(w.reading.notifications.as_mut().unwrap().remove(0)),
+        &[Kind::NotificationMissing],
+    ),
+    (
+        "notification to somebody else",
+        |w| w.reading.notifications.as_mut().unwrap()[2].user_id = uuid::Uuid::nil(),
+        &[Kind::NotificationDiffers],
+    ),
+    (
+        "notification doubled",
+        |w| {
+            let rows = w.reading.notifications.as_mut().unwrap();
+            let mut row = rows[2].clone();
+            row.id = at("2026-11-21T11:50:00Z".parse().unwrap());
+            rows.push(row);
+        },
+        &[Kind::NotificationWithoutFact],
+    ),
+    (
+        "timeline entry removed",
+        |w| drop(w.reading.timeline.as_mut().unwrap().remove(2)),
+        &[Kind::TimelineMissing],
+    ),
+    (
+        "timeline entry changed",
+        |w| w.reading.timeline.as_mut().unwrap()[2].source = "nobody".to_owned(),
+        &[Kind::TimelineDiffers],
+    ),
+    (
+        "timeline entry made up",
+        |w| {
+            let rows = w.reading.timeline.as_mut().unwrap();
+            let mut row = rows[2].clone();
+            row.event_id = at("2026-11-21T11:50:00Z".parse().unwrap());
+            rows.push(row);
+        },
+        &[Kind::TimelineWithoutFact],
+    ),
+    (
+        "user never announced",
+        |w| {
+            w.user();
+            let fact = w.reading.facts.pop().unwrap().id;
+            w.reading.notifications.as_mut().unwrap().pop();
+            w.reading.timeline.as_mut().unwrap().pop();
+            w.desk("notification").processed.remove(&fact);
+            w.desk("gateway").processed.remove(&fact);
+        },
+        &[Kind::FactMissing],
+    ),
+];
+
+#[test]
+fn each_is_found_under_its_name_and_nothing_else_is() {
+    for (what, break_it, expected) in BREAKS {
+        let mut world = World::of_every_ending();
+        break_it(&mut world);
+        let report = report(&world);
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(kinds(&report), expected, "{what}: {:#?}", report.mismatches);
+        for mismatch in &report.mismatches {
+            assert!(
+                !mismatch.found.is_empty() && !mismatch.expected.is_empty() && !mismatch.repair.is_empty()
+            );
+        }
+    }
+}
