@@ -24,6 +24,7 @@ pub(crate) fn check(index: &Index<'_>, found: &mut Findings) {
     }
     let mut ids: HashSet<Uuid> = index.fact_by_id.keys().copied().collect();
     ids.extend(index.reading.dead_letters.iter().map(|letter| letter.record_id));
+    ids.extend(index.reading.unreadable.iter().filter_map(|record| record.id));
     for (service, desk) in &index.reading.desks {
         vanished(index, service, desk, &ids, found);
     }

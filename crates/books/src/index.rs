@@ -116,8 +116,8 @@ impl<'a> Index<'a> {
         let unreadable = reading.unreadable.iter().filter_map(|record| {
             Some(Record {
                 topic: record.place.topic.parse().ok()?,
-                id: None,
-                key: None,
+                id: record.id,
+                key: record.key,
                 time: record.time,
                 place: Some(&record.place),
             })

@@ -26,6 +26,7 @@ pub(crate) fn check(index: &Index<'_>, found: &mut Findings) {
             None => without_payment(index, order, found),
         }
     }
+    never_made(index, found);
     for payment in &index.reading.payments {
         if !index.is_still(payment.order_id) {
             continue;
@@ -64,6 +65,29 @@ fn without_payment(index: &Index<'_>, order: &Order, found: &mut Findings) {
         "one payment",
         repair,
     ));
+}
+
+/// Payments that are spoken of, of orders that are not there either.
+fn never_made(index: &Index<'_>, found: &mut Findings) {
+    for (key, facts) in &index.facts {
+        let absent = !index.payments.contains_key(key) && !index.orders.contains_key(key);
+        let fact = facts.iter().find(|fact| fact.source == "payment");
+        if let Some(fact) = fact.filter(|_| absent && index.is_still(*key) && index.is_told(*key)) {
+            found.push(Mismatch::of_order(
+                Kind::PaymentMissing,
+                *key,
+                format!(
+                    "{} was announced, and the payment service does not have the payment",
+                    fact.topic()
+                ),
+                "the payment, and its order",
+                format!(
+                    "find out who announced event {}; restore both rows from backups when it was us",
+                    fact.id
+                ),
+            ));
+        }
+    }
 }
 
 fn same(order: &Order, payment: &Payment, found: &mut Findings) {

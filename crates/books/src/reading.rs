@@ -389,6 +389,10 @@ pub struct DeadLetter {
 pub struct Unreadable {
     /// Where it stands.
     pub place: Place,
+    /// Its id, when at least its envelope can be read.
+    pub id: Option<Uuid>,
+    /// Its Kafka key, when that is an aggregate.
+    pub key: Option<Uuid>,
     /// When it was written.
     pub time: DateTime<Utc>,
     /// What is wrong with it.

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod books;
 mod down;
 mod logs;
 pub(crate) mod paint;
@@ -36,6 +37,8 @@ enum Command {
     Status,
     /// Show the logs
     Logs(logs::Options),
+    /// Compare orders, payments, notifications and facts of the whole platform, and propose repairs
+    Books(books::Options),
     /// Create the topics on a broker
     Topics(topics::Options),
     /// Tell a saga's story with real requests, and check every sentence of it
@@ -60,6 +63,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Up(options) => Box::pin(up::run(&directory, &options)).await?,
         Command::Down(options) => down::run(&directory, &options).await?,
         Command::Status => return status::run(&directory).await,
+        Command::Books(options) => return Ok(Box::pin(books::run(&directory, &options)).await),
         Command::Logs(options) => logs::run(&directory, &options).await?,
         Command::Topics(options) => topics::run(&options).await?,
         Command::Demo(options) => Box::pin(crate::demo::run(&directory, &options)).await?,

@@ -6,6 +6,7 @@
     reason = "a panic in a test is its report"
 )]
 
+mod books;
 mod kafka;
 mod platform;
 mod postgres;

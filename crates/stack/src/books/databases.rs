@@ -1,0 +1,182 @@
+//! Reads the five databases, each in one snapshot. Rows come as JSON, in the shape that the comparison has them.
+
+use std::collections::{BTreeMap, HashSet};
+
+use ::books::Desk;
+use ::books::reading::{Charge, Notification, Order, Payment, TimelineRow, User};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use contracts::Topic;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio_postgres::{IsolationLevel, Transaction};
+use uuid::Uuid;
+
+use super::{Sources, topics};
+use crate::error::{Error, Result};
+use crate::postgres::connect;
+use crate::service::Service;
+
+/// The services' own rows.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) orders: Vec<Order>,
+    pub(super) payments: Vec<Payment>,
+    pub(super) charges: Vec<Charge>,
+    pub(super) users: Vec<User>,
+    pub(super) notifications: Vec<Notification>,
+    pub(super) timeline: Vec<TimelineRow>,
+    pub(super) accepted: HashSet<Uuid>,
+}
+
+const ORDERS: &str = "select jsonb_build_object(
+    'id', id, 'customer_id', customer_id, 'status', status, 'payment_method', payment_method,
+    'lines', (select coalesce(jsonb_agg(jsonb_build_object(
+            'sku', coalesce(line->>'sku', ''),
+            'quantity', coalesce((line->>'quantity')::bigint, 0),
+            'unit_price', jsonb_build_object(
+                'amount_minor', coalesce((line->>'unit_price_minor')::bigint, 0), 'currency', currency)
+        ) order by number), '[]') from jsonb_array_elements(items) with ordinality as lines(line, number)),
+    'total', jsonb_build_object('amount_minor', total_minor, 'currency', currency),
+    'payment_id', payment_id, 'reason', cancellation_reason, 'code', cancellation_code, 'refunded', refunded,
+    'announced', announced, 'created_at', created_at, 'updated_at', updated_at) from orders";
+
+/// The order that each key was answered with.
+const ACCEPTED: &str =
+    "select to_jsonb(response->>'id') from idempotency_key where response->>'id' is not null";
+
+const PAYMENTS: &str = "select jsonb_build_object(
+    'id', id, 'order_id', order_id, 'customer_id', customer_id, 'status', status,
+    'amount', jsonb_build_object('amount_minor', amount_minor, 'currency', currency),
+    'provider_reference', provider_reference, 'refund_reference', refund_reference, 'failure_code', failure_code,
+    'announced', announced, 'created_at', created_at, 'updated_at', updated_at) from payment";
+
+const CHARGES: &str = "select jsonb_build_object(
+    'idempotency_key', idempotency_key, 'status', status,
+    'amount', jsonb_build_object('amount_minor', amount_minor, 'currency', currency),
+    'reference', reference, 'failure_code', failure_code, 'refund_reference', refund_reference,
+    'created_at', created_at) from simulator.charge";
+
+const USERS: &str = "select jsonb_build_object('id', id, 'announced', event_sequence,
+    'created_at', created_at, 'updated_at', updated_at) from users";
+
+const NOTIFICATIONS: &str = "select jsonb_build_object('id', id, 'user_id', user_id, 'order_id', order_id,
+    'kind', kind, 'created_at', created_at) from notification";
+
+const TIMELINE: &str = "select to_jsonb(timeline_entry) from timeline_entry";
+
+const OUTBOX: &str =
+    "select jsonb_build_object('event_id', event_id, 'topic', topic, 'key', encode(key, 'escape'),
+    'dead_letter_id', (select header->>1 from jsonb_array_elements(headers) header
+        where header->>0 = 'x-dead-letter-id' limit 1),
+    'created_at', created_at) from outbox";
+
+const WORK: &str = "select jsonb_build_object('id', id, 'kind', kind, 'name', name, 'key', encode(key, 'escape'),
+    'event_id', event_id, 'state', state, 'origin_topic', origin_topic, 'origin_partition', origin_partition,
+    'origin_offset', origin_offset, 'next_attempt_at', next_attempt_at, 'last_failed_at', last_failed_at) from work";
+
+const PROCESSED: &str = "select to_jsonb(event_id) from processed_event";
+
+/// Partitions are a day each, named after it.
+const REMEMBERED: &str = "select to_jsonb(coalesce(min(c.relname::text), '')) from pg_inherits i
+    join pg_class c on c.oid = i.inhrelid where i.inhparent = 'processed_event'::regclass";
+
+/// Reads all rows, and completes the services' desks.
+pub(super) async fn read(sources: &Sources, desks: &mut BTreeMap<String, Desk>) -> Result<Rows> {
+    let mut rows = Rows::default();
+    for service in Service::ALL {
+        let mut client = connect(sources.database(service)?).await?;
+        let snapshot = client
+            .build_transaction()
+            .isolation_level(IsolationLevel::RepeatableRead)
+            .read_only(true)
+            .start()
+            .await?;
+        if let Some(desk) = desks.get_mut(service.name()) {
+            desk.outbox = all(&snapshot, OUTBOX).await?;
+            desk.work = all(&snapshot, WORK).await?;
+            desk.processed = all(&snapshot, PROCESSED).await?.into_iter().collect();
+            desk.remembers_from = all::<String>(&snapshot, REMEMBERED)
+                .await?
+                .first()
+                .and_then(|name| day(name));
+        }
+        rows.take(service, &snapshot).await?;
+        snapshot.commit().await?;
+    }
+    Ok(rows)
+}
+
+impl Rows {
+    async fn take(&mut self, service: Service, snapshot: &Transaction<'_>) -> Result<()> {
+        match service {
+            Service::Order => {
+                self.orders = all(snapshot, ORDERS).await?;
+                self.accepted = all(snapshot, ACCEPTED).await?.into_iter().collect();
+            }
+            Service::Payment => {
+                self.payments = all(snapshot, PAYMENTS).await?;
+                self.charges = all(snapshot, CHARGES).await?;
+            }
+            Service::Auth => self.users = all(snapshot, USERS).await?,
+            Service::Notification => self.notifications = all(snapshot, NOTIFICATIONS).await?,
+            Service::Gateway => {
+                let entries: Vec<Entry> = all(snapshot, TIMELINE).await?;
+                self.timeline = entries.into_iter().map(TimelineRow::from).collect();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The rows of a query of one JSON column.
+async fn all<T: DeserializeOwned>(snapshot: &Transaction<'_>, query: &str) -> Result<Vec<T>> {
+    let rows = snapshot.query(query, &[]).await?;
+    let read = |row: &tokio_postgres::Row| -> Result<T> {
+        let value: Value = row.try_get(0)?;
+        serde_json::from_value(value).map_err(|error| {
+            Error::Invalid(format!(
+                "a row is not what it should be ({error}), as read by: {query}"
+            ))
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// When the day of a partition's name begins.
+fn day(name: &str) -> Option<DateTime<Utc>> {
+    let text = name.strip_prefix("processed_event_")?;
+    let date = NaiveDate::parse_from_str(text, "%Y%m%d").ok()?;
+    Some(date.and_time(NaiveTime::MIN).and_utc())
+}
+
+/// A row of the timeline as it is stored.
+#[derive(Deserialize)]
+struct Entry {
+    event_id: Uuid,
+    order_id: Option<Uuid>,
+    r#type: String,
+    source: String,
+    causation_id: Uuid,
+    correlation_id: Uuid,
+    sequence: i64,
+    data: Value,
+    recorded_at: DateTime<Utc>,
+}
+
+impl From<Entry> for TimelineRow {
+    fn from(entry: Entry) -> Self {
+        let topic: Option<Topic> = entry.r#type.parse().ok();
+        Self {
+            event_id: entry.event_id,
+            order_id: entry.order_id,
+            event: topic.and_then(|topic| topics::event(topic, entry.data).ok()),
+            topic: entry.r#type,
+            source: entry.source,
+            causation_id: entry.causation_id,
+            correlation_id: entry.correlation_id,
+            sequence: u64::try_from(entry.sequence).unwrap_or(u64::MAX),
+            recorded_at: entry.recorded_at,
+        }
+    }
+}

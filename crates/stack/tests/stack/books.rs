@@ -1,0 +1,267 @@
+//! The books of a real platform: they balance, and each relation that is broken is found under its own name.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    reason = "a test makes its own ids, and a panic is its report"
+)]
+
+mod customer;
+mod damage;
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::Duration;
+
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use stack::books::comparison::{Kind, Report, compare};
+use stack::books::{self, Options, Sources};
+use stack::kafka::client;
+use stack::{Service, Stack};
+use uuid::Uuid;
+
+use customer::Customer;
+use damage::{DAMAGES, Orders};
+
+fn kinds(report: &Report) -> BTreeSet<&'static str> {
+    let kinds = report.mismatches.iter().map(|mismatch| mismatch.kind.as_str());
+    kinds.collect()
+}
+
+async fn look(sources: &Sources, options: &Options) -> Report {
+    let reading = books::read(sources, options).await.unwrap();
+    compare(&reading, &options.limits)
+}
+
+/// Waits until everything has come to rest.
+async fn settled(sources: &Sources) -> Report {
+    let options = Options {
+        settle: Some(Duration::from_secs(90)),
+        ..Options::default()
+    };
+    Box::pin(books::balance(sources, &options)).await.unwrap()
+}
+
+#[track_caller]
+fn assert_balanced(report: &Report, when: &str) {
+    assert!(report.balanced, "{when}: {:#?}", report.mismatches);
+}
+
+/// What `stack books` prints and ends with.
+fn command(sources: &Sources, brokers: &str, flags: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stack"));
+    command.args(["books", "--brokers", brokers]).args(flags);
+    for (service, url) in &sources.databases {
+        command.args(["--database".to_owned(), format!("{service}={url}")]);
+    }
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+}
+
+/// A dozen orders of every method; two are taken back.
+async fn place(stack: &Stack) -> Orders {
+    let customer = Customer::arrive(&stack.url()).await;
+    let confirmed = customer.order("pm_card_visa").await;
+    let declined = customer.order("pm_card_declined").await;
+    let stuck = customer.order("pm_provider_error").await;
+    let refunded = customer.order("pm_card_visa").await;
+    let hasty = customer.order("pm_provider_slow").await;
+    customer.cancel(hasty).await;
+    for method in [
+        "pm_card_insufficient_funds",
+        "pm_provider_flaky",
+        "pm_provider_slow",
+        "pm_card_visa",
+        "pm_card_visa",
+        "pm_card_declined",
+        "pm_provider_flaky",
+    ] {
+        customer.order(method).await;
+    }
+    customer.wait_for(refunded, "confirmed").await;
+    customer.cancel(refunded).await;
+    customer.wait_for(confirmed, "confirmed").await;
+    customer.wait_for(declined, "cancelled").await;
+    Orders {
+        confirmed,
+        declined,
+        refunded,
+        stuck,
+        poison: poison(stack).await,
+    }
+}
+
+/// An event whose body nobody understands: a dead letter of two services, and an entry of the timeline.
+async fn poison(stack: &Stack) -> Uuid {
+    let (event, key) = (Uuid::now_v7(), Uuid::now_v7());
+    let headers = [
+        ("ce_specversion", "1.0".to_owned()),
+        ("ce_id", event.to_string()),
+        ("ce_type", "order.created.v1".to_owned()),
+        ("ce_source", "nobody".to_owned()),
+        ("ce_time", "2026-11-21T10:00:00Z".to_owned()),
+        ("ce_partitionkey", key.to_string()),
+        ("ce_sequence", "1".to_owned()),
+        ("ce_correlationid", key.to_string()),
+        ("ce_causationid", key.to_string()),
+    ];
+    publish(stack, "order.created", &key.to_string(), &headers, b"{}").await;
+    event
+}
+
+async fn publish(stack: &Stack, topic: &str, key: &str, headers: &[(&str, String)], body: &[u8]) {
+    let producer: FutureProducer = client(stack.brokers()).create().unwrap();
+    let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+        headers.insert(Header {
+            key,
+            value: Some(value),
+        })
+    });
+    let record = FutureRecord::to(topic).key(key).payload(body).headers(headers);
+    producer.send(record, Duration::from_secs(10)).await.unwrap();
+}
+
+/// The record of an order's confirmation again, under `id`.
+async fn confirm_again(stack: &Stack, sources: &Sources, order: Uuid, id: Option<Uuid>) {
+    let reading = books::read(sources, &Options::default()).await.unwrap();
+    let of_order =
+        |fact: &&books::comparison::reading::Fact| fact.key == order && fact.topic() == "order.confirmed";
+    let fact = reading.facts.iter().find(of_order).unwrap();
+    let headers = [
+        ("content-type", "application/json".to_owned()),
+        ("ce_specversion", "1.0".to_owned()),
+        ("ce_id", id.unwrap_or(fact.id).to_string()),
+        ("ce_type", "order.confirmed.v1".to_owned()),
+        ("ce_source", fact.source.clone()),
+        ("ce_time", fact.time.to_rfc3339()),
+        ("ce_subject", fact.key.to_string()),
+        ("ce_partitionkey", fact.key.to_string()),
+        ("ce_sequence", fact.sequence.to_string()),
+        ("ce_correlationid", fact.correlation_id.to_string()),
+        ("ce_causationid", fact.causation_id.to_string()),
+    ];
+    let body = serde_json::to_vec(&fact.event).unwrap();
+    publish(stack, "order.confirmed", &fact.key.to_string(), &headers, &body).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_broken_is_found_under_its_own_name() {
+    let stack = Box::pin(Stack::builder().build()).await.unwrap();
+    let sources = Sources::from(&stack);
+    let orders = place(&stack).await;
+    let report = settled(&sources).await;
+    assert_balanced(&report, "after a dozen orders");
+    assert_eq!(report.counts.orders.values().sum::<u64>(), 12);
+    assert_eq!(report.counts.unreadable, 1);
+    assert_eq!(report.counts.backlog["payment"].dead, 2, "{:?}", report.counts);
+    assert_eq!(report.counts.backlog["notification"].dead, 1);
+    assert_eq!(report.sums.len(), 1);
+    assert_eq!(report.counts.in_flight, 0);
+    let (code, printed) = command(&sources, stack.brokers(), &[]);
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.contains("the books balance"), "{printed}");
+
+    let options = Options::default();
+    for damage in DAMAGES {
+        let undo = damage.inflict(&stack, &orders).await;
+        let report = look(&sources, &options).await;
+        let expected: BTreeSet<&str> = damage.found.iter().map(|kind| kind.as_str()).collect();
+        assert_eq!(
+            kinds(&report),
+            expected,
+            "{}: {:#?}",
+            damage.what,
+            report.mismatches
+        );
+        undo.run().await;
+    }
+    assert_balanced(&look(&sources, &options).await, "after all is undone");
+
+    let undo = DAMAGES[0].inflict(&stack, &orders).await;
+    let (code, printed) = command(&sources, stack.brokers(), &["--json"]);
+    assert_eq!(code, Some(1), "{printed}");
+    let report: Report = serde_json::from_str(&printed).unwrap();
+    assert!(
+        report
+            .mismatches
+            .iter()
+            .any(|mismatch| mismatch.kind == DAMAGES[0].found[0])
+    );
+    undo.run().await;
+    let (code, printed) = command(&sources, "127.0.0.1:1", &[]);
+    assert_eq!(code, Some(2), "{printed}");
+
+    // told of an order that is not there
+    let accepted = Uuid::now_v7();
+    let options = Options {
+        accepted: [accepted].into(),
+        ..Options::default()
+    };
+    let report = look(&sources, &options).await;
+    assert_eq!(report.mismatches[0].order_id, Some(accepted));
+    assert_eq!(kinds(&report), BTreeSet::from([Kind::OrderMissing.as_str()]));
+
+    // at-least-once publishing repeats records; it never gives one number to two events
+    confirm_again(&stack, &sources, orders.confirmed, None).await;
+    let report = settled(&sources).await;
+    assert_balanced(&report, "after a record was published again");
+    assert_eq!(report.counts.published_again, 1);
+    confirm_again(&stack, &sources, orders.confirmed, Some(Uuid::now_v7())).await;
+    let report = settled(&sources).await;
+    let expected = [Kind::FactRepeated, Kind::SequenceRepeated].map(Kind::as_str);
+    assert_eq!(
+        kinds(&report),
+        BTreeSet::from(expected),
+        "{:#?}",
+        report.mismatches
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_its_way_is_not_a_mismatch() {
+    let mut stack = Box::pin(Stack::builder().build()).await.unwrap();
+    let sources = Sources::from(&stack);
+    let customer = Customer::arrive(&stack.url()).await;
+    settled(&sources).await;
+    stack.stop(Service::Notification).await;
+    stack.stop(Service::Payment).await;
+    for _ in 0..3 {
+        customer.order("pm_card_visa").await;
+    }
+    let options = Options {
+        settle: Some(Duration::from_secs(4)),
+        ..Options::default()
+    };
+    let report = Box::pin(books::balance(&sources, &options)).await.unwrap();
+    assert_eq!(
+        kinds(&report),
+        BTreeSet::from([Kind::NotSettled.as_str()]),
+        "{report:#?}"
+    );
+    assert_eq!(report.counts.in_flight, 3);
+    assert_eq!(report.counts.backlog["payment"].lag, 3);
+    assert_eq!(report.counts.backlog["notification"].lag, 3);
+    stack.start(Service::Notification).await.unwrap();
+    stack.start(Service::Payment).await.unwrap();
+    let report = settled(&sources).await;
+    assert_balanced(&report, "after the services are back");
+    assert_eq!(report.counts.orders["confirmed"], 3);
+
+    // read again and again while orders run through
+    let placing = async {
+        for _ in 0..30 {
+            customer.order("pm_card_visa").await;
+        }
+    };
+    let reading = async {
+        for round in 0..10 {
+            let report = Box::pin(books::balance(&sources, &Options::default()))
+                .await
+                .unwrap();
+            assert_balanced(&report, &format!("reading {round} under load"));
+        }
+    };
+    futures::join!(placing, reading);
+    assert_balanced(&settled(&sources).await, "in the end");
+}
