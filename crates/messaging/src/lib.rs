@@ -49,3 +49,7 @@ pub use performer::{ActionError, Attempt, Performer};
 pub use record::{Origin, Record, uuid_key};
 pub use repository::{Action, Change, Conn, Repository, Versioned};
 pub use settings::MessagingSettings;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/ARCHITECTURE.md")]
+struct Walkthrough;

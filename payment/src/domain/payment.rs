@@ -82,6 +82,9 @@ pub enum Status {
 /// The one provider that payments go through today.
 const PROVIDER: &str = "simulated";
 
+/// Longest payment method that is taken to the provider, in bytes.
+const PAYMENT_METHOD_MAX: usize = 255;
+
 type PaymentStep = Step<Payment, PaymentAction>;
 type PaymentTransition = Transition<Payment, PaymentAction>;
 
@@ -95,7 +98,7 @@ impl Aggregate for Payment {
 /// An order was placed: charge it, unless it is known already (charged, or cancelled before it was heard of).
 ///
 /// # Errors
-/// None.
+/// A [`Rejection`] when the order cannot be charged as it stands.
 pub fn on_order_created(
     payment: Option<Payment>,
     order: &OrderCreated,
@@ -104,6 +107,8 @@ pub fn on_order_created(
     if payment.is_some() {
         return Ok(Step::Unchanged);
     }
+    require_amount(order.order_id, order.total)?;
+    require_method(order)?;
     let charge = PaymentAction::Charge {
         order_id: order.order_id,
         amount: order.total,
@@ -128,13 +133,14 @@ pub fn on_order_created(
 /// An order was cancelled: keep no money for it.
 ///
 /// # Errors
-/// None.
+/// A [`Rejection`] when the order has not been heard of and could never have been charged.
 pub fn on_order_cancelled(
     payment: Option<Payment>,
     order: &OrderCancelled,
     context: &Context,
 ) -> Reaction<Payment, PaymentAction> {
     let Some(payment) = payment else {
+        require_amount(order.order_id, order.total)?;
         return Ok(Transition::to(never_charged(order, context)).into());
     };
     Ok(match payment.status.clone() {
@@ -170,6 +176,31 @@ fn never_charged(order: &OrderCancelled, context: &Context) -> Payment {
         created_at: context.now,
         updated_at: context.now,
     }
+}
+
+/// Only an amount over nothing can be charged.
+fn require_amount(order_id: OrderId, total: Money) -> Result<(), Rejection> {
+    if total.amount_minor() > 0 {
+        return Ok(());
+    }
+    Err(Rejection::new(
+        "nothing-to-charge",
+        format!("{order_id} costs {total}"),
+    ))
+}
+
+/// What is no payment method at all is not taken to the provider; which ones there are is for the provider to know.
+fn require_method(order: &OrderCreated) -> Result<(), Rejection> {
+    let method = &order.payment_method;
+    if (1..=PAYMENT_METHOD_MAX).contains(&method.len()) && !method.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let detail = format!(
+        "{} is to be paid with a method of {} bytes that cannot be one",
+        order.order_id,
+        method.len()
+    );
+    Err(Rejection::new("invalid-payment-method", detail))
 }
 
 /// The provider answered.

@@ -48,7 +48,7 @@ pub struct Setting {
     pub mode: Mode,
     /// How many of them; none means all, until it is changed; 0 means that payments behave by their method.
     pub remaining: Option<u32>,
-    /// How late every answer to a charge is, in milliseconds.
+    /// How late the answer to a charge is, in milliseconds; it is asked for again at no such cost.
     pub latency_ms: u32,
     /// Grows with each change.
     pub generation: i64,

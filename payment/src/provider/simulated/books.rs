@@ -1,7 +1,9 @@
 //! The simulated provider's tables.
 
 use contracts::Money;
+use diesel::dsl::case_when;
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
 use diesel_async::RunQueryDsl;
 use messaging::Conn;
 
@@ -26,13 +28,6 @@ pub(super) struct Charge {
     status: String,
     reference: Option<String>,
     failure_code: Option<String>,
-}
-
-/// How a charge ended.
-#[derive(Debug, Clone)]
-pub(super) enum Verdict {
-    Approved(String),
-    Declined(&'static str),
 }
 
 #[derive(Queryable, Selectable)]
@@ -80,13 +75,16 @@ impl Charge {
         }
     }
 
-    /// Whether the key is used for what it was used for first.
+    /// Whether the key is used for what it was used for first. One that was voided before anything was charged has been
+    /// used for nothing yet.
     pub(super) fn is_for(&self, amount: Money, method: &str) -> bool {
-        self.amount_minor == amount.amount_minor()
-            && self.currency == amount.currency().code()
-            && self.payment_method == method
+        self.status == VOIDED
+            || (self.amount_minor == amount.amount_minor()
+                && self.currency == amount.currency().code()
+                && self.payment_method == method)
     }
 
+    /// One that has just been opened.
     #[cfg(test)]
     pub(super) fn fresh() -> Self {
         Self {
@@ -178,6 +176,7 @@ pub(super) async fn open(conn: &mut Conn, key: &str, amount: Money, method: &str
     Ok(row.into())
 }
 
+/// Notes that the setting has used up one of its payments on this charge, when it has.
 pub(super) async fn note_forced(
     conn: &mut Conn,
     by: &Setting,
@@ -199,10 +198,11 @@ pub(super) async fn note_forced(
         .map(drop)
 }
 
-pub(super) async fn conclude(conn: &mut Conn, key: &str, verdict: &Verdict) -> QueryResult<()> {
-    let (status, reference, code) = match verdict {
-        Verdict::Approved(reference) => (APPROVED, Some(reference.as_str()), None),
-        Verdict::Declined(code) => (DECLINED, None, Some(*code)),
+pub(super) async fn conclude(conn: &mut Conn, key: &str, answer: &ChargeAnswer) -> QueryResult<()> {
+    let (status, reference, code) = match answer {
+        ChargeAnswer::Approved { reference } => (APPROVED, Some(reference), None),
+        ChargeAnswer::Declined { code } => (DECLINED, None, Some(code)),
+        ChargeAnswer::Voided => (VOIDED, None, None),
     };
     diesel::update(charge::table.find(key))
         .set((
@@ -215,11 +215,9 @@ pub(super) async fn conclude(conn: &mut Conn, key: &str, verdict: &Verdict) -> Q
         .map(drop)
 }
 
-/// Voids the charge of `key` unless it has taken the money; a charge that comes later finds it voided.
+/// Voids the charge of `key` unless it has ended; a charge that comes later finds it voided.
 pub(super) async fn void(conn: &mut Conn, key: &str) -> QueryResult<VoidAnswer> {
-    use diesel::dsl::sql;
-    use diesel::sql_types::Text;
-    let keeps_or_voids = sql::<Text>("case when charge.status = 'open' then 'voided' else charge.status end");
+    let is_open = charge::status.eq(OPEN);
     let (status, reference): (String, Option<String>) = diesel::insert_into(charge::table)
         .values((
             charge::idempotency_key.eq(key),
@@ -231,7 +229,7 @@ pub(super) async fn void(conn: &mut Conn, key: &str) -> QueryResult<VoidAnswer> 
         ))
         .on_conflict(charge::idempotency_key)
         .do_update()
-        .set(charge::status.eq(keeps_or_voids))
+        .set(charge::status.eq(case_when::<_, _, Text>(is_open, VOIDED).otherwise(charge::status)))
         .returning((charge::status, charge::reference))
         .get_result(conn)
         .await?;
@@ -241,13 +239,14 @@ pub(super) async fn void(conn: &mut Conn, key: &str) -> QueryResult<VoidAnswer> 
     })
 }
 
-/// Gives back what the charge of `key` took, once. None when it took nothing.
+#[declare_sql_function]
+extern "SQL" {
+    fn coalesce(first: Nullable<Text>, otherwise: Text) -> Text;
+}
+
+/// Gives back what the charge of `key` took, once: the reference of the first time is kept. None when it took nothing.
 pub(super) async fn refund(conn: &mut Conn, key: &str, reference: &str) -> QueryResult<Option<String>> {
-    use diesel::dsl::sql;
-    use diesel::sql_types::{Nullable, Text};
-    let first = sql::<Nullable<Text>>("coalesce(refund_reference, ")
-        .bind::<Text, _>(reference)
-        .sql(")");
+    let first = coalesce(charge::refund_reference, reference).nullable();
     let kept: Option<Option<String>> =
         diesel::update(charge::table.find(key).filter(charge::status.eq(APPROVED)))
             .set(charge::refund_reference.eq(first))
