@@ -67,6 +67,9 @@ mod tests {
         };
         assert_eq!(patience(5_000), Some(Duration::from_secs(5)));
         assert_eq!(patience(30_000), Some(Duration::from_secs(30)));
-        assert_eq!((patience(0), patience(30_001), patience(u64::MAX)), (None, None, None));
+        assert_eq!(
+            (patience(0), patience(30_001), patience(u64::MAX)),
+            (None, None, None)
+        );
     }
 }

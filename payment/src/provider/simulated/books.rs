@@ -7,7 +7,7 @@ use diesel::sql_types::{Nullable, Text};
 use diesel_async::RunQueryDsl;
 use messaging::Conn;
 
-use super::behaviour::{Chosen, Mode, Setting};
+use super::behaviour::{Chosen, Forced, Mode, Setting};
 use crate::domain::{ChargeAnswer, VoidAnswer};
 use crate::store::simulator_schema::{charge, setting};
 
@@ -20,8 +20,7 @@ const VOIDED: &str = "voided";
 #[derive(Debug, Clone)]
 pub(super) struct Charge {
     pub(super) attempts: i32,
-    pub(super) forced_mode: Option<Mode>,
-    pub(super) forced_generation: Option<i64>,
+    pub(super) forced: Option<Forced>,
     amount_minor: i64,
     currency: String,
     payment_method: String,
@@ -48,8 +47,7 @@ impl From<Row> for Charge {
     fn from(row: Row) -> Self {
         Self {
             attempts: row.attempts,
-            forced_mode: row.forced_mode.as_deref().and_then(Mode::from_name),
-            forced_generation: row.forced_generation,
+            forced: forced(row.forced_mode.as_deref(), row.forced_generation),
             amount_minor: row.amount_minor,
             currency: row.currency,
             payment_method: row.payment_method,
@@ -83,22 +81,13 @@ impl Charge {
                 && self.currency == amount.currency().code()
                 && self.payment_method == method)
     }
+}
 
-    /// One that has just been opened.
-    #[cfg(test)]
-    pub(super) fn fresh() -> Self {
-        Self {
-            attempts: 1,
-            forced_mode: None,
-            forced_generation: None,
-            amount_minor: 1,
-            currency: "EUR".to_owned(),
-            payment_method: "pm_card_visa".to_owned(),
-            status: OPEN.to_owned(),
-            reference: None,
-            failure_code: None,
-        }
-    }
+fn forced(mode: Option<&str>, generation: Option<i64>) -> Option<Forced> {
+    Some(Forced {
+        mode: Mode::from_name(mode?)?,
+        generation: generation?,
+    })
 }
 
 type SettingRow = (String, Option<i32>, i32, i64);

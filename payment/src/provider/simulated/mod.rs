@@ -73,7 +73,7 @@ impl SimulatedProvider {
             if let Some(answer) = charge.answer() {
                 return Ok(Reply::Answer(answer, Duration::ZERO));
             }
-            let chosen = behaviour(&setting, &charge, method);
+            let chosen = behaviour(&setting, charge.forced, method);
             books::note_forced(conn, &setting, key, &chosen).await?;
             let Some(answer) = answer(chosen.behaviour, charge.attempts) else {
                 return Ok(Reply::Error);
