@@ -123,7 +123,6 @@ impl SimulatorBody {
             mode: self.mode,
             remaining: self.remaining,
             latency_ms: self.latency_ms,
-            generation: 0,
         }
     }
 }

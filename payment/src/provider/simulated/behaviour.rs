@@ -48,8 +48,14 @@ pub struct Setting {
     pub remaining: Option<u32>,
     /// How late the answer to a charge is, in milliseconds; it is asked for again at no such cost.
     pub latency_ms: u32,
+}
+
+/// A setting, told apart from those before and after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InForce {
+    pub(super) setting: Setting,
     /// Grows with each change.
-    pub generation: i64,
+    pub(super) generation: i64,
 }
 
 /// The mode that a charge has used up, and the setting it came from.
@@ -80,8 +86,9 @@ pub(super) struct Chosen {
 }
 
 /// A payment that was forced stays forced the same way at its retries, until the setting is changed.
-pub(super) fn behaviour(setting: &Setting, before: Option<Forced>, method: &str) -> Chosen {
-    let before = before.filter(|before| before.generation == setting.generation);
+pub(super) fn behaviour(now: &InForce, before: Option<Forced>, method: &str) -> Chosen {
+    let before = before.filter(|before| before.generation == now.generation);
+    let setting = now.setting;
     let (behaviour, uses_up) = match (before, setting.remaining) {
         (Some(before), _) => (forced(before.mode), None),
         (None, None) => (forced(setting.mode), None),
@@ -116,13 +123,13 @@ fn by_method(method: &str) -> Behaviour {
 mod tests {
     use super::*;
 
-    fn setting(mode: Mode, remaining: Option<u32>, generation: i64) -> Setting {
-        Setting {
+    fn setting(mode: Mode, remaining: Option<u32>, generation: i64) -> InForce {
+        let setting = Setting {
             mode,
             remaining,
             latency_ms: 0,
-            generation,
-        }
+        };
+        InForce { setting, generation }
     }
 
     fn by_itself(behaviour: Behaviour) -> Chosen {

@@ -7,7 +7,7 @@ use diesel::sql_types::{Nullable, Text};
 use diesel_async::RunQueryDsl;
 use messaging::Conn;
 
-use super::behaviour::{Chosen, Forced, Mode, Setting};
+use super::behaviour::{Chosen, Forced, InForce, Mode, Setting};
 use crate::domain::{ChargeAnswer, VoidAnswer};
 use crate::store::simulator_schema::{charge, setting};
 
@@ -92,15 +92,15 @@ fn forced(mode: Option<&str>, generation: Option<i64>) -> Option<Forced> {
 
 type SettingRow = (String, Option<i32>, i32, i64);
 
-fn read(row: SettingRow) -> QueryResult<Setting> {
+fn read(row: SettingRow) -> QueryResult<InForce> {
     let (mode, remaining, latency_ms, generation) = row;
     let unreadable = |what: String| diesel::result::Error::DeserializationError(what.into());
-    Ok(Setting {
+    let setting = Setting {
         mode: Mode::from_name(&mode).ok_or_else(|| unreadable(format!("{mode:?} is no mode")))?,
         remaining: remaining.map(|left| u32::try_from(left).unwrap_or_default()),
         latency_ms: u32::try_from(latency_ms).unwrap_or_default(),
-        generation,
-    })
+    };
+    Ok(InForce { setting, generation })
 }
 
 const SETTING: (
@@ -115,20 +115,20 @@ const SETTING: (
     setting::generation,
 );
 
-pub(super) async fn setting(conn: &mut Conn) -> QueryResult<Setting> {
+pub(super) async fn setting(conn: &mut Conn) -> QueryResult<InForce> {
     read(setting::table.select(SETTING).first(conn).await?)
 }
 
 /// The setting, locked where a charge may use some of it up.
-pub(super) async fn setting_for_charge(conn: &mut Conn) -> QueryResult<Setting> {
+pub(super) async fn setting_for_charge(conn: &mut Conn) -> QueryResult<InForce> {
     let seen = setting(conn).await?;
-    if seen.remaining.is_none_or(|left| left == 0) {
+    if seen.setting.remaining.is_none_or(|left| left == 0) {
         return Ok(seen);
     }
     read(setting::table.select(SETTING).for_update().first(conn).await?)
 }
 
-pub(super) async fn force(conn: &mut Conn, wanted: &Setting) -> QueryResult<Setting> {
+pub(super) async fn force(conn: &mut Conn, wanted: &Setting) -> QueryResult<InForce> {
     let remaining = wanted
         .remaining
         .map(|left| i32::try_from(left).unwrap_or(i32::MAX));
@@ -168,7 +168,7 @@ pub(super) async fn open(conn: &mut Conn, key: &str, amount: Money, method: &str
 /// Notes that the setting has used up one of its payments on this charge, when it has.
 pub(super) async fn note_forced(
     conn: &mut Conn,
-    by: &Setting,
+    by: &InForce,
     key: &str,
     chosen: &Chosen,
 ) -> QueryResult<()> {

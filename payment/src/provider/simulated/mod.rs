@@ -47,7 +47,7 @@ impl SimulatedProvider {
     /// [`ProviderError::Unreachable`] when its books cannot be reached.
     pub async fn setting(&self) -> Result<Setting, ProviderError> {
         let mut conn = self.pool.get().await.map_err(unreachable)?;
-        Ok(books::setting(&mut conn).await?)
+        Ok(books::setting(&mut conn).await?.setting)
     }
 
     /// Forces it to behave so from now on.
@@ -56,7 +56,7 @@ impl SimulatedProvider {
     /// [`ProviderError::Unreachable`] when its books cannot be reached.
     pub async fn force(&self, setting: &Setting) -> Result<Setting, ProviderError> {
         let mut conn = self.pool.get().await.map_err(unreachable)?;
-        Ok(books::force(&mut conn, setting).await?)
+        Ok(books::force(&mut conn, setting).await?.setting)
     }
 
     /// Writes the books; what comes after needs no connection any more.
@@ -64,7 +64,7 @@ impl SimulatedProvider {
         let mut conn = self.pool.get().await.map_err(unreachable)?;
         let slow = self.slow;
         conn.transaction(async |conn| {
-            let setting = books::setting_for_charge(conn).await?;
+            let now = books::setting_for_charge(conn).await?;
             let charge = books::open(conn, key, amount, method).await?;
             if !charge.is_for(amount, method) {
                 let reason = "the key was used for another charge".to_owned();
@@ -73,13 +73,13 @@ impl SimulatedProvider {
             if let Some(answer) = charge.answer() {
                 return Ok(Reply::Answer(answer, Duration::ZERO));
             }
-            let chosen = behaviour(&setting, charge.forced, method);
-            books::note_forced(conn, &setting, key, &chosen).await?;
+            let chosen = behaviour(&now, charge.forced, method);
+            books::note_forced(conn, &now, key, &chosen).await?;
             let Some(answer) = answer(chosen.behaviour, charge.attempts) else {
                 return Ok(Reply::Error);
             };
             books::conclude(conn, key, &answer).await?;
-            let latency = Duration::from_millis(u64::from(setting.latency_ms));
+            let latency = Duration::from_millis(u64::from(now.setting.latency_ms));
             Ok(match chosen.behaviour {
                 Behaviour::Silent => Reply::Silence,
                 Behaviour::Slow => Reply::Answer(answer, latency.saturating_add(slow)),
