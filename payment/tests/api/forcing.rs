@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use payment::domain::ChargeAnswer;
 use payment::provider::Mode;
 
 use crate::provider_harness::{Provider, declined, has_failed};
@@ -48,13 +49,15 @@ async fn exactly_as_many_are_forced_as_were_asked_for_however_many_come_at_once(
             provider.charge(&key, "pm_card_visa").await
         });
         let answers = join_all(charges).await;
-        let forced = answers.iter().filter(|answer| match mode {
+        let (forced, free): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| match mode {
             Mode::Error => has_failed(answer),
             Mode::Decline | Mode::Approve | Mode::Timeout => {
                 matches!(answer, Ok(answer) if *answer == declined("card_declined"))
             }
         });
-        assert_eq!(forced.count(), usize::try_from(number).unwrap(), "{mode:?}");
+        assert_eq!(forced.len(), usize::try_from(number).unwrap(), "{mode:?}");
+        let is_approved = |answer| matches!(answer, &&Ok(ChargeAnswer::Approved { .. }));
+        assert!(free.iter().all(is_approved), "{free:?}");
         assert_eq!(provider.remaining().await, Some(0));
     }
 }
