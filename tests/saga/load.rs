@@ -1,8 +1,9 @@
 //! Many orders at once.
 
 use acceptance::customer::{Customer, an_order};
+use acceptance::{PATIENCE, until};
 use futures::StreamExt;
-use reqwest::Method;
+use serde_json::Value;
 use stack::Stack;
 use uuid::Uuid;
 
@@ -16,13 +17,13 @@ pub(crate) const METHODS: [&str; 6] = [
     "pm_card_insufficient_funds",
 ];
 
-/// What became of POSTs.
+/// What became of the orders.
 #[derive(Debug, Default)]
 pub(crate) struct Placed {
-    /// The orders that were accepted.
+    /// One a POST that was accepted in the end.
     pub(crate) accepted: Vec<Uuid>,
-    /// POSTs that were not answered with 202.
-    pub(crate) refused: usize,
+    /// How often a POST had to be made again.
+    pub(crate) repeated: usize,
 }
 
 /// A few customers.
@@ -34,23 +35,33 @@ pub(crate) async fn customers(stack: &Stack) -> Vec<Customer> {
     customers
 }
 
-/// Places `number` orders, a few at once, of the methods in turn.
+/// Places `number` orders, a few at once, of the methods in turn. What is not accepted is tried again under the same
+/// idempotency key, as a customer would.
 pub(crate) async fn place(customers: &[Customer], methods: &[&str], number: usize) -> Placed {
     let posts = (0..number).map(|turn| {
         let customer = &customers[turn % customers.len()];
-        let order = an_order(methods[turn % methods.len()]).to_string().into_bytes();
-        async move {
-            customer
-                .try_send(Method::POST, "/orders", "application/json", Some(order))
-                .await
-                .ok()
-                .filter(|answer| answer.status == 202)
-                .map(|answer| answer.id())
-        }
+        place_one(customer, an_order(methods[turn % methods.len()]))
     });
-    let outcomes: Vec<Option<Uuid>> = futures::stream::iter(posts).buffer_unordered(16).collect().await;
+    let outcomes: Vec<(Uuid, usize)> = futures::stream::iter(posts).buffer_unordered(16).collect().await;
     Placed {
-        refused: outcomes.iter().filter(|outcome| outcome.is_none()).count(),
-        accepted: outcomes.into_iter().flatten().collect(),
+        repeated: outcomes.iter().map(|(_, repeated)| repeated).sum(),
+        accepted: outcomes.into_iter().map(|(order, _)| order).collect(),
     }
+}
+
+async fn place_one(customer: &Customer, order: Value) -> (Uuid, usize) {
+    let (key, mut attempts) = (Uuid::new_v4(), 0);
+    let accepted = until("an order to be accepted", PATIENCE, async || {
+        attempts += 1;
+        let answer = customer.place_under(key, &order).await.ok()?;
+        assert!(
+            [202, 502, 503, 504].contains(&answer.status),
+            "{}: {}",
+            answer.status,
+            answer.body
+        );
+        (answer.status == 202).then(|| answer.id())
+    })
+    .await;
+    (accepted, attempts - 1)
 }

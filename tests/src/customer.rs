@@ -1,7 +1,7 @@
 //! The HTTP interface through the gateway, as a customer or the admin uses it.
 
-use reqwest::Method;
 use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use stack::Stack;
 use uuid::Uuid;
@@ -31,7 +31,10 @@ pub struct Answer {
 
 impl Answer {
     /// The answer, which must have this status.
-    #[allow(clippy::return_self_not_must_use, reason = "the status is what many callers are after")]
+    #[allow(
+        clippy::return_self_not_must_use,
+        reason = "the status is what many callers are after"
+    )]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.body);
         self
@@ -48,6 +51,17 @@ impl Answer {
     pub fn items(&self) -> &[Value] {
         self.body["items"].as_array().expect("a list")
     }
+}
+
+async fn answer(request: RequestBuilder) -> reqwest::Result<Answer> {
+    let answer = request.send().await?;
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    let body = serde_json::from_slice(&answer.bytes().await?).unwrap_or_default();
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
 }
 
 /// A UUID in a body.
@@ -124,21 +138,29 @@ impl Customer {
         content_type: &str,
         body: Option<Vec<u8>>,
     ) -> reqwest::Result<Answer> {
-        let mut request = self.http.request(method, format!("{}{path}", self.url));
-        if !self.token.is_empty() {
-            request = request.bearer_auth(&self.token);
-        }
+        let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.header("content-type", content_type).body(body);
         }
-        let answer = request.send().await?;
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let body = serde_json::from_slice(&answer.bytes().await?).unwrap_or_default();
-        Ok(Answer {
-            status,
-            headers,
-            body,
-        })
+        answer(request).await
+    }
+
+    /// Places an order under an idempotency key. A connection that breaks is an error here.
+    ///
+    /// # Errors
+    /// What became of the connection.
+    pub async fn place_under(&self, key: Uuid, order: &Value) -> reqwest::Result<Answer> {
+        let request = self.request(Method::POST, "/orders");
+        answer(request.header("idempotency-key", key.to_string()).json(order)).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        if self.token.is_empty() {
+            request
+        } else {
+            request.bearer_auth(&self.token)
+        }
     }
 
     /// Sends a request that must be answered.
@@ -151,7 +173,9 @@ impl Customer {
 
     /// GETs what must be there.
     pub async fn get(&self, path: &str) -> Answer {
-        self.send(Method::GET, path, None).await.expect(200)
+        let answer = self.send(Method::GET, path, None).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer
     }
 
     /// Places an order that must be accepted.
@@ -229,7 +253,12 @@ impl Customer {
             &format!("the timeline of {order} to be {types:?}"),
             PATIENCE,
             async || {
-                let timeline = self.get(&format!("/orders/{order}/timeline")).await;
+                let path = format!("/orders/{order}/timeline");
+                let timeline = self.send(Method::GET, &path, None).await;
+                if timeline.status == 404 {
+                    // the gateway has not heard of the order yet
+                    return None;
+                }
                 let found: Vec<_> = timeline
                     .items()
                     .iter()
