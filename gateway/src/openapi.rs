@@ -1,6 +1,6 @@
 //! The gateway's own part of the interface.
 
-use chassis::openapi::BearerToken;
+use chassis::docs::BearerToken;
 use chassis::problem::ProblemBody;
 use utoipa::OpenApi;
 

@@ -45,12 +45,12 @@ impl Service for PaymentService {
         let settings = parts.settings;
         let slow = Duration::from_millis(settings.simulator.slow_ms);
         let simulator = SimulatedProvider::new(parts.pool.clone(), slow);
-        let timeout = Duration::from_millis(settings.provider.timeout_ms);
+        let patience = settings.patience()?;
         let payments = Participant::new(PaymentRepository)
             .on(domain::on_order_created)
             .on(domain::on_order_cancelled)
             .performing(
-                ProviderCalls::new(Arc::new(simulator.clone()), timeout),
+                ProviderCalls::new(Arc::new(simulator.clone()), patience),
                 domain::is_wanted,
                 domain::on_provider_answer,
             );

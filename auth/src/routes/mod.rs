@@ -12,7 +12,7 @@ mod token_response;
 mod user_view;
 
 use actix_web::web::{self, Data, ServiceConfig};
-use chassis::openapi::BearerToken;
+use chassis::docs::BearerToken;
 use chassis::problem::ProblemBody;
 use utoipa::OpenApi;
 

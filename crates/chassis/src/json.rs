@@ -73,11 +73,20 @@ where
     let mut json = serde_json::Deserializer::from_slice(body);
     let value: T = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let pointer = pointer::of_path(error.path());
-        read_problem(error.inner(), pointer)
+        if error.inner().is_syntax() && is_json(body) {
+            // serde_json calls it so when an enum's name is no string
+            Problem::invalid(pointer, "must be a string")
+        } else {
+            read_problem(error.inner(), pointer)
+        }
     })?;
     json.end().map_err(|error| read_problem(&error, String::new()))?;
     value.validate().map_err(|report| validation_problem(&report))?;
     Ok(value)
+}
+
+fn is_json(text: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// A 422 with a pointer for each rule that was broken.

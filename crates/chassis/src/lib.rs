@@ -22,7 +22,6 @@ mod log_format;
 mod management;
 pub mod metrics;
 pub mod money;
-pub mod openapi;
 pub mod page;
 pub mod problem;
 pub mod query;

@@ -66,15 +66,25 @@ impl Metrics {
         Ok(text)
     }
 
-    /// `route` is the pattern, never the path: the number of label sets must stay bounded.
+    /// `route` is the pattern, never the path, and methods that a caller made up are one: the number of label sets
+    /// must stay bounded.
     pub(crate) fn observe_request(&self, method: &str, route: &str, status: u16, took: Duration) {
         let labels = HttpLabels {
-            http_request_method: method.to_owned(),
+            http_request_method: known_method(method).to_owned(),
             http_route: route.to_owned(),
             http_response_status_code: status,
         };
         self.http.get_or_create(&labels).observe(took.as_secs_f64());
     }
+}
+
+/// The method, or what OpenTelemetry's conventions call every other.
+fn known_method(method: &str) -> &str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("_OTHER")
 }
 
 impl Default for Metrics {
@@ -97,5 +107,20 @@ mod tests {
         let line = "http_server_request_duration_seconds_count{http_request_method=\"GET\",\
                     http_route=\"/orders/{id}\",http_response_status_code=\"200\"} 1";
         assert!(text.contains(line), "{text}");
+    }
+
+    #[test]
+    fn methods_that_a_caller_made_up_are_counted_as_one() {
+        let metrics = Metrics::new();
+        for method in ["BREW", "WHEN"] {
+            metrics.observe_request(method, "(none)", 405, Duration::from_millis(3));
+        }
+        let text = metrics.encode().unwrap();
+        assert!(
+            text.contains(
+                "http_request_method=\"_OTHER\",http_route=\"(none)\",http_response_status_code=\"405\"} 2"
+            ),
+            "{text}"
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::error::{JsonPayloadError, PathError, QueryPayloadError};
-use actix_web::http::header::ALLOW;
+use actix_web::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::http::{KeepAlive, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App as ActixApp, Error, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
@@ -183,8 +183,14 @@ fn as_problem<B: MessageBody + 'static>(response: ServiceResponse<B>) -> Service
     } else {
         Problem::new(Code::for_status(status))
     };
-    let (request, _empty) = response.into_parts();
-    ServiceResponse::new(request, problem.error_response())
+    let (request, empty) = response.into_parts();
+    let mut told = problem.error_response();
+    for (name, value) in empty.headers() {
+        if name != CONTENT_LENGTH && name != CONTENT_TYPE {
+            told.headers_mut().append(name.clone(), value.clone());
+        }
+    }
+    ServiceResponse::new(request, told)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -151,6 +151,7 @@ impl RootSpanBuilder for RequestSpan {
             http.request.method = method,
             http.route = route,
             http.response.status_code = field::Empty,
+            request.id = field::Empty,
         );
         let headers = RequestHeaders(request.headers());
         let parent = global::get_text_map_propagator(|propagator| propagator.extract(&headers));

@@ -9,6 +9,7 @@ use diesel_async::{AsyncConnection, RunQueryDsl};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::attempt::FailedAttempt;
 use crate::dead_letter::{self, Death};
 use crate::dedupe::{RecentIds, take_charge, within_memory};
 use crate::isolate::Transactional;
@@ -181,11 +182,11 @@ impl Inbox {
             Verdict::Behind => parked.push(NewWork::behind(arrival.record(), arrival.id(), now)),
             Verdict::Failed(failure) => {
                 let row = NewWork::parked(arrival.record(), arrival.id(), &failure, &self.core.settings, now);
-                taken.failures.push(Parked {
-                    work_id: row.id,
-                    failure,
-                    dead: row.is_dead(),
-                });
+                let record = arrival.record();
+                let (key, headers) = (record.key.as_deref(), &record.headers);
+                taken
+                    .failures
+                    .push(FailedAttempt::new(row.id, key, headers, failure, row.is_dead()));
                 parked.push(row);
             }
         }
@@ -198,7 +199,7 @@ impl Inbox {
         conn: &mut Conn,
         parked: &[NewWork],
         effects: &mut Effects,
-        failures: &mut Vec<Parked>,
+        failures: &mut Vec<FailedAttempt>,
         now: DateTime<Utc>,
     ) -> Result<(), Outage> {
         if parked.is_empty() {
@@ -236,14 +237,7 @@ struct Taken {
     duplicates: HashMap<String, u64>,
     outbox: usize,
     actions: usize,
-    failures: Vec<Parked>,
-}
-
-/// A message whose first attempt failed.
-struct Parked {
-    work_id: Uuid,
-    failure: Failure,
-    dead: bool,
+    failures: Vec<FailedAttempt>,
 }
 
 #[async_trait]
@@ -258,14 +252,8 @@ impl Transactional<Arrival> for Inbox {
         let taken = taken?;
         self.recent.remember(arrivals.iter().filter_map(Arrival::id));
         self.core.metrics.duplicates(&taken.duplicates);
-        for Parked {
-            work_id,
-            failure,
-            dead,
-        } in &taken.failures
-        {
-            tracing::warn!(work.id = %work_id, error.class = failure.class, error = %failure, "message parked");
-            self.core.metrics.attempt_failed(*dead);
+        for failed in &taken.failures {
+            failed.tell(&self.core.metrics);
         }
         self.core.signals.woke(taken.outbox > 0, taken.actions > 0);
         Ok(())

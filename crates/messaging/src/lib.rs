@@ -9,6 +9,7 @@
 //! A service describes itself with [`Participant`]s (a [`Repository`], reactions, perhaps a [`Performer`])
 //! and starts a [`Kernel`]. Its HTTP commands go through [`command::execute`] and the same commit.
 
+mod attempt;
 mod broker;
 mod claim;
 pub mod command;
@@ -49,3 +50,7 @@ pub use performer::{ActionError, Attempt, Performer};
 pub use record::{Origin, Record, uuid_key};
 pub use repository::{Action, Change, Conn, Repository, Versioned};
 pub use settings::MessagingSettings;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/ARCHITECTURE.md")]
+struct Walkthrough;

@@ -8,6 +8,8 @@ use opentelemetry::propagation::{Extractor, Injector};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use crate::headers::Headers;
+
 /// W3C trace context as headers carry it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TraceContext {
@@ -52,19 +54,21 @@ impl TraceContext {
         }
     }
 
+    /// The context that a record's headers carry.
+    #[must_use]
+    pub(crate) fn of_headers(headers: &Headers) -> Self {
+        let text = |name| headers.text(name).map(str::to_owned);
+        Self {
+            traceparent: text("traceparent"),
+            tracestate: text("tracestate"),
+        }
+    }
+
     /// Makes `span` a child of this context.
     pub fn adopt(&self, span: &Span) {
         if self.traceparent.is_some() {
             // a span that nobody records cannot be linked, and need not be
             let _ = span.set_parent(self.remote());
-        }
-    }
-
-    /// Links `span` to this context: a batch is caused by many.
-    pub fn link(&self, span: &Span) {
-        if self.traceparent.is_some() {
-            use opentelemetry::trace::TraceContextExt;
-            span.add_link(self.remote().span().span_context().clone());
         }
     }
 

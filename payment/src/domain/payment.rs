@@ -11,12 +11,16 @@
 //! nothing was to be charged any more is given back.
 
 use chrono::{DateTime, Utc};
-use contracts::events::{OrderCancelled, OrderCreated, PaymentCompleted, PaymentFailed, PaymentRefunded};
+use contracts::events::{OrderCancelled, OrderCreated, PaymentCompleted, PaymentFailed};
 use contracts::{
     Aggregate, Context, Money, OrderId, PaymentId, Reaction, Rejection, Step, Transition, UserId,
 };
 
-use super::{Answer, ChargeAnswer, PaymentAction, VoidAnswer};
+use super::PaymentAction;
+
+mod answers;
+
+pub use answers::on_provider_answer;
 
 /// The payment of one order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +86,9 @@ pub enum Status {
 /// The one provider that payments go through today.
 const PROVIDER: &str = "simulated";
 
+/// Longest payment method that is taken to the provider, in bytes.
+const PAYMENT_METHOD_MAX: usize = 255;
+
 type PaymentStep = Step<Payment, PaymentAction>;
 type PaymentTransition = Transition<Payment, PaymentAction>;
 
@@ -95,7 +102,7 @@ impl Aggregate for Payment {
 /// An order was placed: charge it, unless it is known already (charged, or cancelled before it was heard of).
 ///
 /// # Errors
-/// None.
+/// A [`Rejection`] when the order cannot be charged as it stands.
 pub fn on_order_created(
     payment: Option<Payment>,
     order: &OrderCreated,
@@ -104,6 +111,8 @@ pub fn on_order_created(
     if payment.is_some() {
         return Ok(Step::Unchanged);
     }
+    require_amount(order.order_id, order.total)?;
+    require_method(order)?;
     let charge = PaymentAction::Charge {
         order_id: order.order_id,
         amount: order.total,
@@ -128,13 +137,14 @@ pub fn on_order_created(
 /// An order was cancelled: keep no money for it.
 ///
 /// # Errors
-/// None.
+/// A [`Rejection`] when the order has not been heard of and could never have been charged.
 pub fn on_order_cancelled(
     payment: Option<Payment>,
     order: &OrderCancelled,
     context: &Context,
 ) -> Reaction<Payment, PaymentAction> {
     let Some(payment) = payment else {
+        require_amount(order.order_id, order.total)?;
         return Ok(Transition::to(never_charged(order, context)).into());
     };
     Ok(match payment.status.clone() {
@@ -172,106 +182,29 @@ fn never_charged(order: &OrderCancelled, context: &Context) -> Payment {
     }
 }
 
-/// The provider answered.
-///
-/// # Errors
-/// A [`Rejection`] when the answer contradicts an earlier one, which a person must look at.
-pub fn on_provider_answer(
-    payment: Option<Payment>,
-    answer: &Answer,
-    context: &Context,
-) -> Reaction<Payment, PaymentAction> {
-    let payment =
-        payment.ok_or_else(|| Rejection::new("unknown-payment", "an answer about no known payment"))?;
-    match answer {
-        Answer::Charge { answer, attempts } => {
-            let payment = Payment {
-                attempts: *attempts,
-                ..payment
-            };
-            match answer {
-                ChargeAnswer::Approved { reference } => approved(payment, reference, context),
-                ChargeAnswer::Declined { code } => declined(payment, code, context),
-                ChargeAnswer::Voided => voided(payment, context),
-            }
-        }
-        Answer::Void(VoidAnswer::Voided) => voided(payment, context),
-        Answer::Void(VoidAnswer::Captured { reference }) => approved(payment, reference, context),
-        Answer::Refunded { refund_reference } => refunded(payment, refund_reference, context),
+/// Only an amount over nothing can be charged.
+fn require_amount(order_id: OrderId, total: Money) -> Result<(), Rejection> {
+    if total.amount_minor() > 0 {
+        return Ok(());
     }
+    Err(Rejection::new(
+        "nothing-to-charge",
+        format!("{order_id} costs {total}"),
+    ))
 }
 
-fn approved(payment: Payment, taken: &str, context: &Context) -> Reaction<Payment, PaymentAction> {
-    match payment.status.clone() {
-        Status::Processing { cancel_wanted: false } => Ok(payment.completed(taken, context).into()),
-        // nothing was to be charged any more: the money is taken and goes back
-        Status::Processing { cancel_wanted: true } | Status::Voided | Status::Failed { .. } => {
-            let Transition { state, events, .. } = payment.completed(taken, context);
-            let refund = state.refunding(taken.to_owned(), context);
-            Ok(Transition { events, ..refund }.into())
-        }
-        Status::Completed { reference }
-        | Status::Refunding { reference }
-        | Status::Refunded { reference, .. } => {
-            if reference == taken {
-                return Ok(Step::Unchanged);
-            }
-            let detail = format!(
-                "{} was charged as {reference} and again as {taken}",
-                payment.order_id
-            );
-            Err(Rejection::new("charged-twice", detail))
-        }
+/// What is no payment method at all is not taken to the provider; which ones there are is for the provider to know.
+fn require_method(order: &OrderCreated) -> Result<(), Rejection> {
+    let method = &order.payment_method;
+    if (1..=PAYMENT_METHOD_MAX).contains(&method.len()) && !method.chars().any(char::is_control) {
+        return Ok(());
     }
-}
-
-fn declined(payment: Payment, code: &str, context: &Context) -> Reaction<Payment, PaymentAction> {
-    match payment.status.clone() {
-        Status::Processing { cancel_wanted: false } => Ok(payment.failed(code, context).into()),
-        Status::Processing { cancel_wanted: true } => Ok(payment.ended(context)),
-        Status::Failed { .. } | Status::Voided => Ok(Step::Unchanged),
-        Status::Completed { .. } | Status::Refunding { .. } | Status::Refunded { .. } => {
-            let detail = format!("{} was approved and then declined: {code}", payment.order_id);
-            Err(Rejection::new("contradicting-answer", detail))
-        }
-    }
-}
-
-fn voided(payment: Payment, context: &Context) -> Reaction<Payment, PaymentAction> {
-    match payment.status {
-        Status::Processing { cancel_wanted: true } => Ok(payment.ended(context)),
-        // the provider will not take the money of an order that still wants to be paid
-        Status::Processing { cancel_wanted: false } => Ok(payment.failed("voided", context).into()),
-        Status::Failed { .. } | Status::Voided => Ok(Step::Unchanged),
-        // answers may cross: an earlier one told of the capture already
-        Status::Completed { .. } | Status::Refunding { .. } | Status::Refunded { .. } => Ok(Step::Unchanged),
-    }
-}
-
-fn refunded(payment: Payment, refund_reference: &str, context: &Context) -> Reaction<Payment, PaymentAction> {
-    match payment.status.clone() {
-        Status::Refunding { reference } => {
-            let fact = PaymentRefunded {
-                payment_id: payment.id,
-                order_id: payment.order_id,
-                customer_id: payment.customer_id,
-                amount: payment.amount,
-                refund_reference: refund_reference.to_owned(),
-            };
-            let status = Status::Refunded {
-                reference,
-                refund_reference: refund_reference.to_owned(),
-            };
-            Ok(Transition::to(payment.moved(status, context))
-                .announce(fact)
-                .into())
-        }
-        Status::Refunded { .. } => Ok(Step::Unchanged),
-        Status::Processing { .. } | Status::Completed { .. } | Status::Failed { .. } | Status::Voided => {
-            let detail = format!("a refund of {}, which was not asked for", payment.order_id);
-            Err(Rejection::new("unexpected-refund", detail))
-        }
-    }
+    let detail = format!(
+        "{} is to be paid with a method of {} bytes that cannot be one",
+        order.order_id,
+        method.len()
+    );
+    Err(Rejection::new("invalid-payment-method", detail))
 }
 
 impl Payment {

@@ -106,11 +106,11 @@ pub(crate) struct SimulatorBody {
     /// How the next payments end, whatever their method.
     #[garde(skip)]
     mode: Mode,
-    /// How many payments; null: all, until this is changed; 0: none, payments behave by their method.
+    /// How many payments; null or left out: all, until this is changed; 0: none, payments behave by their method.
     #[garde(range(max = 1_000_000))]
-    #[schema(required, maximum = 1_000_000)]
+    #[schema(maximum = 1_000_000)]
     remaining: Option<u32>,
-    /// How late every answer to a charge is, in milliseconds.
+    /// How late the answer to each charge is, in milliseconds. A charge that is asked for again answers at once.
     #[garde(range(max = 60_000))]
     #[serde(default)]
     #[schema(maximum = 60_000)]
@@ -123,7 +123,6 @@ impl SimulatorBody {
             mode: self.mode,
             remaining: self.remaining,
             latency_ms: self.latency_ms,
-            generation: 0,
         }
     }
 }

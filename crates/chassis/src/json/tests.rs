@@ -17,6 +17,17 @@ struct Order {
     #[garde(skip)]
     #[serde(default)]
     note: Option<String>,
+    #[garde(skip)]
+    #[serde(default)]
+    urgency: Urgency,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Urgency {
+    #[default]
+    Low,
+    High,
 }
 
 #[derive(Debug, Deserialize, Validate)]
@@ -160,4 +171,21 @@ async fn a_body_over_the_limit_is_413() {
         .insert_header((CONTENT_TYPE, "application/json"))
         .insert_header((CONTENT_LENGTH, "257"));
     assert_eq!(extract(declared).await.unwrap_err().code(), Code::PayloadTooLarge);
+}
+
+#[actix_web::test]
+async fn a_name_that_is_no_string_is_told_with_its_place() {
+    let order =
+        |urgency: &str| format!(r#"{{"items": [{{"sku": "tea", "quantity": 2}}], "urgency": {urgency}}}"#);
+    for urgency in ["null", "7", "[]", "true", "\"soon\""] {
+        assert_eq!(
+            refused_at(&order(urgency)).await,
+            (Code::Validation, "/urgency".to_owned()),
+            "{urgency}"
+        );
+    }
+    assert!(matches!(
+        send(&order("\"high\"")).await.unwrap().urgency,
+        Urgency::High
+    ));
 }

@@ -118,6 +118,19 @@ async fn what_is_not_routed_is_404_and_another_method_405() {
     );
 }
 
+#[test]
+fn an_error_without_a_body_becomes_a_problem_and_keeps_its_headers() {
+    let request = actix_web::test::TestRequest::default().to_srv_request();
+    let refused = HttpResponse::TooManyRequests()
+        .insert_header(("retry-after", "7"))
+        .finish();
+    let told = as_problem(request.into_response(refused));
+    assert_eq!(told.status(), 429);
+    let header = |name| told.headers().get(name).unwrap().to_str().unwrap();
+    assert_eq!(header("retry-after"), "7");
+    assert_eq!(header("content-type"), "application/problem+json");
+}
+
 #[tokio::test]
 async fn an_id_that_is_none_names_nothing() {
     assert_eq!(

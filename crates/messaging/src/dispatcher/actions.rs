@@ -15,7 +15,6 @@ use crate::claim::claim;
 use crate::failure::{Blame, blame};
 use crate::kernel::Core;
 use crate::performer::ActionError;
-use crate::record::envelope;
 use crate::repository::Conn;
 use crate::retry::Backoff;
 use crate::steps::{Performed, Steps};
@@ -160,9 +159,7 @@ impl ActionLoop {
         let Claimed { token, row } = claimed;
         let (core, performer) = (self.core.clone(), self.performer);
         let span = info_span!("perform", action.name = row.name, work.id = %row.id, attempts = row.attempts);
-        if let Ok(envelope) = envelope(&row.headers()) {
-            TraceContext::of_event(&envelope).adopt(&span);
-        }
+        TraceContext::of_headers(&row.headers()).adopt(&span);
         in_flight.spawn(
             async move {
                 let performed = perform(&core, performer, &row).await;

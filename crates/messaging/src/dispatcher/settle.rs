@@ -7,9 +7,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use diesel_async::AsyncConnection;
 use tokio::time::timeout;
-use tracing::{error, warn};
 use uuid::Uuid;
 
+use crate::attempt::FailedAttempt;
 use crate::claim::still_held;
 use crate::dead_letter::{self, Death};
 use crate::isolate::Transactional;
@@ -72,7 +72,7 @@ pub(super) struct Settle {
 struct Settled {
     outbox: usize,
     actions: usize,
-    failed: Vec<(Uuid, Failure, bool)>,
+    failed: Vec<FailedAttempt>,
 }
 
 impl Settle {
@@ -111,7 +111,11 @@ impl Settle {
                     Verdict::Behind => {}
                     Verdict::Failed(failure) => {
                         let died = self.failed(conn, ready, &failure, &mut effects).await?;
-                        settled.failed.push((ready.row.id, failure, died));
+                        let row = &ready.row;
+                        let (key, headers) = (row.key.as_deref(), row.headers());
+                        settled
+                            .failed
+                            .push(FailedAttempt::new(row.id, key, &headers, failure, died));
                     }
                 }
             }
@@ -163,13 +167,8 @@ impl Transactional<Ready> for Settle {
             return Err(self.core.give_up(conn));
         };
         let settled = settled?;
-        for (id, failure, died) in &settled.failed {
-            if *died {
-                error!(work.id = %id, error.class = failure.class, error = %failure, "retries are spent, dead letter");
-            } else {
-                warn!(work.id = %id, error.class = failure.class, error = %failure, "attempt failed, will retry");
-            }
-            self.core.metrics.attempt_failed(*died);
+        for failed in &settled.failed {
+            failed.tell(&self.core.metrics);
         }
         self.core.signals.woke(settled.outbox > 0, settled.actions > 0);
         Ok(())

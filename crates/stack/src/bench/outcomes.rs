@@ -86,7 +86,7 @@ impl Outcomes {
             };
             settled
                 .saga_ms
-                .saturating_record(u64::try_from(end.at_ms - begin_ms).unwrap_or_default());
+                .record(u64::try_from(end.at_ms - begin_ms).unwrap_or_default())?;
             match end.confirmed {
                 true => settled.confirmed_at_ms.push(end.at_ms),
                 false => settled.cancelled += 1,

@@ -40,6 +40,8 @@ pub struct Options {
     pub env: BTreeMap<String, String>,
     /// Limit of connections.
     pub connections: u16,
+    /// Whether commits survive a crash of the machine (those of the server they always survive).
+    pub durable: bool,
 }
 
 impl Options {
@@ -53,6 +55,7 @@ impl Options {
             lifetime: Lifetime::Tied(Signal::SIGQUIT),
             env: BTreeMap::new(),
             connections: 200,
+            durable: true,
         }
     }
 }

@@ -32,8 +32,9 @@ fn remove_stale_lock(data: &Path) -> Result<()> {
     }
 }
 
-/// Settings for a machine that is shared with everything else, durable as in production.
+/// Settings for a machine that is shared with everything else.
 pub(super) fn server_settings(options: &Options) -> Vec<String> {
+    let durable = if options.durable { "on" } else { "off" };
     let settings = [
         ("listen_addresses", "127.0.0.1"),
         ("port", &options.port.to_string()),
@@ -44,7 +45,8 @@ pub(super) fn server_settings(options: &Options) -> Vec<String> {
         ("wal_buffers", "16MB"),
         ("max_wal_size", "2GB"),
         ("checkpoint_timeout", "10min"),
-        ("fsync", "on"),
+        ("fsync", durable),
+        ("full_page_writes", durable),
         ("synchronous_commit", "on"),
         ("autovacuum_naptime", "10s"),
         ("random_page_cost", "1.1"),

@@ -98,6 +98,8 @@ async fn start(directory: &Path) -> Result<(u16, String)> {
     let lease = ports::lease()?;
     let mut options = Options::new(cluster(directory), lease.port());
     options.connections = 400;
+    // what is in it is not worth the waiting for the disk
+    options.durable = false;
     let installation = Installation::find()?;
     let password = prepare(&installation, &options).await?;
     let process = guardian(directory, &installation, &options)?.start()?;

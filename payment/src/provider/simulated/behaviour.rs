@@ -3,8 +3,6 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::books::Charge;
-
 /// How payments are forced to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -48,10 +46,23 @@ pub struct Setting {
     pub mode: Mode,
     /// How many of them; none means all, until it is changed; 0 means that payments behave by their method.
     pub remaining: Option<u32>,
-    /// How late every answer to a charge is, in milliseconds.
+    /// How late the answer to a charge is, in milliseconds; it is asked for again at no such cost.
     pub latency_ms: u32,
+}
+
+/// A setting, told apart from those before and after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InForce {
+    pub(super) setting: Setting,
     /// Grows with each change.
-    pub generation: i64,
+    pub(super) generation: i64,
+}
+
+/// The mode that a charge has used up, and the setting it came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Forced {
+    pub(super) mode: Mode,
+    pub(super) generation: i64,
 }
 
 /// What one attempt does.
@@ -75,12 +86,11 @@ pub(super) struct Chosen {
 }
 
 /// A payment that was forced stays forced the same way at its retries, until the setting is changed.
-pub(super) fn behaviour(setting: &Setting, charge: &Charge, method: &str) -> Chosen {
-    let forced_before = charge
-        .forced_mode
-        .filter(|_| charge.forced_generation == Some(setting.generation));
-    let (behaviour, uses_up) = match (forced_before, setting.remaining) {
-        (Some(mode), _) => (forced(mode), None),
+pub(super) fn behaviour(now: &InForce, before: Option<Forced>, method: &str) -> Chosen {
+    let before = before.filter(|before| before.generation == now.generation);
+    let setting = now.setting;
+    let (behaviour, uses_up) = match (before, setting.remaining) {
+        (Some(before), _) => (forced(before.mode), None),
         (None, None) => (forced(setting.mode), None),
         (None, Some(0)) => (by_method(method), None),
         (None, Some(_)) => (forced(setting.mode), Some(setting.mode)),
@@ -113,64 +123,61 @@ fn by_method(method: &str) -> Behaviour {
 mod tests {
     use super::*;
 
-    fn setting(mode: Mode, remaining: Option<u32>, generation: i64) -> Setting {
-        Setting {
+    fn setting(mode: Mode, remaining: Option<u32>, generation: i64) -> InForce {
+        let setting = Setting {
             mode,
             remaining,
             latency_ms: 0,
-            generation,
+        };
+        InForce { setting, generation }
+    }
+
+    fn by_itself(behaviour: Behaviour) -> Chosen {
+        Chosen {
+            behaviour,
+            uses_up: None,
         }
     }
 
     #[test]
     fn nothing_left_to_force_means_the_method_decides() {
-        let by = |method| behaviour(&setting(Mode::Error, Some(0), 1), &Charge::fresh(), method).behaviour;
-        assert_eq!(by("pm_card_visa"), Behaviour::Approve);
-        assert_eq!(
-            by("pm_card_insufficient_funds"),
-            Behaviour::Decline("insufficient_funds")
-        );
-        assert_eq!(by("pm_nonsense"), Behaviour::Decline("unknown_payment_method"));
+        let by = |method| behaviour(&setting(Mode::Error, Some(0), 1), None, method);
+        for (method, expected) in [
+            ("pm_card_visa", Behaviour::Approve),
+            ("pm_card_declined", Behaviour::Decline("card_declined")),
+            (
+                "pm_card_insufficient_funds",
+                Behaviour::Decline("insufficient_funds"),
+            ),
+            ("pm_provider_error", Behaviour::Fail),
+            ("pm_provider_flaky", Behaviour::Flaky),
+            ("pm_provider_slow", Behaviour::Slow),
+            ("pm_nonsense", Behaviour::Decline("unknown_payment_method")),
+        ] {
+            assert_eq!(by(method), by_itself(expected), "{method}");
+        }
     }
 
     #[test]
     fn forcing_goes_before_the_method() {
-        let chosen = behaviour(
-            &setting(Mode::Approve, None, 1),
-            &Charge::fresh(),
-            "pm_card_declined",
-        );
-        assert_eq!(
-            chosen,
-            Chosen {
-                behaviour: Behaviour::Approve,
-                uses_up: None
-            }
-        );
-        let chosen = behaviour(
-            &setting(Mode::Decline, Some(2), 1),
-            &Charge::fresh(),
-            "pm_card_visa",
-        );
+        let chosen = behaviour(&setting(Mode::Approve, None, 1), None, "pm_card_declined");
+        assert_eq!(chosen, by_itself(Behaviour::Approve));
+        let chosen = behaviour(&setting(Mode::Decline, Some(2), 1), None, "pm_card_visa");
+        assert_eq!(chosen.behaviour, Behaviour::Decline("card_declined"));
         assert_eq!(chosen.uses_up, Some(Mode::Decline));
     }
 
     #[test]
     fn a_forced_payment_stays_forced_at_its_retries_until_the_setting_changes() {
-        let charge = Charge {
-            forced_mode: Some(Mode::Error),
-            forced_generation: Some(1),
-            ..Charge::fresh()
-        };
-        let retry = behaviour(&setting(Mode::Error, Some(0), 1), &charge, "pm_card_visa");
-        assert_eq!(
-            retry,
-            Chosen {
-                behaviour: Behaviour::Fail,
-                uses_up: None
-            }
-        );
-        let later = behaviour(&setting(Mode::Approve, Some(0), 2), &charge, "pm_card_visa");
-        assert_eq!(later.behaviour, Behaviour::Approve);
+        let before = Some(Forced {
+            mode: Mode::Error,
+            generation: 1,
+        });
+        for remaining in [Some(0), Some(7), None] {
+            let retry = behaviour(&setting(Mode::Error, remaining, 1), before, "pm_card_visa");
+            assert_eq!(retry, by_itself(Behaviour::Fail));
+        }
+        let later = behaviour(&setting(Mode::Timeout, Some(0), 2), before, "pm_card_visa");
+        assert_eq!(later, by_itself(Behaviour::Approve));
     }
 }

@@ -1,11 +1,13 @@
 //! The simulated provider's tables.
 
 use contracts::Money;
+use diesel::dsl::case_when;
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
 use diesel_async::RunQueryDsl;
 use messaging::Conn;
 
-use super::behaviour::{Chosen, Mode, Setting};
+use super::behaviour::{Chosen, Forced, InForce, Mode, Setting};
 use crate::domain::{ChargeAnswer, VoidAnswer};
 use crate::store::simulator_schema::{charge, setting};
 
@@ -18,21 +20,13 @@ const VOIDED: &str = "voided";
 #[derive(Debug, Clone)]
 pub(super) struct Charge {
     pub(super) attempts: i32,
-    pub(super) forced_mode: Option<Mode>,
-    pub(super) forced_generation: Option<i64>,
+    pub(super) forced: Option<Forced>,
     amount_minor: i64,
     currency: String,
     payment_method: String,
     status: String,
     reference: Option<String>,
     failure_code: Option<String>,
-}
-
-/// How a charge ended.
-#[derive(Debug, Clone)]
-pub(super) enum Verdict {
-    Approved(String),
-    Declined(&'static str),
 }
 
 #[derive(Queryable, Selectable)]
@@ -53,8 +47,7 @@ impl From<Row> for Charge {
     fn from(row: Row) -> Self {
         Self {
             attempts: row.attempts,
-            forced_mode: row.forced_mode.as_deref().and_then(Mode::from_name),
-            forced_generation: row.forced_generation,
+            forced: forced(row.forced_mode.as_deref(), row.forced_generation),
             amount_minor: row.amount_minor,
             currency: row.currency,
             payment_method: row.payment_method,
@@ -80,40 +73,34 @@ impl Charge {
         }
     }
 
-    /// Whether the key is used for what it was used for first.
+    /// Whether the key is used for what it was used for first. One that was voided before anything was charged has been
+    /// used for nothing yet.
     pub(super) fn is_for(&self, amount: Money, method: &str) -> bool {
-        self.amount_minor == amount.amount_minor()
-            && self.currency == amount.currency().code()
-            && self.payment_method == method
+        self.status == VOIDED
+            || (self.amount_minor == amount.amount_minor()
+                && self.currency == amount.currency().code()
+                && self.payment_method == method)
     }
+}
 
-    #[cfg(test)]
-    pub(super) fn fresh() -> Self {
-        Self {
-            attempts: 1,
-            forced_mode: None,
-            forced_generation: None,
-            amount_minor: 1,
-            currency: "EUR".to_owned(),
-            payment_method: "pm_card_visa".to_owned(),
-            status: OPEN.to_owned(),
-            reference: None,
-            failure_code: None,
-        }
-    }
+fn forced(mode: Option<&str>, generation: Option<i64>) -> Option<Forced> {
+    Some(Forced {
+        mode: Mode::from_name(mode?)?,
+        generation: generation?,
+    })
 }
 
 type SettingRow = (String, Option<i32>, i32, i64);
 
-fn read(row: SettingRow) -> QueryResult<Setting> {
+fn read(row: SettingRow) -> QueryResult<InForce> {
     let (mode, remaining, latency_ms, generation) = row;
     let unreadable = |what: String| diesel::result::Error::DeserializationError(what.into());
-    Ok(Setting {
+    let setting = Setting {
         mode: Mode::from_name(&mode).ok_or_else(|| unreadable(format!("{mode:?} is no mode")))?,
         remaining: remaining.map(|left| u32::try_from(left).unwrap_or_default()),
         latency_ms: u32::try_from(latency_ms).unwrap_or_default(),
-        generation,
-    })
+    };
+    Ok(InForce { setting, generation })
 }
 
 const SETTING: (
@@ -128,20 +115,20 @@ const SETTING: (
     setting::generation,
 );
 
-pub(super) async fn setting(conn: &mut Conn) -> QueryResult<Setting> {
+pub(super) async fn setting(conn: &mut Conn) -> QueryResult<InForce> {
     read(setting::table.select(SETTING).first(conn).await?)
 }
 
 /// The setting, locked where a charge may use some of it up.
-pub(super) async fn setting_for_charge(conn: &mut Conn) -> QueryResult<Setting> {
+pub(super) async fn setting_for_charge(conn: &mut Conn) -> QueryResult<InForce> {
     let seen = setting(conn).await?;
-    if seen.remaining.is_none_or(|left| left == 0) {
+    if seen.setting.remaining.is_none_or(|left| left == 0) {
         return Ok(seen);
     }
     read(setting::table.select(SETTING).for_update().first(conn).await?)
 }
 
-pub(super) async fn force(conn: &mut Conn, wanted: &Setting) -> QueryResult<Setting> {
+pub(super) async fn force(conn: &mut Conn, wanted: &Setting) -> QueryResult<InForce> {
     let remaining = wanted
         .remaining
         .map(|left| i32::try_from(left).unwrap_or(i32::MAX));
@@ -178,9 +165,10 @@ pub(super) async fn open(conn: &mut Conn, key: &str, amount: Money, method: &str
     Ok(row.into())
 }
 
+/// Notes that the setting has used up one of its payments on this charge, when it has.
 pub(super) async fn note_forced(
     conn: &mut Conn,
-    by: &Setting,
+    by: &InForce,
     key: &str,
     chosen: &Chosen,
 ) -> QueryResult<()> {
@@ -199,10 +187,11 @@ pub(super) async fn note_forced(
         .map(drop)
 }
 
-pub(super) async fn conclude(conn: &mut Conn, key: &str, verdict: &Verdict) -> QueryResult<()> {
-    let (status, reference, code) = match verdict {
-        Verdict::Approved(reference) => (APPROVED, Some(reference.as_str()), None),
-        Verdict::Declined(code) => (DECLINED, None, Some(*code)),
+pub(super) async fn conclude(conn: &mut Conn, key: &str, answer: &ChargeAnswer) -> QueryResult<()> {
+    let (status, reference, code) = match answer {
+        ChargeAnswer::Approved { reference } => (APPROVED, Some(reference), None),
+        ChargeAnswer::Declined { code } => (DECLINED, None, Some(code)),
+        ChargeAnswer::Voided => (VOIDED, None, None),
     };
     diesel::update(charge::table.find(key))
         .set((
@@ -215,11 +204,9 @@ pub(super) async fn conclude(conn: &mut Conn, key: &str, verdict: &Verdict) -> Q
         .map(drop)
 }
 
-/// Voids the charge of `key` unless it has taken the money; a charge that comes later finds it voided.
+/// Voids the charge of `key` unless it has ended; a charge that comes later finds it voided.
 pub(super) async fn void(conn: &mut Conn, key: &str) -> QueryResult<VoidAnswer> {
-    use diesel::dsl::sql;
-    use diesel::sql_types::Text;
-    let keeps_or_voids = sql::<Text>("case when charge.status = 'open' then 'voided' else charge.status end");
+    let is_open = charge::status.eq(OPEN);
     let (status, reference): (String, Option<String>) = diesel::insert_into(charge::table)
         .values((
             charge::idempotency_key.eq(key),
@@ -231,7 +218,7 @@ pub(super) async fn void(conn: &mut Conn, key: &str) -> QueryResult<VoidAnswer> 
         ))
         .on_conflict(charge::idempotency_key)
         .do_update()
-        .set(charge::status.eq(keeps_or_voids))
+        .set(charge::status.eq(case_when::<_, _, Text>(is_open, VOIDED).otherwise(charge::status)))
         .returning((charge::status, charge::reference))
         .get_result(conn)
         .await?;
@@ -241,13 +228,14 @@ pub(super) async fn void(conn: &mut Conn, key: &str) -> QueryResult<VoidAnswer> 
     })
 }
 
-/// Gives back what the charge of `key` took, once. None when it took nothing.
+#[declare_sql_function]
+extern "SQL" {
+    fn coalesce(first: Nullable<Text>, otherwise: Text) -> Text;
+}
+
+/// Gives back what the charge of `key` took, once: the reference of the first time is kept. None when it took nothing.
 pub(super) async fn refund(conn: &mut Conn, key: &str, reference: &str) -> QueryResult<Option<String>> {
-    use diesel::dsl::sql;
-    use diesel::sql_types::{Nullable, Text};
-    let first = sql::<Nullable<Text>>("coalesce(refund_reference, ")
-        .bind::<Text, _>(reference)
-        .sql(")");
+    let first = coalesce(charge::refund_reference, reference).nullable();
     let kept: Option<Option<String>> =
         diesel::update(charge::table.find(key).filter(charge::status.eq(APPROVED)))
             .set(charge::refund_reference.eq(first))

@@ -9,11 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chassis::{Pool, clock};
 use contracts::Money;
-use diesel::QueryResult;
 use diesel_async::AsyncConnection;
 
 use self::behaviour::{Behaviour, behaviour};
-use self::books::{Charge, Verdict};
 use super::{PaymentProvider, ProviderError};
 use crate::domain::{ChargeAnswer, VoidAnswer};
 
@@ -28,9 +26,8 @@ pub struct SimulatedProvider {
 
 /// What is to happen after the books are written.
 enum Reply {
-    Answer(ChargeAnswer),
-    /// Answers late.
-    Late(ChargeAnswer, Duration),
+    /// Answers, perhaps late.
+    Answer(ChargeAnswer, Duration),
     /// Fails this time.
     Error,
     /// The money is taken, but the answer never comes.
@@ -50,7 +47,7 @@ impl SimulatedProvider {
     /// [`ProviderError::Unreachable`] when its books cannot be reached.
     pub async fn setting(&self) -> Result<Setting, ProviderError> {
         let mut conn = self.pool.get().await.map_err(unreachable)?;
-        books::setting(&mut conn).await.map_err(unreachable)
+        Ok(books::setting(&mut conn).await?.setting)
     }
 
     /// Forces it to behave so from now on.
@@ -59,71 +56,55 @@ impl SimulatedProvider {
     /// [`ProviderError::Unreachable`] when its books cannot be reached.
     pub async fn force(&self, setting: &Setting) -> Result<Setting, ProviderError> {
         let mut conn = self.pool.get().await.map_err(unreachable)?;
-        books::force(&mut conn, setting).await.map_err(unreachable)
+        Ok(books::force(&mut conn, setting).await?.setting)
     }
 
-    async fn reply(
-        &self,
-        key: &str,
-        amount: Money,
-        method: &str,
-    ) -> QueryResult<Result<Reply, ProviderError>> {
-        let mut conn = match self.pool.get().await {
-            Ok(conn) => conn,
-            Err(error) => return Ok(Err(unreachable(error))),
-        };
+    /// Writes the books; what comes after needs no connection any more.
+    async fn settle(&self, key: &str, amount: Money, method: &str) -> Result<Reply, ProviderError> {
+        let mut conn = self.pool.get().await.map_err(unreachable)?;
         let slow = self.slow;
         conn.transaction(async |conn| {
-            let setting = books::setting_for_charge(conn).await?;
+            let now = books::setting_for_charge(conn).await?;
             let charge = books::open(conn, key, amount, method).await?;
-            let latency = Duration::from_millis(u64::from(setting.latency_ms));
-            if let Some(answer) = charge.answer() {
-                return Ok(Ok(Reply::Answer(answer)));
-            }
             if !charge.is_for(amount, method) {
-                return Ok(Err(ProviderError::Refused(
-                    "the key was used for another charge".to_owned(),
-                )));
+                let reason = "the key was used for another charge".to_owned();
+                return Err(ProviderError::Refused(reason));
             }
-            let chosen = behaviour(&setting, &charge, method);
-            books::note_forced(conn, &setting, key, &chosen).await?;
-            decide(conn, key, &charge, chosen.behaviour, latency, slow)
-                .await
-                .map(Ok)
+            if let Some(answer) = charge.answer() {
+                return Ok(Reply::Answer(answer, Duration::ZERO));
+            }
+            let chosen = behaviour(&now, charge.forced, method);
+            books::note_forced(conn, &now, key, &chosen).await?;
+            let Some(answer) = answer(chosen.behaviour, charge.attempts) else {
+                return Ok(Reply::Error);
+            };
+            books::conclude(conn, key, &answer).await?;
+            let latency = Duration::from_millis(u64::from(now.setting.latency_ms));
+            Ok(match chosen.behaviour {
+                Behaviour::Silent => Reply::Silence,
+                Behaviour::Slow => Reply::Answer(answer, latency.saturating_add(slow)),
+                Behaviour::Approve | Behaviour::Decline(_) | Behaviour::Flaky | Behaviour::Fail => {
+                    Reply::Answer(answer, latency)
+                }
+            })
         })
         .await
     }
 }
 
-async fn decide(
-    conn: &mut messaging::Conn,
-    key: &str,
-    charge: &Charge,
-    behaviour: Behaviour,
-    latency: Duration,
-    slow: Duration,
-) -> QueryResult<Reply> {
-    let reference = || format!("sim_ch_{}", clock::new_id().simple());
-    let verdict = match behaviour {
-        Behaviour::Approve | Behaviour::Slow | Behaviour::Silent => Verdict::Approved(reference()),
-        Behaviour::Flaky if charge.attempts > FLAKY_FAILURES => Verdict::Approved(reference()),
-        Behaviour::Decline(code) => Verdict::Declined(code),
-        Behaviour::Flaky | Behaviour::Fail => return Ok(Reply::Error),
-    };
-    books::conclude(conn, key, &verdict).await?;
-    let answer = match verdict {
-        Verdict::Approved(reference) => ChargeAnswer::Approved { reference },
-        Verdict::Declined(code) => ChargeAnswer::Declined {
-            code: code.to_owned(),
-        },
-    };
-    Ok(match behaviour {
-        Behaviour::Silent => Reply::Silence,
-        Behaviour::Slow => Reply::Late(answer, latency.saturating_add(slow)),
-        Behaviour::Approve | Behaviour::Decline(_) | Behaviour::Flaky | Behaviour::Fail => {
-            Reply::Late(answer, latency)
+/// How attempt number `attempt` (from 1) ends the charge; none when it fails.
+fn answer(behaviour: Behaviour, attempt: i32) -> Option<ChargeAnswer> {
+    match behaviour {
+        Behaviour::Fail => None,
+        Behaviour::Flaky if attempt <= FLAKY_FAILURES => None,
+        Behaviour::Approve | Behaviour::Slow | Behaviour::Silent | Behaviour::Flaky => {
+            let reference = format!("sim_ch_{}", clock::new_id().simple());
+            Some(ChargeAnswer::Approved { reference })
         }
-    })
+        Behaviour::Decline(code) => Some(ChargeAnswer::Declined {
+            code: code.to_owned(),
+        }),
+    }
 }
 
 /// `pm_provider_flaky` fails this often, then approves.
@@ -132,11 +113,10 @@ const FLAKY_FAILURES: i32 = 2;
 #[async_trait]
 impl PaymentProvider for SimulatedProvider {
     async fn charge(&self, key: &str, amount: Money, method: &str) -> Result<ChargeAnswer, ProviderError> {
-        match self.reply(key, amount, method).await.map_err(unreachable)?? {
-            Reply::Answer(answer) => Ok(answer),
-            Reply::Late(answer, latency) => {
-                if !latency.is_zero() {
-                    tokio::time::sleep(latency).await;
+        match self.settle(key, amount, method).await? {
+            Reply::Answer(answer, late) => {
+                if !late.is_zero() {
+                    tokio::time::sleep(late).await;
                 }
                 Ok(answer)
             }
@@ -147,16 +127,21 @@ impl PaymentProvider for SimulatedProvider {
 
     async fn void(&self, key: &str) -> Result<VoidAnswer, ProviderError> {
         let mut conn = self.pool.get().await.map_err(unreachable)?;
-        books::void(&mut conn, key).await.map_err(unreachable)
+        Ok(books::void(&mut conn, key).await?)
     }
 
     async fn refund(&self, key: &str) -> Result<String, ProviderError> {
         let mut conn = self.pool.get().await.map_err(unreachable)?;
         let reference = format!("sim_re_{}", clock::new_id().simple());
         books::refund(&mut conn, key, &reference)
-            .await
-            .map_err(unreachable)?
+            .await?
             .ok_or_else(|| ProviderError::Refused("there is no captured charge to give back".to_owned()))
+    }
+}
+
+impl From<diesel::result::Error> for ProviderError {
+    fn from(error: diesel::result::Error) -> Self {
+        unreachable(error)
     }
 }
 
