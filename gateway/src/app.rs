@@ -49,12 +49,14 @@ impl Service for GatewayService {
 
         let gate = web::Data::new(Gate::new(limits, GatewayMetrics::registered(&parts.metrics)));
         let proxy = Arc::new(proxy_config(&parts)?);
+        let reconciliation = web::Data::new(parts.settings.reconciliation);
         let pool = web::Data::new(parts.pool.clone());
         let last_health = web::Data::new(LastAnswer::default());
         let app = App::new(move |config| {
             config
                 .app_data(gate.clone())
                 .app_data(pool.clone())
+                .app_data(reconciliation.clone())
                 .app_data(last_health.clone())
                 .app_data(web::Data::new(Proxy::new(proxy.clone())));
             routes::configure(config);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix_web::http::Uri;
 use actix_web::http::uri::Authority;
+use chrono::TimeDelta;
 use messaging::MessagingSettings;
 use serde::Deserialize;
 use thiserror::Error;
@@ -20,6 +21,8 @@ pub struct Settings {
     pub rate_limit: RateLimitSettings,
     /// Limits of an exchange with a service.
     pub proxy: ProxySettings,
+    /// When orders and payments are old enough to be compared, and when they are too old.
+    pub reconciliation: ReconciliationSettings,
     /// Limits and waits of the messaging kernel.
     #[serde(default)]
     pub messaging: MessagingSettings,
@@ -64,6 +67,27 @@ pub struct ProxySettings {
     pub auth_body_limit_bytes: u64,
     /// Connections that one worker holds to all services together.
     pub connections_per_worker: NonZeroUsize,
+}
+
+/// When orders and payments are old enough to be compared, and when they are too old.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct ReconciliationSettings {
+    grace_s: u32,
+    deadline_s: u32,
+}
+
+impl ReconciliationSettings {
+    /// What changed so shortly before is in flight.
+    #[must_use]
+    pub fn grace(&self) -> TimeDelta {
+        TimeDelta::seconds(self.grace_s.into())
+    }
+
+    /// How long an order may be pending, or a payment processing or refunding.
+    #[must_use]
+    pub fn deadline(&self) -> TimeDelta {
+        TimeDelta::seconds(self.deadline_s.into())
+    }
 }
 
 impl ProxySettings {

@@ -9,6 +9,7 @@
 //! - [`proxy`]: the exchange with a service
 //! - `routes`: what it answers, itself or through a service
 //! - [`reactions`], [`store`]: the timeline, from the topics into the database and out of it
+//! - `reconciliation`: what the services show, read to be compared
 //! - `jobs`: what happens by the clock
 //! - [`config`], [`metrics`], [`openapi`]
 
@@ -22,6 +23,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod proxy;
 pub mod reactions;
+mod reconciliation;
 mod routes;
 pub mod store;
 

@@ -4,15 +4,18 @@ use chassis::docs::BearerToken;
 use chassis::problem::ProblemBody;
 use utoipa::OpenApi;
 
-use crate::routes::{health, timeline};
+use crate::routes::{health, reconciliation, timeline};
 
 /// What the gateway answers itself; everything else is in the services' documents.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Quadrille gateway", description = "The only entry: health and saga timelines"),
-    paths(health::health, timeline::timeline),
+    info(title = "Quadrille gateway", description = "The only entry: health, saga timelines and reconciliation"),
+    paths(health::health, timeline::timeline, reconciliation::reconciliation),
     components(schemas(ProblemBody)),
     modifiers(&BearerToken),
-    tags((name = "gateway", description = "What the gateway answers itself"))
+    tags(
+        (name = "gateway", description = "What the gateway answers itself"),
+        (name = "operations", description = "For operators")
+    )
 )]
 pub struct Documentation;

@@ -11,6 +11,7 @@
 //!
 //! The map:
 //! - [`reading`]: what was read out; [`desk`]: of one service's tables
+//! - [`wire`]: facts from their bodies
 //! - [`report`], [`kind`]: the answer, and the names of what may be wrong
 //! - `index`, `flight`: the reading by key, and what is in motion
 //! - the comparisons: `orders`, `facts`, `payments`, `provider`, `sums`, `consumption`, `letters`, `overdue`
@@ -29,6 +30,7 @@ mod provider;
 pub mod reading;
 pub mod report;
 mod sums;
+pub mod wire;
 
 pub use desk::{Desk, consumers};
 pub use kind::Kind;

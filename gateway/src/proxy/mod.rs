@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{CONTENT_LENGTH, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue};
 use actix_web::http::uri::{Authority, PathAndQuery};
 use actix_web::{HttpRequest, HttpResponse};
 use awc::{Client, ClientRequest, ClientResponse};
@@ -31,6 +31,8 @@ use upload::Upload;
 
 /// Longest answer of a service about itself, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// Longest page of a list that the gateway reads itself, in bytes.
+const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// What all workers share.
 #[derive(Debug, Clone)]
@@ -112,6 +114,43 @@ impl Proxy {
         let exchange = Exchange::begin(upstream, &self.config.settings);
         let (response, deadline) = exchange.response(outgoing.send(), None).await?;
         Ok(self.incoming(request, response, deadline))
+    }
+
+    /// Reads a document of a service in the name of a client, and nothing else of the client's: no condition, no
+    /// encoding.
+    ///
+    /// # Errors
+    /// [`ProxyError`] tells why there is no such document.
+    pub async fn read<T: DeserializeOwned>(
+        &self,
+        request: &HttpRequest,
+        upstream: Upstream,
+        target: PathAndQuery,
+        request_id: &HeaderValue,
+    ) -> Result<T, ProxyError> {
+        let uri = head::uri(self.authority(upstream), target).ok_or(ProxyError::NoPath)?;
+        let mut outgoing = self.client.get(uri).no_decompress();
+        if let Some(token) = request.headers().get(AUTHORIZATION) {
+            outgoing.headers_mut().insert(AUTHORIZATION, token.clone());
+        }
+        head::state_request(request, request_id, outgoing.headers_mut());
+        let failed = |cause: String| ProxyError::Upstream { upstream, cause };
+        let reading = async {
+            let sent = outgoing.send().await;
+            let mut response = sent.map_err(|error| ProxyError::from_send(error, upstream))?;
+            if !response.status().is_success() {
+                return Err(failed(format!("answered {}", response.status())));
+            }
+            let body = response.body().limit(DOCUMENT_BYTES_MAX).await;
+            let body = body.map_err(|error| failed(error.to_string()))?;
+            serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))
+        };
+        tokio::time::timeout(self.config.settings.response_timeout(), reading)
+            .await
+            .unwrap_or(Err(ProxyError::UpstreamTimeout {
+                upstream,
+                cause: "response",
+            }))
     }
 
     /// Asks a service about its health. `None` when it does not answer in time or makes no sense.

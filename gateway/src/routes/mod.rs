@@ -3,6 +3,7 @@
 pub(crate) mod docs;
 mod forward;
 pub(crate) mod health;
+pub(crate) mod reconciliation;
 pub(crate) mod timeline;
 
 use actix_web::http::Method;
@@ -30,6 +31,10 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .service(read_only("/docs/{name}/", docs::page))
         .service(read_only("/docs/{name}/openapi.json", docs::openapi))
         .service(read_only("/orders/{id}/timeline", timeline::timeline))
+        .service(read_only(
+            "/operations/reconciliation",
+            reconciliation::reconciliation,
+        ))
         .service(web::resource("/.well-known/jwks.json").to(forward::forward));
     for prefix in PREFIXES {
         scope = scope

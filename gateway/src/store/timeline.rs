@@ -75,6 +75,23 @@ pub async fn of_order(conn: &mut Conn, order: OrderId) -> QueryResult<Vec<Entry>
     Ok(rows.into_iter().map(Entry::from).collect())
 }
 
+/// Events of orders that were placed after `time`, the newest orders first, `limit` at most.
+///
+/// # Errors
+/// The database's.
+pub async fn of_orders_after(conn: &mut Conn, time: DateTime<Utc>, limit: usize) -> QueryResult<Vec<Entry>> {
+    // the smallest id of the time: version 7 UUIDs begin with it
+    let millis = u128::try_from(time.timestamp_millis()).unwrap_or_default();
+    let rows: Vec<Row> = timeline_entry::table
+        .filter(timeline_entry::order_id.ge(Uuid::from_u128(millis << 80)))
+        .order((timeline_entry::order_id.desc(), timeline_entry::sequence))
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+        .select(Row::as_select())
+        .load(conn)
+        .await?;
+    Ok(rows.into_iter().map(Entry::from).collect())
+}
+
 impl From<&Entry> for Row {
     fn from(entry: &Entry) -> Self {
         Self {

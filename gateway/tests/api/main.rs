@@ -15,6 +15,7 @@ mod headers;
 mod health;
 mod limits;
 mod proxy;
+mod reconciliation;
 mod recording;
 mod streaming;
 mod timeline;

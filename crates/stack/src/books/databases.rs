@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use ::books::Desk;
 use ::books::reading::{Charge, Notification, Order, Payment, TimelineRow, User};
+use ::books::{Desk, wire};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use contracts::Topic;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio_postgres::{IsolationLevel, Transaction};
 use uuid::Uuid;
 
-use super::{Sources, topics};
+use super::Sources;
 use crate::error::{Error, Result};
 use crate::postgres::connect;
 use crate::service::Service;
@@ -170,7 +170,7 @@ impl From<Entry> for TimelineRow {
         Self {
             event_id: entry.event_id,
             order_id: entry.order_id,
-            event: topic.and_then(|topic| topics::event(topic, entry.data).ok()),
+            event: topic.and_then(|topic| wire::event(topic, entry.data).ok().flatten()),
             topic: entry.r#type,
             source: entry.source,
             causation_id: entry.causation_id,

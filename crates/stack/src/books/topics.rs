@@ -6,11 +6,8 @@ use std::time::{Duration, Instant};
 
 use ::books::desk::consumers;
 use ::books::reading::{DeadLetter, Fact, Place, Unreadable};
+use ::books::wire;
 use chrono::{DateTime, Utc};
-use contracts::events::{
-    OrderCancelled, OrderConfirmed, OrderCreated, PaymentCompleted, PaymentFailed, PaymentRefunded,
-    SessionRevoked, UserRegistered,
-};
 use contracts::{Envelope, Event, Topic};
 use futures::future::try_join_all;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -340,35 +337,12 @@ fn headers(message: &BorrowedMessage<'_>) -> HashMap<String, Vec<u8>> {
 }
 
 fn fact_of(topic: Topic, envelope: &Envelope, body: Value) -> Result<Event, String> {
-    let event = event(topic, body)?;
+    let event = wire::event(topic, body).map_err(|error| error.to_string())?;
+    let event = event.ok_or("no topic of facts")?;
     if envelope.name != topic.name() || envelope.major != event.major() {
         return Err(format!("{}.v{} on {topic}", envelope.name, envelope.major));
     }
     Ok(event)
-}
-
-/// The fact in a body on `topic`.
-pub(super) fn event(topic: Topic, body: Value) -> Result<Event, String> {
-    fn read<F: contracts::Fact + Into<Event>>(body: Value) -> Result<Event, String> {
-        serde_json::from_value::<F>(body)
-            .map(Into::into)
-            .map_err(|error| error.to_string())
-    }
-    match topic {
-        Topic::OrderCreated => read::<OrderCreated>(body),
-        Topic::OrderConfirmed => read::<OrderConfirmed>(body),
-        Topic::OrderCancelled => read::<OrderCancelled>(body),
-        Topic::PaymentCompleted => read::<PaymentCompleted>(body),
-        Topic::PaymentFailed => read::<PaymentFailed>(body),
-        Topic::PaymentRefunded => read::<PaymentRefunded>(body),
-        Topic::UserRegistered => read::<UserRegistered>(body),
-        Topic::SessionRevoked => read::<SessionRevoked>(body),
-        Topic::AuthDeadLetters
-        | Topic::GatewayDeadLetters
-        | Topic::NotificationDeadLetters
-        | Topic::OrderDeadLetters
-        | Topic::PaymentDeadLetters => Err("a dead letter".to_owned()),
-    }
 }
 
 fn dead_letter(message: &BorrowedMessage<'_>, headers: &HashMap<String, Vec<u8>>) -> Option<DeadLetter> {

@@ -145,9 +145,36 @@ async fn confirm_again(stack: &Stack, sources: &Sources, order: Uuid, id: Option
     publish(stack, "order.confirmed", &fact.key.to_string(), &headers, &body).await;
 }
 
+/// What the gateway tells an operator, from the interfaces alone.
+async fn operators_see_the_same(stack: &Stack, orders: &Orders) {
+    let admin = Customer::login(&stack.url(), &stack.admin().email, &stack.admin().password).await;
+    let report: Report = serde_json::from_value(admin.get("/operations/reconciliation").await).unwrap();
+    assert_balanced(&report, "as the gateway sees it");
+    assert_eq!(report.counts.orders.values().sum::<u64>(), 12);
+    assert_eq!(
+        report.counts.in_flight, 1,
+        "the order whose charge is a dead letter"
+    );
+    let amount = DAMAGES
+        .iter()
+        .find(|damage| damage.what == "a payment's amount changed");
+    let undo = amount.unwrap().inflict(stack, orders).await;
+    let report: Report = serde_json::from_value(admin.get("/operations/reconciliation").await).unwrap();
+    let expected = [Kind::FactDiffers, Kind::PaymentAmountDiffers, Kind::SumsDiffer].map(Kind::as_str);
+    assert_eq!(
+        kinds(&report),
+        BTreeSet::from(expected),
+        "{:#?}",
+        report.mismatches
+    );
+    undo.run().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_broken_is_found_under_its_own_name() {
-    let stack = Box::pin(Stack::builder().build()).await.unwrap();
+    let grace = "QUADRILLE__RECONCILIATION__GRACE_S";
+    let builder = Stack::builder().service_env(Service::Gateway, grace, "1");
+    let stack = Box::pin(builder.build()).await.unwrap();
     let sources = Sources::from(&stack);
     let orders = place(&stack).await;
     let report = settled(&sources).await;
@@ -177,6 +204,7 @@ async fn whatever_is_broken_is_found_under_its_own_name() {
         undo.run().await;
     }
     assert_balanced(&look(&sources, &options).await, "after all is undone");
+    operators_see_the_same(&stack, &orders).await;
 
     let undo = DAMAGES[0].inflict(&stack, &orders).await;
     let (code, printed) = command(&sources, stack.brokers(), &["--json"]);

@@ -16,19 +16,33 @@ pub(super) struct Customer {
 impl Customer {
     pub(super) async fn arrive(url: &str) -> Self {
         let http = reqwest::Client::new();
-        let credentials = json!({
-            "email": format!("{}@example.org", Uuid::now_v7()),
-            "password": "correct horse battery staple",
-        });
-        let post = |path: &str| http.post(format!("{url}{path}")).json(&credentials).send();
-        let answer = post("/auth/register").await.unwrap();
+        let email = format!("{}@example.org", Uuid::now_v7());
+        let password = "correct horse battery staple";
+        let register = http.post(format!("{url}/auth/register"));
+        let credentials = json!({"email": email, "password": password});
+        let answer = register.json(&credentials).send().await.unwrap();
         assert_eq!(answer.status(), 201);
-        let login: Value = post("/auth/login").await.unwrap().json().await.unwrap();
+        Self::login(url, &email, password).await
+    }
+
+    pub(super) async fn login(url: &str, email: &str, password: &str) -> Self {
+        let http = reqwest::Client::new();
+        let credentials = json!({"email": email, "password": password});
+        let login = http.post(format!("{url}/auth/login")).json(&credentials);
+        let login: Value = login.send().await.unwrap().json().await.unwrap();
         Self {
             http,
             url: url.to_owned(),
             token: login["access_token"].as_str().unwrap().to_owned(),
         }
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Value {
+        let request = self
+            .http
+            .get(format!("{}{path}", self.url))
+            .bearer_auth(&self.token);
+        request.send().await.unwrap().json().await.unwrap()
     }
 
     pub(super) async fn order(&self, method: &str) -> Uuid {

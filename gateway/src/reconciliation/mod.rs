@@ -1,0 +1,117 @@
+//! Reads what the platform's interfaces show: orders and payments from their services, in the caller's own name, and
+//! the facts from the gateway's timeline. The comparison itself is `books`, as `stack books` has it.
+
+mod pages;
+mod timeline;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::HeaderValue;
+use books::reading::{FactsFrom, time_of};
+use books::{Limits, Reading, Report, compare};
+use chassis::problem::Problem;
+use chassis::{Pool, clock};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::proxy::Proxy;
+
+/// Which orders are compared.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Window {
+    /// Only orders that were placed after this.
+    pub(crate) since: DateTime<Utc>,
+    /// Only so many of them, the newest.
+    pub(crate) limit: usize,
+    /// Whether these are all that were placed since the time that was asked for.
+    pub(crate) complete: bool,
+}
+
+/// Where to read, and in whose name.
+pub(crate) struct Reader<'a> {
+    pub(crate) request: &'a HttpRequest,
+    pub(crate) request_id: HeaderValue,
+    pub(crate) proxy: &'a Proxy,
+    pub(crate) pool: &'a Pool,
+}
+
+/// Reads and compares; a mismatch is told when two readings have it.
+///
+/// # Errors
+/// What a service answers, or the database.
+pub(crate) async fn balance(
+    reader: &Reader<'_>,
+    window: &Window,
+    limits: &Limits,
+) -> Result<(Report, Window), Problem> {
+    let (reading, narrowed) = read(reader, window).await?;
+    let first = compare(&reading, limits);
+    if first.balanced {
+        return Ok((first, narrowed));
+    }
+    let (reading, narrowed) = read(reader, window).await?;
+    Ok((compare(&reading, limits).confirming(&first), narrowed))
+}
+
+/// Orders first, then payments, then the timeline: of an order that is read, nothing that was announced about it can be
+/// missed later.
+async fn read(reader: &Reader<'_>, window: &Window) -> Result<(Reading, Window), Problem> {
+    let begun_at = clock::now();
+    let mut horizon = window.since;
+    let orders = reader.orders(&mut horizon, window.limit).await?;
+    let payments = reader.payments(&mut horizon, window.limit).await?;
+    let told = timeline::read(reader.pool, &mut horizon, window.limit).await?;
+    let in_window = |id| time_of(id).is_some_and(|time| time > horizon);
+    let window = Window {
+        since: horizon,
+        limit: window.limit,
+        complete: horizon <= window.since,
+    };
+    let reading = Reading {
+        begun_at,
+        ended_at: clock::now(),
+        orders: orders.into_iter().filter(|order| in_window(order.id)).collect(),
+        payments: payments
+            .into_iter()
+            .filter(|payment| in_window(payment.order_id))
+            .collect(),
+        charges: None,
+        users: None,
+        notifications: None,
+        timeline: None,
+        facts: told
+            .facts
+            .into_iter()
+            .filter(|fact| in_window(fact.key))
+            .collect(),
+        facts_from: FactsFrom::Timeline,
+        dead_letters: Vec::new(),
+        unreadable: Vec::new(),
+        desks: std::collections::BTreeMap::new(),
+        accepted: std::collections::HashSet::new(),
+        horizon: Some(horizon),
+        letters_horizon: None,
+        notes: notes(&window, told.malformed),
+    };
+    Ok((reading, window))
+}
+
+fn notes(window: &Window, malformed: usize) -> Vec<String> {
+    let mut notes = vec![
+        "read from the services' interfaces and the gateway's timeline; `stack books` also reads the provider's books, \
+         the topics and every service's tables"
+            .to_owned(),
+    ];
+    if !window.complete {
+        notes.push(format!(
+            "the limit of {} orders was reached: only orders placed after {} are compared",
+            window.limit, window.since
+        ));
+    }
+    if malformed > 0 {
+        notes.push(format!(
+            "{malformed} entries of the timeline have a body that is no fact"
+        ));
+    }
+    notes
+}

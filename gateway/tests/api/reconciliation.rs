@@ -1,0 +1,369 @@
+//! `GET /operations/reconciliation`: over services that show what they are told to, and a real timeline.
+
+use actix_web::HttpResponse;
+use chrono::{DateTime, TimeDelta, Utc};
+use contracts::{EventId, OrderId, UserId};
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use gateway::domain::entry::Entry;
+use gateway::store::timeline::TimelineRepository;
+use messaging::{Change, Repository};
+use serde_json::{Value, json};
+use uuid::{NoContext, Timestamp, Uuid};
+
+use crate::harness::upstream::{behaviour, documents};
+use crate::harness::{Behaviour, Gateway, token};
+
+const PATH: &str = "/operations/reconciliation";
+
+/// What the services show, and what was announced.
+#[derive(Default)]
+struct World {
+    orders: Vec<Value>,
+    payments: Vec<Value>,
+    entries: Vec<Entry>,
+}
+
+fn id(at: DateTime<Utc>) -> Uuid {
+    let seconds = u64::try_from(at.timestamp()).unwrap();
+    Uuid::new_v7(Timestamp::from_unix(
+        NoContext,
+        seconds,
+        at.timestamp_subsec_nanos(),
+    ))
+}
+
+fn ago(seconds: i64) -> DateTime<Utc> {
+    chassis::clock::now() - TimeDelta::seconds(seconds)
+}
+
+fn eur() -> Value {
+    json!({"amount_minor": 1999, "currency": "EUR"})
+}
+
+impl World {
+    fn announce(
+        &mut self,
+        order: Uuid,
+        sequence: i64,
+        at: DateTime<Utc>,
+        cause: Uuid,
+        kind: &str,
+        data: Value,
+    ) -> Uuid {
+        let event = id(at);
+        let mut body = json!({"order_id": order, "customer_id": token::CUSTOMER});
+        body.as_object_mut()
+            .unwrap()
+            .extend(data.as_object().unwrap().clone());
+        self.entries.push(Entry {
+            event_id: EventId::new(event),
+            order_id: Some(OrderId::new(order)),
+            customer_id: Some(UserId::new(token::CUSTOMER.parse().unwrap())),
+            kind: kind.to_owned(),
+            source: kind.split('.').next().unwrap().to_owned(),
+            occurred_at: at,
+            causation_id: cause,
+            correlation_id: order,
+            sequence,
+            data: body,
+        });
+        event
+    }
+
+    /// An order that was placed so long ago, with its payment.
+    fn order(
+        &mut self,
+        seconds: i64,
+        status: &str,
+        cancellation: Value,
+        payment: &str,
+        code: Option<&str>,
+    ) -> Uuid {
+        let at = ago(seconds);
+        let (order, payment_id) = (id(at), id(at + TimeDelta::milliseconds(5)));
+        let line = json!({"sku": "CABLE-USBC", "name": "Cable", "quantity": 1, "unit_price": eur()});
+        self.orders.insert(0, json!({
+            "id": order, "customer_id": token::CUSTOMER, "status": status, "items": [line], "total": eur(),
+            "cancellation": cancellation, "payment_method": "pm", "created_at": at, "updated_at": at, "version": 2,
+        }));
+        let taken = payment == "completed";
+        self.payments.insert(0, json!({
+            "id": payment_id, "order_id": order, "customer_id": token::CUSTOMER, "amount": eur(), "status": payment,
+            "provider": "simulated", "provider_reference": taken.then_some("ch"), "refund_reference": null,
+            "failure_code": code, "payment_method": "pm", "attempts": 1, "created_at": at, "updated_at": at,
+            "version": 2,
+        }));
+        let created = json!({"items": [line], "total": eur(), "payment_method": "pm"});
+        let created = self.announce(order, 1, at, id(at), "order.created", created);
+        let mut paid = json!({"payment_id": payment_id, "amount": eur()});
+        match payment {
+            "completed" => {
+                paid["provider"] = json!("simulated");
+                paid["provider_reference"] = json!("ch");
+                let paid = self.announce(order, 1, at, created, "payment.completed", paid);
+                let confirmed = json!({"payment_id": payment_id, "total": eur()});
+                self.announce(order, 2, at, paid, "order.confirmed", confirmed);
+            }
+            "failed" => {
+                paid["failure_code"] = json!(code);
+                let failed = self.announce(order, 1, at, created, "payment.failed", paid);
+                let cancelled = json!({"total": eur(), "reason": "payment_failed", "code": code});
+                self.announce(order, 2, at, failed, "order.cancelled", cancelled);
+            }
+            _ => {}
+        }
+        order
+    }
+
+    fn confirmed(&mut self, seconds: i64) -> Uuid {
+        self.order(seconds, "confirmed", Value::Null, "completed", None)
+    }
+
+    fn declined(&mut self, seconds: i64) -> Uuid {
+        let cancellation = json!({"reason": "payment_failed", "code": "card_declined", "refunded": false});
+        self.order(
+            seconds,
+            "cancelled",
+            cancellation,
+            "failed",
+            Some("card_declined"),
+        )
+    }
+
+    /// One of each ending, and one that waits for the provider.
+    fn of_every_ending() -> Self {
+        let mut world = Self::default();
+        world.confirmed(300);
+        world.declined(200);
+        world.order(100, "pending", Value::Null, "processing", None);
+        world
+    }
+
+    async fn shown(self) -> Gateway {
+        let list = |items: &[Value]| json!({"items": items, "next_cursor": null}).to_string();
+        let (orders, payments) = (list(&self.orders), list(&self.payments));
+        let services = documents(&[("/orders", 200, &orders), ("/payments", 200, &payments)]);
+        self.shown_by(services).await
+    }
+
+    async fn shown_by(self, services: Behaviour) -> Gateway {
+        let gateway = Gateway::before(services).await;
+        let mut connection = AsyncPgConnection::establish(gateway.database_url())
+            .await
+            .unwrap();
+        let change = |state: Entry| Change {
+            id: state.event_id.uuid(),
+            version: 1,
+            state,
+        };
+        let changes: Vec<_> = self.entries.into_iter().map(change).collect();
+        TimelineRepository.save(&mut connection, &changes).await.unwrap();
+        gateway
+    }
+
+    async fn report(self) -> Value {
+        let answer = self.shown().await.admin().get(PATH).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    }
+}
+
+fn kinds(report: &Value) -> Vec<&str> {
+    let mismatches = report["mismatches"].as_array().unwrap();
+    let mut kinds: Vec<&str> = mismatches
+        .iter()
+        .map(|mismatch| mismatch["kind"].as_str().unwrap())
+        .collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fits_together_balances() {
+    let gateway = World::of_every_ending().shown().await;
+    let answer = gateway.admin().get(PATH).await;
+    let report = answer.json();
+    assert_eq!(report["balanced"], true, "{report:#}");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(
+        report["counts"]["orders"],
+        json!({"confirmed": 1, "cancelled": 1, "pending": 1})
+    );
+    assert_eq!(
+        report["counts"]["payments"],
+        json!({"completed": 1, "failed": 1, "processing": 1})
+    );
+    assert_eq!(report["counts"]["in_flight"], 1);
+    assert_eq!(report["window"]["complete"], true);
+    assert_eq!(
+        report["sums"],
+        json!([{
+            "currency": "EUR", "confirmed_minor": 1999, "captured_minor": 1999, "refunded_minor": 0, "held_minor": 0,
+            "difference_minor": 0,
+        }])
+    );
+    let seen = gateway.upstream.seen();
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    for seen in seen {
+        assert!(
+            seen.header("authorization").unwrap().starts_with("Bearer "),
+            "in the caller's own name"
+        );
+        assert_eq!(
+            seen.header("x-request-id").unwrap(),
+            answer.header("x-request-id")
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_mismatch_is_named_with_its_repair() {
+    let mut world = World::of_every_ending();
+    world.payments[2]["amount"]["amount_minor"] = json!(1998);
+    let report = world.report().await;
+    assert_eq!(report["balanced"], false);
+    assert_eq!(
+        kinds(&report),
+        ["fact_differs", "payment_amount_differs", "sums_differ"]
+    );
+    for mismatch in report["mismatches"].as_array().unwrap() {
+        for member in ["subject", "found", "expected", "repair"] {
+            assert!(!mismatch[member].as_str().unwrap().is_empty(), "{mismatch}");
+        }
+    }
+
+    type Break = fn(&mut World);
+    let breaks: [(Break, &[&str]); 8] = [
+        (
+            |world| drop(world.payments.remove(2)),
+            &["payment_missing", "sums_differ"],
+        ),
+        (
+            |world| drop(world.orders.remove(2)),
+            &["order_missing", "payment_without_order"],
+        ),
+        (
+            |world| world.orders[1]["cancellation"]["code"] = json!("insufficient_funds"),
+            &["cancellation_differs", "fact_differs"],
+        ),
+        (
+            |world| world.payments[1]["status"] = json!("completed"),
+            &["fact_unfounded", "money_kept", "sums_differ", "timeline_missing"],
+        ),
+        (
+            |world| world.orders[2]["items"] = json!([]),
+            &["fact_differs", "order_lines_differ"],
+        ),
+        (
+            |world| world.entries.retain(|entry| entry.kind != "order.confirmed"),
+            &["timeline_missing"],
+        ),
+        (
+            |world| world.orders[0]["created_at"] = json!(ago(3_600)),
+            &["order_overdue"],
+        ),
+        (
+            |world| world.payments[0]["updated_at"] = json!(ago(3_600)),
+            &["payment_overdue"],
+        ),
+    ];
+    for (number, (break_it, expected)) in breaks.into_iter().enumerate() {
+        let mut world = World::of_every_ending();
+        break_it(&mut world);
+        let report = world.report().await;
+        assert_eq!(kinds(&report), expected, "{number}: {report:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_just_changed_is_not_judged() {
+    let mut world = World::default();
+    world.confirmed(1);
+    world.payments.clear();
+    let report = world.report().await;
+    assert_eq!(
+        (&report["balanced"], &report["counts"]["in_flight"]),
+        (&json!(true), &json!(1))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_admins_are_told() {
+    let gateway = World::of_every_ending().shown().await;
+    gateway
+        .anonymous()
+        .get(PATH)
+        .await
+        .problem(401, "unauthenticated");
+    gateway.customer().get(PATH).await.problem(403, "forbidden");
+    let posted = gateway.admin().post(PATH, "").await;
+    posted.problem(405, "method-not-allowed");
+    for query in ["limit=0", "limit=10001", "since=yesterday", "order=1"] {
+        let answer = gateway.admin().get(&format!("{PATH}?{query}")).await;
+        answer.problem(400, "invalid-query");
+    }
+    assert!(gateway.upstream.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_cannot_be_read_is_said_so() {
+    let gateway = World::default()
+        .shown_by(documents(&[("/orders", 500, "{}")]))
+        .await;
+    gateway.admin().get(PATH).await.problem(502, "bad-gateway");
+    let gateway = World::default()
+        .shown_by(documents(&[("/orders", 200, "<html>")]))
+        .await;
+    gateway.admin().get(PATH).await.problem(502, "bad-gateway");
+}
+
+/// A list in pages, as the services show it.
+fn paged(orders: Vec<Value>, payments: Vec<Value>) -> Behaviour {
+    behaviour(move |request, _| {
+        let items = match request.path() {
+            "/orders" => orders.clone(),
+            _ => payments.clone(),
+        };
+        let parameter = |name: &str| {
+            let mut pairs = request.query_string().split('&');
+            pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<usize>().ok())
+        };
+        let (limit, begin) = (parameter("limit").unwrap(), parameter("cursor").unwrap_or(0));
+        // as little as a service may show at once
+        let end = (begin + limit.min(2)).min(items.len());
+        let next = (end < items.len()).then(|| end.to_string());
+        let page = json!({"items": items[begin..end], "next_cursor": next});
+        async move { HttpResponse::Ok().json(page) }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_read_page_by_page_within_the_window() {
+    let mut world = World::default();
+    for seconds in [90_000, 500, 400, 300, 200, 100] {
+        world.confirmed(seconds);
+    }
+    let services = paged(world.orders.clone(), world.payments.clone());
+    let gateway = world.shown_by(services).await;
+    let confirmed = async |query: &str| {
+        let answer = gateway.admin().get(&format!("{PATH}?{query}")).await;
+        let report = answer.json();
+        assert_eq!(report["balanced"], true, "{query}: {report:#}");
+        (
+            report["counts"]["orders"]["confirmed"].clone(),
+            report["window"]["complete"].clone(),
+        )
+    };
+    assert_eq!(
+        confirmed("").await,
+        (json!(5), json!(true)),
+        "a day, unless it is said"
+    );
+    assert_eq!(confirmed("limit=5").await.0, json!(5));
+    assert_eq!(confirmed("limit=3").await, (json!(3), json!(false)));
+    assert_eq!(confirmed("limit=1").await, (json!(1), json!(false)));
+    let since = |seconds| ago(seconds).format("since=%Y-%m-%dT%H:%M:%SZ").to_string();
+    assert_eq!(confirmed(&since(350)).await, (json!(3), json!(true)));
+    assert_eq!(confirmed(&since(100_000)).await, (json!(6), json!(true)));
+}
