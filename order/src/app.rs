@@ -7,6 +7,7 @@ use messaging::{Kernel, Participant, Signals};
 
 use crate::config::Settings;
 use crate::domain;
+use crate::jobs;
 use crate::routes;
 use crate::store::OrderRepository;
 
@@ -59,6 +60,7 @@ impl Service for OrderService {
         };
         let broker = kernel.probe();
         kernel.start(&parts.tasks)?;
+        jobs::start(&parts.tasks, state.clone(), parts.settings.saga);
         Ok(App::new(move |config| routes::configure(config, state.clone())).probe(broker))
     }
 

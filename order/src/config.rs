@@ -1,12 +1,49 @@
 //! Settings of this service besides those every service has.
 
+use std::time::Duration;
+
+use chrono::TimeDelta;
 use messaging::MessagingSettings;
 use serde::Deserialize;
 
 /// The service's own sections.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Settings {
+    /// How long an order may wait.
+    pub saga: SagaSettings,
     /// Limits of the messaging kernel.
     #[serde(default)]
     pub messaging: MessagingSettings,
+}
+
+/// `saga.*`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SagaSettings {
+    /// How long an order may wait for its payment, in seconds.
+    pub deadline_s: u32,
+    /// How often overdue orders are looked for, in milliseconds.
+    pub deadline_poll_ms: u32,
+    /// Overdue orders found at a time.
+    pub deadline_batch: u16,
+}
+
+impl SagaSettings {
+    /// How long an order may wait for its payment.
+    #[must_use]
+    pub fn patience(&self) -> TimeDelta {
+        TimeDelta::seconds(self.deadline_s.into())
+    }
+
+    /// How often overdue orders are looked for.
+    #[must_use]
+    pub fn poll(&self) -> Duration {
+        Duration::from_millis(self.deadline_poll_ms.max(1).into())
+    }
+
+    /// Overdue orders found at a time.
+    #[must_use]
+    pub fn batch(&self) -> i64 {
+        self.deadline_batch.max(1).into()
+    }
 }

@@ -4,6 +4,8 @@ mod app;
 mod config;
 /// Orders and the catalogue; pure.
 pub mod domain;
+/// Timers.
+mod jobs;
 /// The endpoints.
 mod routes;
 /// The database.

@@ -21,6 +21,10 @@ use thiserror::Error;
 
 use super::{PaymentMethod, Product};
 
+mod deadline;
+
+pub use deadline::expire;
+
 /// An order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {

@@ -8,4 +8,4 @@ pub mod products;
 #[allow(missing_docs, unreachable_pub, reason = "generated")]
 mod schema;
 
-pub use orders::{ListFilter, OrderRepository, find, list};
+pub use orders::{ListFilter, OrderRepository, find, list, overdue};

@@ -235,6 +235,22 @@ pub async fn find(conn: &mut Conn, id: OrderId) -> QueryResult<Option<Versioned<
     row.map(Row::into_order).transpose()
 }
 
+/// The oldest orders placed at `placed_by` or before that still wait for their payment, `limit` at most. Ids are in the
+/// order of placing, so that what is due comes first in the index of what waits.
+///
+/// # Errors
+/// The database's.
+pub async fn overdue(conn: &mut Conn, placed_by: DateTime<Utc>, limit: i64) -> QueryResult<Vec<OrderId>> {
+    let ids: Vec<Uuid> = orders::table
+        .filter(orders::status.eq(PENDING).and(orders::created_at.le(placed_by)))
+        .order(orders::id)
+        .limit(limit)
+        .select(orders::id)
+        .load(conn)
+        .await?;
+    Ok(ids.into_iter().map(OrderId::new).collect())
+}
+
 /// The newest orders first, `limit` at most.
 ///
 /// # Errors

@@ -23,6 +23,11 @@ pub(crate) struct Orders {
 
 impl Orders {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With settings besides those that all tests have.
+    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::create("order", async |url: String| {
             database::migrate(&url.into(), OrderService::migrations())
                 .await
@@ -31,18 +36,23 @@ impl Orders {
         .await
         .unwrap();
         let issuer = TestIssuer::start().unwrap();
-        let settings = [
-            ("database.url", database.url()),
-            ("database.pool_size", "6"),
-            ("kafka.brokers", "127.0.0.1:1"),
-            ("token.jwks_url", &issuer.jwks_url()),
-        ];
-        let service = TestService::start::<OrderService>(&settings).await.unwrap();
+        let service = start(&database, &issuer, settings).await;
         Self {
             service,
             issuer,
             database,
         }
+    }
+
+    /// One more process on the same database.
+    pub(crate) async fn replica(&self, settings: &[(&str, &str)]) -> TestService {
+        start(&self.database, &self.issuer, settings).await
+    }
+
+    /// Changes rows behind the service's back; returns how many.
+    pub(crate) async fn tamper(&self, statement: &str) -> u64 {
+        let client = connect(self.database.url()).await.unwrap();
+        client.execute(statement, &[]).await.unwrap()
     }
 
     pub(crate) fn anonymous(&self) -> TestClient {
@@ -150,6 +160,18 @@ impl Orders {
             .await;
         assert!(matches!(done.unwrap(), Done::Moved(_)));
     }
+}
+
+async fn start(database: &TestDatabase, issuer: &TestIssuer, settings: &[(&str, &str)]) -> TestService {
+    let jwks_url = issuer.jwks_url();
+    let common = [
+        ("database.url", database.url()),
+        ("database.pool_size", "6"),
+        ("kafka.brokers", "127.0.0.1:1"),
+        ("token.jwks_url", &jwks_url),
+    ];
+    let settings = [&common, settings].concat();
+    TestService::start::<OrderService>(&settings).await.unwrap()
 }
 
 /// Somebody new.

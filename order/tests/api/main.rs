@@ -11,6 +11,7 @@ mod access;
 mod bad_input;
 mod cancelling;
 mod catalogue;
+mod deadline;
 mod harness;
 mod idempotency;
 mod listing;

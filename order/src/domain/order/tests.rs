@@ -272,6 +272,43 @@ fn money_given_back_is_noted_on_a_cancelled_order() {
 }
 
 #[test]
+fn an_order_that_waited_too_long_is_cancelled() {
+    let patience = chrono::TimeDelta::seconds(900);
+    for second in [900, 901, 90_000] {
+        let Step::Next(step) = expire(Some(placed()), patience, &at(second)) else {
+            panic!("it waits on at {second}")
+        };
+        let reason = CancellationReason::PaymentTimeout;
+        assert_eq!(because(&step.state), Some((reason, None, false)));
+        assert_eq!(step.state.updated_at, at(second).now);
+        let announced = OrderCancelled {
+            order_id: placed().id,
+            customer_id: CUSTOMER,
+            total: placed().total,
+            reason,
+            code: None,
+        };
+        assert_eq!(
+            (step.events[0].sequence, &step.events[0].event),
+            (2, &announced.into())
+        );
+        assert_eq!(
+            expire(Some(step.state), patience, &at(second + 1)),
+            Step::Unchanged
+        );
+    }
+}
+
+#[test]
+fn only_what_is_pending_and_old_expires() {
+    let patience = chrono::TimeDelta::seconds(900);
+    assert_eq!(expire(Some(placed()), patience, &at(899)), Step::Unchanged);
+    for order in [None, Some(confirmed()), Some(cancelled())] {
+        assert_eq!(expire(order, patience, &at(900)), Step::Unchanged);
+    }
+}
+
+#[test]
 fn what_contradicts_the_order_is_for_a_person_to_look_at() {
     let order = placed();
     let mut wrong = paid(&order);

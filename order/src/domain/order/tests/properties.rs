@@ -8,10 +8,21 @@ use super::*;
 /// What can happen to an order after it is placed.
 #[derive(Debug, Clone)]
 enum Happening {
-    Paid { by: PaymentId, amount_off: i64 },
-    Refused { code: String },
+    Paid {
+        by: PaymentId,
+        amount_off: i64,
+    },
+    Refused {
+        code: String,
+    },
     GivenBack,
-    Cancel { by: Option<UserId> },
+    Cancel {
+        by: Option<UserId>,
+    },
+    /// The deadline job found it waiting for longer than this, in seconds.
+    Deadline {
+        patience: u32,
+    },
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -23,6 +34,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => "[a-z_]{0,20}".prop_map(|code| Happening::Refused { code }),
         2 => Just(Happening::GivenBack),
         2 => by.prop_map(|by| Happening::Cancel { by }),
+        1 => (0..40_u32).prop_map(|patience| Happening::Deadline { patience }),
     ]
 }
 
@@ -48,6 +60,10 @@ fn take(order: Order, happening: &Happening, context: &Context) -> Result<Step<O
         Happening::Cancel { by } => {
             return cancel(Some(order), *by, context).map_err(|error| error.to_string());
         }
+        Happening::Deadline { patience } => {
+            let patience = chrono::TimeDelta::seconds(i64::from(*patience));
+            return Ok(expire(Some(order), patience, context));
+        }
     };
     step.map_err(|rejection| rejection.to_string())
 }
@@ -62,6 +78,14 @@ fn allowed(before: &Status, after: &Status, announced: &[Outgoing]) -> bool {
             Status::Cancelled {
                 reason: CancellationReason::PaymentFailed,
                 code: Some(_),
+                refunded: false,
+            },
+        )
+        | (
+            Status::Pending,
+            Status::Cancelled {
+                reason: CancellationReason::PaymentTimeout,
+                code: None,
                 refunded: false,
             },
         )

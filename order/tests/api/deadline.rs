@@ -1,0 +1,136 @@
+//! Orders that have waited too long for their payment.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Orders, cancel, path_of, place};
+
+/// Each replica looks often, so that a test need not wait.
+const OFTEN: (&str, &str) = ("saga.deadline_poll_ms", "20");
+
+/// As if these orders had been placed so long ago; all in one statement, so that they are due at one moment.
+async fn age(orders: &Orders, seconds: u32) {
+    let statement = format!("update orders set created_at = created_at - make_interval(secs => {seconds})");
+    assert!(orders.tamper(&statement).await > 0);
+}
+
+async fn statuses(orders: &Orders) -> Vec<Value> {
+    orders
+        .rows("select status, cancellation_reason as reason from orders order by id")
+        .await
+}
+
+/// Waits until nothing is pending.
+async fn all_moved_on(orders: &Orders) {
+    let give_up = Instant::now() + Duration::from_secs(30);
+    while statuses(orders)
+        .await
+        .iter()
+        .any(|row| row["status"] == "pending")
+    {
+        assert!(Instant::now() < give_up, "orders still wait");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_waited_too_long_is_cancelled_once() {
+    let orders = Orders::start_with(&[OFTEN]).await;
+    let client = orders.somebody();
+    let order = place(&client).await;
+    age(&orders, 901).await;
+    all_moved_on(&orders).await;
+
+    let seen = client.get(&path_of(&order)).await.ok(200);
+    assert_eq!(
+        seen["cancellation"],
+        json!({"reason": "payment_timeout", "code": null, "refunded": false})
+    );
+    cancel(&client, &order).await.problem(409, "conflict");
+    // a later one goes the same way: the job has been round again, and has not touched the first
+    let later = place(&client).await;
+    age(&orders, 901).await;
+    all_moved_on(&orders).await;
+
+    let outbox = orders.outbox().await;
+    let told: Vec<_> = outbox.iter().map(|row| (&row["key"], &row["topic"])).collect();
+    let (first, second) = (&order["id"], &later["id"]);
+    let (created, cancelled) = (&json!("order.created"), &json!("order.cancelled"));
+    assert_eq!(
+        told,
+        [
+            (first, created),
+            (first, cancelled),
+            (second, created),
+            (second, cancelled)
+        ]
+    );
+    assert_eq!(
+        outbox[1]["payload"],
+        json!({
+            "order_id": order["id"],
+            "customer_id": order["customer_id"],
+            "total": order["total"],
+            "reason": "payment_timeout",
+            "code": null,
+        })
+    );
+    assert_eq!(outbox[1]["headers"]["ce_correlationid"], order["id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_young_or_has_moved_on_stays() {
+    let orders = Orders::start_with(&[OFTEN]).await;
+    let client = orders.somebody();
+    let (paid, taken_back) = (place(&client).await, place(&client).await);
+    orders.paid(&paid).await;
+    cancel(&client, &taken_back).await.ok(202);
+    let overdue = place(&client).await;
+    age(&orders, 870).await;
+    let young = place(&client).await;
+    // of those two that wait, one is overdue now, the other has half a minute less than no time left
+    orders
+        .tamper(&format!(
+            "update orders set created_at = created_at - interval '31 s' where id <> '{}'",
+            young["id"].as_str().unwrap()
+        ))
+        .await;
+    let give_up = Instant::now() + Duration::from_secs(30);
+    while client.get(&path_of(&overdue)).await.ok(200)["status"] == "pending" {
+        assert!(Instant::now() < give_up, "it still waits");
+    }
+    assert_eq!(
+        statuses(&orders).await,
+        [
+            json!({"status": "confirmed", "reason": null}),
+            json!({"status": "cancelled", "reason": "customer_request"}),
+            json!({"status": "cancelled", "reason": "payment_timeout"}),
+            json!({"status": "pending", "reason": null}),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_together_cancel_each_order_once() {
+    // batches smaller than what is due, so that the replicas meet in the same orders again and again
+    let settings = [OFTEN, ("saga.deadline_batch", "7")];
+    let orders = Orders::start_with(&settings).await;
+    let (_second, _third) = (orders.replica(&settings).await, orders.replica(&settings).await);
+    let client = orders.somebody();
+    for _ in 0..40 {
+        place(&client).await;
+    }
+    age(&orders, 900).await;
+    all_moved_on(&orders).await;
+    orders.stored(40, 80, 0).await;
+    let twice = "select key from outbox group by key, topic having count(*) > 1";
+    assert!(orders.rows(twice).await.is_empty());
+    let versions = orders
+        .rows("select distinct version, announced, cancellation_reason from orders")
+        .await;
+    assert_eq!(
+        versions,
+        [json!({"version": 2, "announced": 2, "cancellation_reason": "payment_timeout"})]
+    );
+}
