@@ -1,13 +1,10 @@
-//! Each payment against its order, and against what was announced about it.
+//! Each payment against its order.
 
-use contracts::events::{PaymentCompleted, PaymentFailed, PaymentRefunded};
-use contracts::{Event, Topic};
+mod announced;
 
 use crate::Kind;
-use crate::facts::{ROW_IS_RIGHT, expect_one, unfounded};
 use crate::index::Index;
 use crate::letters::replay;
-use crate::orders::differs;
 use crate::reading::{Order, OrderStatus, Payment, PaymentStatus, time_of};
 use crate::report::{Findings, Mismatch};
 
@@ -34,7 +31,7 @@ pub(crate) fn check(index: &Index<'_>, found: &mut Findings) {
         without_order(index, payment, found);
         idle(index, payment, found);
         if index.is_told(payment.order_id) {
-            announced(index, payment, found);
+            announced::check(index, payment, found);
         }
     }
 }
@@ -269,107 +266,4 @@ fn idle(index: &Index<'_>, payment: &Payment, found: &mut Findings) {
             "write the {action} of this order into payment.work; the provider knows it by the order's id and does it once"
         ),
     ));
-}
-
-fn announced(index: &Index<'_>, payment: &Payment, found: &mut Findings) {
-    let (key, state) = (payment.order_id, payment.status.as_str());
-    if payment.status.took_money() {
-        let fact = expect_one(index, key, Topic::PaymentCompleted, "the money was taken", found);
-        if let Some(Event::PaymentCompleted(said)) = fact.map(|fact| &fact.event) {
-            tell(payment, fact, &completed(payment, said), found);
-        }
-    } else {
-        unfounded(index, key, Topic::PaymentCompleted, state, found);
-    }
-    match payment.status {
-        PaymentStatus::Failed => {
-            let fact = expect_one(index, key, Topic::PaymentFailed, "the payment failed", found);
-            if let Some(Event::PaymentFailed(said)) = fact.map(|fact| &fact.event) {
-                tell(payment, fact, &failed(payment, said), found);
-            }
-        }
-        // an approval that came after all
-        PaymentStatus::Refunding | PaymentStatus::Refunded => {}
-        PaymentStatus::Processing | PaymentStatus::Completed | PaymentStatus::Voided => {
-            unfounded(index, key, Topic::PaymentFailed, state, found);
-        }
-    }
-    if payment.status == PaymentStatus::Refunded {
-        let fact = expect_one(
-            index,
-            key,
-            Topic::PaymentRefunded,
-            "the money was given back",
-            found,
-        );
-        if let Some(Event::PaymentRefunded(said)) = fact.map(|fact| &fact.event) {
-            tell(payment, fact, &refunded(payment, said), found);
-        }
-    } else {
-        unfounded(index, key, Topic::PaymentRefunded, state, found);
-    }
-}
-
-type Difference = Option<(String, String)>;
-
-fn tell(
-    payment: &Payment,
-    fact: Option<&crate::reading::Fact>,
-    differences: &[Difference],
-    found: &mut Findings,
-) {
-    let Some(fact) = fact else { return };
-    for (is, should) in differences.iter().flatten() {
-        let is = format!("payment {}: {is}", payment.id);
-        found.push(Mismatch::of_fact(
-            Kind::FactDiffers,
-            fact,
-            is,
-            should,
-            ROW_IS_RIGHT,
-        ));
-    }
-}
-
-fn named(name: Option<&String>) -> String {
-    name.cloned().unwrap_or_else(|| "none".to_owned())
-}
-
-fn completed(payment: &Payment, said: &PaymentCompleted) -> [Difference; 4] {
-    [
-        differs("id", &payment.id, &said.payment_id.uuid()),
-        differs("amount", &payment.amount, &said.amount.into()),
-        differs("customer", &payment.customer_id, &said.customer_id.uuid()),
-        differs(
-            "charge",
-            &named(payment.provider_reference.as_ref()),
-            &said.provider_reference,
-        ),
-    ]
-}
-
-fn failed(payment: &Payment, said: &PaymentFailed) -> [Difference; 4] {
-    [
-        differs("id", &payment.id, &said.payment_id.uuid()),
-        differs("amount", &payment.amount, &said.amount.into()),
-        differs("customer", &payment.customer_id, &said.customer_id.uuid()),
-        differs(
-            "failure code",
-            &named(payment.failure_code.as_ref()),
-            &said.failure_code,
-        ),
-    ]
-}
-
-fn refunded(payment: &Payment, said: &PaymentRefunded) -> [Difference; 4] {
-    [
-        differs("id", &payment.id, &said.payment_id.uuid()),
-        differs("amount", &payment.amount, &said.amount.into()),
-        differs("customer", &payment.customer_id, &said.customer_id.uuid()),
-        differs(
-            "refund",
-            &named(payment.refund_reference.as_ref()),
-            &said.refund_reference,
-        ),
-    ]
 }

@@ -8,6 +8,7 @@
 //! reading finds it again.
 
 mod databases;
+mod records;
 mod settle;
 mod topics;
 

@@ -206,6 +206,27 @@ async fn whatever_is_broken_is_found_under_its_own_name() {
     assert_balanced(&look(&sources, &options).await, "after all is undone");
     operators_see_the_same(&stack, &orders).await;
 
+    // nothing may be open for longer than its deadline, which is a moment here
+    let mut hasty = Options::default();
+    hasty.limits.order_deadline = chrono::TimeDelta::seconds(1);
+    hasty.limits.payment_deadline = chrono::TimeDelta::seconds(1);
+    let report = look(&sources, &hasty).await;
+    let expected = [Kind::OrderOverdue, Kind::PaymentOverdue].map(Kind::as_str);
+    assert_eq!(
+        kinds(&report),
+        BTreeSet::from(expected),
+        "{:#?}",
+        report.mismatches
+    );
+    let replay = "/payments/dead-letters/";
+    assert!(
+        report
+            .mismatches
+            .iter()
+            .all(|mismatch| mismatch.repair.contains(replay)),
+        "{report:#?}"
+    );
+
     let undo = DAMAGES[0].inflict(&stack, &orders).await;
     let (code, printed) = command(&sources, stack.brokers(), &["--json"]);
     assert_eq!(code, Some(1), "{printed}");

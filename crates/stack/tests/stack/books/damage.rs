@@ -171,13 +171,6 @@ pub(super) const DAMAGES: &[Damage] = &[
         &[OrderMissing, PaymentWithoutOrder, SumsDiffer],
     ),
     Damage::to(
-        "an order that is pending for too long",
-        Order,
-        "orders",
-        "update orders set created_at = created_at - interval '1 hour' where id = '{stuck}'",
-        &[OrderOverdue],
-    ),
-    Damage::to(
         "a payment's amount changed",
         Payment,
         "payment",
@@ -220,13 +213,6 @@ pub(super) const DAMAGES: &[Damage] = &[
         "payment",
         "update payment set status = 'voided', failure_code = null where order_id = '{declined}'",
         &[CancellationDiffers, FactUnfounded],
-    ),
-    Damage::to(
-        "a payment that is processing for too long",
-        Payment,
-        "payment",
-        "update payment set updated_at = updated_at - interval '1 hour' where order_id = '{stuck}'",
-        &[PaymentOverdue],
     ),
     Damage::to(
         "a charge duplicated",
