@@ -144,8 +144,8 @@ impl<'a> Index<'a> {
     pub(crate) fn after_horizon(&self, time: Option<DateTime<Utc>>) -> bool {
         match (self.reading.horizon, time) {
             (Some(horizon), Some(time)) => time > horizon,
-            (Some(_), None) => false,
-            (None, _) => true,
+            // an id without a time is none of ours: nothing excuses it
+            (Some(_), None) | (None, _) => true,
         }
     }
 

@@ -158,6 +158,14 @@ pub(crate) fn public(service: &str) -> &str {
     }
 }
 
+/// Where to see how a service is.
+pub(crate) fn status_of(service: &str) -> String {
+    match service {
+        "gateway" => "GET /health and the gateway's metrics".to_owned(),
+        other => format!("GET /{}/events/status", public(other)),
+    }
+}
+
 /// What to do about an aggregate whose event or action is stuck at a service.
 pub(crate) fn replay(index: &Index<'_>, service: &str, key: uuid::Uuid) -> Option<String> {
     let dead = index

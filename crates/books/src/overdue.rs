@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::Kind;
 use crate::index::Index;
-use crate::letters::{public, replay};
+use crate::letters::{replay, status_of};
 use crate::reading::OrderStatus;
 use crate::report::{Findings, Mismatch};
 
@@ -19,8 +19,8 @@ pub(crate) fn check(index: &Index<'_>, found: &mut Findings) {
                 format!("the outbox of {service}"),
                 "records that leave within seconds",
                 format!(
-                    "see GET /{}/events/status: is the broker up, has a replica the relay's lead?",
-                    public(service)
+                    "see {}: is the broker up, has a replica the relay's lead?",
+                    status_of(service)
                 ),
             ));
         }
@@ -31,8 +31,8 @@ pub(crate) fn check(index: &Index<'_>, found: &mut Findings) {
                 format!("the work of {service}"),
                 "work that is taken up when it is due",
                 format!(
-                    "see GET /{}/events/status: is a replica up, is its breaker open?",
-                    public(service)
+                    "see {}: is a replica up, is its breaker open?",
+                    status_of(service)
                 ),
             ));
         }
@@ -45,8 +45,8 @@ pub(crate) fn check(index: &Index<'_>, found: &mut Findings) {
                 format!("the consumers of {service}"),
                 "records that are consumed within seconds",
                 format!(
-                    "see GET /{}/events/status: is a replica up, is its breaker open?",
-                    public(service)
+                    "see {}: is a replica up, is its breaker open?",
+                    status_of(service)
                 ),
             ));
         }

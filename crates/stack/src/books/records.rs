@@ -38,7 +38,10 @@ impl Told {
         if topic.is_dead_letter() {
             match dead_letter(message, &headers) {
                 Some(letter) => self.letter(letter, place),
-                None => self.unreadable(message, place, None, "no dead letter of the platform".to_owned()),
+                None => {
+                    let id = text(&headers, "x-dead-letter-record-id").and_then(|id| id.parse().ok());
+                    self.unreadable(message, place, id, "no dead letter of the platform".to_owned());
+                }
             }
             return;
         }
@@ -52,7 +55,7 @@ impl Told {
             .and_then(|body| fact_of(topic, &envelope, body));
         match event {
             Ok(event) => self.fact(envelope, event, place),
-            Err(reason) => self.unreadable(message, place, Some(&envelope), reason),
+            Err(reason) => self.unreadable(message, place, Some(envelope.id.uuid()), reason),
         }
     }
 
@@ -94,16 +97,10 @@ impl Told {
         });
     }
 
-    fn unreadable(
-        &mut self,
-        message: &BorrowedMessage<'_>,
-        place: Place,
-        envelope: Option<&Envelope>,
-        reason: String,
-    ) {
+    fn unreadable(&mut self, message: &BorrowedMessage<'_>, place: Place, id: Option<Uuid>, reason: String) {
         self.unreadable.push(Unreadable {
             place,
-            id: envelope.map(|envelope| envelope.id.uuid()),
+            id,
             key: key(message),
             time: written(message),
             reason,
@@ -153,6 +150,10 @@ fn headers(message: &BorrowedMessage<'_>) -> HashMap<String, Vec<u8>> {
         .collect()
 }
 
+fn text<'a>(headers: &'a HashMap<String, Vec<u8>>, name: &str) -> Option<&'a str> {
+    std::str::from_utf8(headers.get(name)?).ok()
+}
+
 fn fact_of(topic: Topic, envelope: &Envelope, body: Value) -> Result<Event, String> {
     let event = wire::event(topic, body).map_err(|error| error.to_string())?;
     let event = event.ok_or("no topic of facts")?;
@@ -163,7 +164,7 @@ fn fact_of(topic: Topic, envelope: &Envelope, body: Value) -> Result<Event, Stri
 }
 
 fn dead_letter(message: &BorrowedMessage<'_>, headers: &HashMap<String, Vec<u8>>) -> Option<DeadLetter> {
-    let text = |name: &str| std::str::from_utf8(headers.get(name)?).ok();
+    let text = |name: &str| text(headers, name);
     let kind = text("x-dead-letter-kind")?;
     // a dead message was itself the event; a dead action was caused by one
     let event = if kind == "action" {

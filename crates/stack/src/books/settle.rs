@@ -12,27 +12,33 @@ use crate::service::Service;
 
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Compares once everything has come to rest, or the time is up.
+/// Compares once everything has come to rest, or the time is up. What cannot be read may be about to come back.
 pub(super) async fn balance(sources: &Sources, options: &Options, patience: Duration) -> Result<Report> {
     let deadline = Instant::now() + patience;
     loop {
-        while !is_drained(sources).await? && Instant::now() < deadline {
-            tokio::time::sleep(PAUSE).await;
+        let report = attempt(sources, options, deadline).await;
+        let in_time = Instant::now() < deadline;
+        match report {
+            Ok(report) if report.is_settled() => return Ok(report),
+            Ok(_) | Err(_) if in_time => tokio::time::sleep(PAUSE).await,
+            Ok(mut report) => {
+                not_settled(&mut report, patience);
+                return Ok(report);
+            }
+            Err(error) => return Err(error),
         }
-        let report = look(sources, options).await?;
-        let settled = report.is_settled();
-        if !settled && Instant::now() < deadline {
-            tokio::time::sleep(PAUSE).await;
-            continue;
-        }
-        let mut report = match report.balanced {
-            true => report,
-            false => confirm(sources, options, &report).await?,
-        };
-        if !settled {
-            not_settled(&mut report, patience);
-        }
-        return Ok(report);
+    }
+}
+
+/// Waits for the backlog to drain, and compares.
+async fn attempt(sources: &Sources, options: &Options, deadline: Instant) -> Result<Report> {
+    while !is_drained(sources).await? && Instant::now() < deadline {
+        tokio::time::sleep(PAUSE).await;
+    }
+    let report = look(sources, options).await?;
+    match report.balanced {
+        true => Ok(report),
+        false => confirm(sources, options, &report).await,
     }
 }
 

@@ -12,11 +12,16 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
+use contracts::Topic;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{Offset, TopicPartitionList};
 use stack::books::comparison::{Kind, Report, compare};
 use stack::books::{self, Options, Sources};
 use stack::kafka::client;
+use stack::postgres::connect;
 use stack::{Service, Stack};
 use uuid::Uuid;
 
@@ -313,4 +318,34 @@ async fn what_is_on_its_way_is_not_a_mismatch() {
     };
     futures::join!(placing, reading);
     assert_balanced(&settled(&sources).await, "in the end");
+    forget(&stack).await;
+    let report = look(&sources, &Options::default()).await;
+    assert_balanced(&report, "after the topics have dropped their records");
+    assert!(
+        report.counts.facts.is_empty() && !report.notes.is_empty(),
+        "{report:#?}"
+    );
+    let client = connect(stack.database_url(Service::Payment)).await.unwrap();
+    let sql = "delete from payment where order_id = (select order_id from payment limit 1)";
+    assert_eq!(client.execute(sql, &[]).await.unwrap(), 1);
+    let report = look(&sources, &Options::default()).await;
+    let expected = [Kind::PaymentMissing, Kind::ChargeWithoutPayment].map(Kind::as_str);
+    assert_eq!(
+        kinds(&report),
+        BTreeSet::from(expected),
+        "rows are compared for ever"
+    );
+}
+
+/// Drops all records of all topics, as retention does.
+async fn forget(stack: &Stack) {
+    let admin: AdminClient<DefaultClientContext> = client(stack.brokers()).create().unwrap();
+    let mut ends = TopicPartitionList::new();
+    for topic in Topic::ALL.into_iter().filter(|topic| !topic.is_dead_letter()) {
+        for partition in 0..6 {
+            ends.add_partition_offset(topic.name(), partition, Offset::End)
+                .unwrap();
+        }
+    }
+    admin.delete_records(&ends, &AdminOptions::new()).await.unwrap();
 }
