@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use diesel::migration::MigrationVersion;
 use diesel::sql_types::BigInt;
 use diesel_async::pooled_connection::deadpool;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
@@ -103,10 +102,19 @@ pub async fn migrate(
     // The lock goes with the connection, which ends here whatever happens.
     tokio::task::spawn_blocking(move || {
         let mut harness = AsyncMigrationHarness::new(connection);
-        let applied = harness
-            .run_pending_migrations(migrations)
+        let pending = harness
+            .pending_migrations(migrations)
             .map_err(MigrateError::Migration)?;
-        Ok(applied.iter().map(MigrationVersion::to_string).collect())
+        crate::crossing!("migration.locked");
+        let mut applied = Vec::with_capacity(pending.len());
+        for migration in &pending {
+            let version = harness
+                .run_migration(migration)
+                .map_err(MigrateError::Migration)?;
+            applied.push(version.to_string());
+            crate::crossing!("migration.applied");
+        }
+        Ok(applied)
     })
     .await?
 }

@@ -9,10 +9,11 @@
 //! - [`problem`], [`json`], [`query`], [`page`], [`etag`]: the HTTP vocabulary
 //! - [`auth`]: who is calling; [`clock`]: what time it is
 //! - [`health`], [`Tasks`]: life and death of the process
-//! - [`test`]: the same process inside a test
+//! - [`test`]: the same process inside a test; [`crossing`]: where a test lets it die
 
 pub mod auth;
 pub mod clock;
+pub mod crossing;
 pub mod database;
 pub mod docs;
 pub mod etag;

@@ -54,6 +54,8 @@ pub fn main<S: Service>() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
+    #[cfg(debug_assertions)]
+    let _armed = crate::crossing::arm();
     match run::<S>(arguments.command) {
         Ok(code) => code,
         Err(error) => {
@@ -239,7 +241,9 @@ impl Running {
         let (http, http_done) = self.http_server;
         http.stop(true).await;
         let drained = http_done.await.is_ok();
+        crate::crossing!("shutdown.drained");
         let finished = self.tasks.finish(self.limit).await;
+        crate::crossing!("shutdown.finished");
         if !finished {
             tracing::error!("background tasks did not end in time");
         }

@@ -53,8 +53,9 @@ pub(crate) fn producer_config(brokers: &str, settings: &MessagingSettings) -> Cl
     config
 }
 
-pub(crate) fn consumer_config(brokers: &str, group: &str) -> ClientConfig {
+pub(crate) fn consumer_config(brokers: &str, group: &str, settings: &MessagingSettings) -> ClientConfig {
     let mut config = common(brokers);
+    let session_ms = settings.session_timeout_ms;
     config
         .set("group.id", group)
         .set("enable.auto.commit", "false")
@@ -62,8 +63,8 @@ pub(crate) fn consumer_config(brokers: &str, group: &str) -> ClientConfig {
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "earliest")
         .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", "10000")
-        .set("heartbeat.interval.ms", "2000")
+        .set("session.timeout.ms", session_ms.to_string())
+        .set("heartbeat.interval.ms", (session_ms / 5).to_string())
         .set("max.poll.interval.ms", "300000")
         .set("fetch.wait.max.ms", "50")
         // a topic that is made after its listener has started is found this soon

@@ -103,6 +103,7 @@ async fn create_or_update<R: Repository>(
     }
     outbox::append(conn, &rows).await?;
     work::insert_actions(conn, actions).await?;
+    chassis::crossing!("command.written");
     Ok(Done::Moved(Versioned {
         version: change.version,
         state: change.state,

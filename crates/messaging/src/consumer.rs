@@ -50,12 +50,14 @@ impl GroupMember {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut early = Vec::new();
         while let Some(records) = self.collect(std::mem::take(&mut early), &stop).await {
+            chassis::crossing!("consumer.collected");
             let positions = positions(&records);
             let arrivals = self.inbox.sort_out(records);
             if !self.process(&arrivals, &mut early, &stop).await {
                 break;
             }
             self.commit(&positions);
+            chassis::crossing!("consumer.passed");
         }
         self.leave().await;
     }

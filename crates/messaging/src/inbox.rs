@@ -140,6 +140,7 @@ impl Inbox {
         taken.actions = effects.actions.len();
         outbox::append(conn, &effects.outbox).await?;
         work::insert_actions(conn, effects.actions).await?;
+        chassis::crossing!("consumer.written");
         Ok(taken)
     }
 
@@ -206,6 +207,7 @@ impl Inbox {
             return Ok(());
         }
         let written: HashSet<Uuid> = work::insert(conn, parked).await?.into_iter().collect();
+        chassis::crossing!("work.parked");
         failures.retain(|failed| written.contains(&failed.work_id));
         for failed in failures.iter().filter(|failed| failed.dead) {
             let Some(row) = parked.iter().find(|row| row.id == failed.work_id) else {
@@ -250,6 +252,7 @@ impl Transactional<Arrival> for Inbox {
             return Err(self.core.give_up(conn));
         };
         let taken = taken?;
+        chassis::crossing!("consumer.committed");
         self.recent.remember(arrivals.iter().filter_map(Arrival::id));
         self.core.metrics.duplicates(&taken.duplicates);
         for failed in &taken.failures {

@@ -43,6 +43,7 @@ struct Notifies {
 impl Signals {
     /// To be called after a commit that wrote outbox rows or actions.
     pub fn committed(&self) {
+        chassis::crossing!("command.committed");
         self.woke(true, true);
     }
 
@@ -236,8 +237,8 @@ impl Kernel {
     pub fn start(self, tasks: &Tasks) -> Result<(), BuildError> {
         let core = self.core;
         if !core.topics.is_empty() {
-            let consumer =
-                GroupMember::subscribe(core.clone(), &consumer_config(&self.brokers, &core.service))?;
+            let config = consumer_config(&self.brokers, &core.service, &core.settings);
+            let consumer = GroupMember::subscribe(core.clone(), &config)?;
             let partitions = core.clone();
             tasks.spawn("consumer", |stop| async move {
                 partitions.first_partitions(&stop).await;

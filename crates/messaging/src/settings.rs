@@ -42,6 +42,9 @@ pub struct MessagingSettings {
     /// How long one transaction of the kernel may take before it is given up (30000): a database that has
     /// vanished without a word must not hold a loop up for ever.
     pub transaction_timeout_ms: u64,
+    /// How long the consumer group waits for a member that is not heard of any more (10000). It shows itself five
+    /// times as often.
+    pub session_timeout_ms: u64,
     /// Ids of processed events that are remembered in memory (100000).
     pub dedupe_cache_entries: usize,
     /// Days that ids of processed events are remembered in the database (14). More than the topics keep.
@@ -70,6 +73,7 @@ impl Default for MessagingSettings {
             backoff_min_ms: 100,
             backoff_max_ms: 5_000,
             transaction_timeout_ms: 30_000,
+            session_timeout_ms: 10_000,
             dedupe_cache_entries: 100_000,
             dedupe_retention_days: 14,
             error_max_chars: 2_000,

@@ -40,7 +40,10 @@ impl ProviderCalls {
         &self,
         call: impl Future<Output = Result<T, ProviderError>>,
     ) -> Result<T, ActionError> {
-        let Ok(answer) = timeout(self.patience, call).await else {
+        chassis::crossing!("provider.asking");
+        let answered = timeout(self.patience, call).await;
+        chassis::crossing!("provider.answered");
+        let Ok(answer) = answered else {
             let detail = format!(
                 "no answer within {} ms, the result is unknown",
                 self.patience.as_millis()

@@ -140,6 +140,7 @@ impl ActionLoop {
         if hands.claimed.is_empty() {
             return Ok(false);
         }
+        chassis::crossing!("action.claimed");
         let wanted = sift(participant.as_ref(), &mut conn, &hands.claimed).await?;
         drop(conn);
         for (claimed, wanted) in std::mem::take(&mut hands.claimed).into_iter().zip(wanted) {

@@ -76,6 +76,9 @@ impl MessageLoop {
         let settings = &self.core.settings;
         let mut conn = self.core.connection().await?;
         let claim = claim(&mut conn, MESSAGE, settings.dispatch_batch_max, self.core.lease()).await?;
+        if !claim.rows.is_empty() {
+            chassis::crossing!("work.claimed");
+        }
         let ready = claim.rows.into_iter().map(|row| Ready {
             token: claim.token,
             participant: self.core.listener_of(&row.name),

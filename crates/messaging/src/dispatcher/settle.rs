@@ -125,6 +125,9 @@ impl Settle {
         settled.actions = effects.actions.len();
         outbox::append(conn, &effects.outbox).await?;
         work::insert_actions(conn, effects.actions).await?;
+        if !ready.is_empty() {
+            chassis::crossing!("work.settled");
+        }
         Ok(settled)
     }
 
@@ -149,6 +152,7 @@ impl Settle {
         let settings = &self.core.settings;
         let died = work::record_failure(conn, &ready.row, failure, settings, now).await?;
         if died {
+            chassis::crossing!("work.died");
             let death = Death::of_row(&ready.row, ready.kind(), now);
             let letter = dead_letter::announce(&self.core.service, death, failure, settings, now);
             effects.outbox.extend(letter);
@@ -167,6 +171,7 @@ impl Transactional<Ready> for Settle {
             return Err(self.core.give_up(conn));
         };
         let settled = settled?;
+        chassis::crossing!("work.committed");
         for failed in &settled.failed {
             failed.tell(&self.core.metrics);
         }

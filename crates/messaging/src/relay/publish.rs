@@ -59,7 +59,9 @@ impl Publisher {
     /// Produces all of `rows` in order and waits for every answer, but not for long beyond `stop`.
     pub(super) async fn publish(&self, rows: Vec<Row>, stop: &CancellationToken) -> Published {
         let mut published = Published::default();
+        chassis::crossing!("relay.scanned");
         let sent = self.send_all(rows, &mut published);
+        chassis::crossing!("relay.produced");
         let mut too_large = Vec::new();
         for (row, delivery) in sent {
             // once one is not answered, only what has been answered already counts

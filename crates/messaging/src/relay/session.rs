@@ -119,6 +119,7 @@ impl Session {
 
     /// Deletes exactly what Kafka acknowledged, and sets aside what it refused for good.
     pub(super) async fn finish(&mut self, core: &Core, published: &Published) -> Result<(), Outage> {
+        chassis::crossing!("relay.acknowledged");
         let mut done = published.acknowledged.clone();
         if published.refused.is_empty() {
             delete(&mut self.conn, &done).await?;
@@ -132,6 +133,7 @@ impl Session {
                 })
                 .await?;
         }
+        chassis::crossing!("relay.deleted");
         core.metrics.published(&published.topics);
         core.metrics.refused(published.refused.len());
         Ok(())
