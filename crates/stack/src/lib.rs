@@ -3,6 +3,7 @@
 //! The command line (`stack up`), the tests, the chaos runs and the benchmarks all start their stacks with it.
 
 pub mod books;
+pub mod chaos;
 pub mod error;
 pub mod kafka;
 pub mod platform;

@@ -96,6 +96,7 @@ fn plan(directory: &Path, options: &Options) -> Plan {
         broker,
         detached: true,
         throughput: false,
+        kafka_proxied: None,
         topics: topics::Plan::default(),
         env: BTreeMap::from([(
             "QUADRILLE__MESSAGING__RETRY_DELAYS_MS".to_owned(),

@@ -63,6 +63,8 @@ pub struct Options {
     pub kind: Kind,
     /// Compile for throughput (slower start), as a benchmark wants it.
     pub throughput: bool,
+    /// A second listener, for clients that come through a proxy: its port, and the proxy's.
+    pub proxied: Option<(u16, u16)>,
     /// The `stack` program, which runs the embedded broker.
     pub program: PathBuf,
 }
@@ -81,6 +83,7 @@ impl Options {
             env: BTreeMap::new(),
             kind: Kind::Apache,
             throughput: false,
+            proxied: None,
             program: crate::binaries().join("stack"),
         }
     }
@@ -244,13 +247,28 @@ async fn spawn_apache(options: &Options) -> Result<Process> {
 
 /// Writes the broker's settings for these ports and this data directory.
 fn write_settings(options: &Options) -> Result<PathBuf> {
-    let text = TEMPLATE
+    let mut text = TEMPLATE
         .replace("${PORT}", &options.port.to_string())
         .replace("${CONTROLLER_PORT}", &options.controller_port.to_string())
         .replace("${DATA}", &options.directory.join("data").display().to_string());
+    if let Some((port, proxy)) = options.proxied {
+        text.push_str(&second_listener(options, port, proxy));
+    }
     let path = options.directory.join("broker.properties");
     std::fs::write(&path, text).at("write", &path)?;
     Ok(path)
+}
+
+/// The last of several lines with one key counts.
+fn second_listener(options: &Options, port: u16, proxy: u16) -> String {
+    let (own, controller) = (options.port, options.controller_port);
+    format!(
+        "
+listeners=PLAINTEXT://127.0.0.1:{own},PROXIED://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{own},PROXIED://127.0.0.1:{proxy}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+"
+    )
 }
 
 impl Distribution {

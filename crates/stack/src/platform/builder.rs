@@ -17,6 +17,7 @@ pub struct Builder {
     binaries: Option<PathBuf>,
     broker: Option<Kind>,
     throughput: bool,
+    kafka_proxied: Option<(u16, u16)>,
     topics: topics::Plan,
     retry_delays: Option<Vec<Duration>>,
     env: BTreeMap<String, String>,
@@ -42,6 +43,13 @@ impl Builder {
     #[must_use]
     pub fn throughput(mut self) -> Self {
         self.throughput = true;
+        self
+    }
+
+    /// Gives the broker a second listener on `port`, whose clients are told to come to `proxy`.
+    #[must_use]
+    pub fn kafka_proxied(mut self, port: u16, proxy: u16) -> Self {
+        self.kafka_proxied = Some((port, proxy));
         self
     }
 
@@ -134,6 +142,7 @@ impl Builder {
             broker: self.broker.unwrap_or(Kind::Apache),
             detached: false,
             throughput: self.throughput,
+            kafka_proxied: self.kafka_proxied,
             topics: self.topics,
             env: self.env,
             service_env: self.service_env,

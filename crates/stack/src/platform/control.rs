@@ -119,14 +119,14 @@ impl Stack {
         pids
     }
 
-    fn of(&mut self, service: Service) -> impl Iterator<Item = &mut Instance> {
+    pub(super) fn of(&mut self, service: Service) -> impl Iterator<Item = &mut Instance> {
         self.instances
             .iter_mut()
             .filter(move |instance| instance.service == service)
     }
 
     /// Waits until each process of the service answers `/livez`; what it depends on may still be down.
-    async fn wait_until_answers(&mut self, service: Service) -> Result<()> {
+    pub(super) async fn wait_until_answers(&mut self, service: Service) -> Result<()> {
         let (begin, patience) = (Instant::now(), Duration::from_secs(30));
         let http = self.http.clone();
         for instance in self.of(service) {

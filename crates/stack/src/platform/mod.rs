@@ -2,6 +2,7 @@
 
 mod builder;
 mod control;
+mod crash;
 mod down;
 mod parts;
 mod plan;

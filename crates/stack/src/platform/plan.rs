@@ -38,6 +38,8 @@ pub struct Plan {
     pub detached: bool,
     /// Let the broker compile for throughput.
     pub throughput: bool,
+    /// A second listener of the broker, for clients that come through a proxy: its port, and the proxy's.
+    pub kafka_proxied: Option<(u16, u16)>,
     /// How topics are made.
     pub topics: topics::Plan,
     /// Settings of every service.
@@ -94,6 +96,7 @@ impl Plan {
             env: self.mark(),
             kind: self.broker,
             throughput: self.throughput,
+            proxied: self.kafka_proxied,
             program: self.binaries.join("stack"),
             ..kafka::Options::new(self.data().join("kafka"), self.kafka_port, self.controller_port)
         }

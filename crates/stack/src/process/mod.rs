@@ -11,7 +11,7 @@ pub use command::{run, which};
 pub use launch::{Account, Launch, Lifetime};
 
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -69,6 +69,11 @@ impl Process {
             Some(child) => matches!(child.try_wait(), Ok(None)),
             None => proc::is_running(self.pid) && proc::start_time(self.pid) == Some(self.started),
         }
+    }
+
+    /// How it ended, once it has; unknown of one that an earlier program started.
+    pub fn exit(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().ok().flatten()
     }
 
     /// Sends a signal to the process alone.

@@ -1,0 +1,207 @@
+//! An open load: orders of every payment method and cancellations arrive at a steady pace, whether the platform
+//! answers or not. Each is tried again under its idempotency key until it is answered, as a customer would.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::json;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::customer::{Ask, Customer, Reply};
+use crate::error::{Error, Result};
+
+/// How payments go, and how many of a hundred go so. With `pm_provider_error` the charge becomes a dead letter, and the
+/// deadline cancels the order.
+const METHODS: [(&str, u32); 6] = [
+    ("pm_card_visa", 60),
+    ("pm_card_declined", 10),
+    ("pm_card_insufficient_funds", 8),
+    ("pm_provider_flaky", 12),
+    ("pm_provider_slow", 7),
+    ("pm_provider_error", 3),
+];
+/// Of a hundred orders, so many are taken back a moment later.
+const CANCELLED: u32 = 25;
+const CUSTOMERS: usize = 4;
+
+/// What became of the load.
+#[derive(Debug, Default, Clone)]
+pub struct Placed {
+    /// Orders that were accepted.
+    pub accepted: HashSet<Uuid>,
+    /// Accepted cancellations.
+    pub cancelled: usize,
+    /// Requests that had to be sent again, by what they met.
+    pub repeated: BTreeMap<String, usize>,
+    /// Requests that were never answered, or with something that no fault excuses.
+    pub unanswered: Vec<String>,
+}
+
+/// A running load.
+#[derive(Debug)]
+pub struct Load {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    customers: Vec<Customer>,
+    placed: Mutex<Placed>,
+    ends: AtomicBool,
+    /// After the end of the load, when a request is given up.
+    give_up: Mutex<Option<Instant>>,
+}
+
+impl Load {
+    /// Begins to place `rate` orders a second through the gateway at `url`. The choice of methods follows the seed.
+    pub async fn begin(url: &str, rate: f64, seed: u64) -> Result<Self> {
+        let mut customers = Vec::new();
+        for _ in 0..CUSTOMERS {
+            customers.push(Customer::register(url).await?);
+        }
+        let shared = Arc::new(Shared {
+            customers,
+            placed: Mutex::default(),
+            ends: AtomicBool::new(false),
+            give_up: Mutex::new(None),
+        });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(arrive(shared.clone(), rate, seed));
+        Ok(Self { shared, tasks })
+    }
+
+    /// Orders accepted so far.
+    pub fn accepted(&self) -> usize {
+        self.shared.placed().accepted.len()
+    }
+
+    /// Places nothing new, and waits until everything is answered, so long at most.
+    pub async fn end(mut self, patience: Duration) -> Result<Placed> {
+        self.shared.ends.store(true, Ordering::Relaxed);
+        *self.shared.give_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + patience);
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.map_err(|died| Error::Invalid(format!("the load died: {died}")))?;
+        }
+        Ok(self.shared.placed().clone())
+    }
+}
+
+impl Shared {
+    fn placed(&self) -> std::sync::MutexGuard<'_, Placed> {
+        self.placed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_given_up(&self) -> bool {
+        let give_up = self.give_up.lock().unwrap_or_else(PoisonError::into_inner);
+        give_up.is_some_and(|at| Instant::now() >= at)
+    }
+}
+
+async fn arrive(shared: Arc<Shared>, rate: f64, seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut arrivals = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
+    let mut under_way = JoinSet::new();
+    while !shared.ends.load(Ordering::Relaxed) {
+        arrivals.tick().await;
+        let visit = Visit::draw(&mut random);
+        under_way.spawn(visit.make(shared.clone()));
+        while let Some(ended) = under_way.try_join_next() {
+            shared.note_death(ended);
+        }
+    }
+    while let Some(ended) = under_way.join_next().await {
+        shared.note_death(ended);
+    }
+}
+
+/// One order, and perhaps its cancellation.
+struct Visit {
+    key: Uuid,
+    customer: usize,
+    method: &'static str,
+    quantity: u32,
+    cancelled_after: Option<Duration>,
+}
+
+impl Visit {
+    fn draw(random: &mut StdRng) -> Self {
+        let mut chosen = random.random_range(0..100);
+        let method = METHODS.iter().find(|(_, share)| {
+            let found = chosen < *share;
+            chosen = chosen.saturating_sub(*share);
+            found
+        });
+        Self {
+            key: uuid::Builder::from_random_bytes(random.random()).into_uuid(),
+            customer: random.random_range(0..CUSTOMERS),
+            method: method.map_or("pm_card_visa", |(name, _)| name),
+            quantity: random.random_range(1..=5),
+            cancelled_after: (random.random_range(0..100) < CANCELLED)
+                .then(|| Duration::from_millis(random.random_range(0..2_500))),
+        }
+    }
+
+    async fn make(self, shared: Arc<Shared>) {
+        let Some(customer) = shared.customers.get(self.customer) else {
+            return;
+        };
+        let order = json!({
+            "items": [{"sku": "CABLE-USBC", "quantity": self.quantity}],
+            "payment_method": self.method,
+        });
+        let place = Ask::Place { key: self.key, order };
+        let answer = shared.insist(customer, &place).await;
+        let Some(Reply::Placed(id)) = answer else {
+            return;
+        };
+        if !shared.placed().accepted.insert(id) {
+            let told = format!("order {id} was given to two requests");
+            shared.placed().unanswered.push(told);
+        }
+        let Some(pause) = self.cancelled_after else {
+            return;
+        };
+        tokio::time::sleep(pause).await;
+        if let Some(Reply::Cancelled) = shared.insist(customer, &Ask::Cancel(id)).await {
+            shared.placed().cancelled += 1;
+        }
+    }
+}
+
+impl Shared {
+    /// Sends until there is an answer that counts; none when it is given up.
+    async fn insist(&self, customer: &Customer, ask: &Ask) -> Option<Reply> {
+        let what = ask.path();
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match customer.ask(ask).await {
+                Reply::Again(why) if self.is_given_up() => {
+                    self.placed().unanswered.push(format!("{what}: {why}"));
+                    return None;
+                }
+                Reply::Again(why) => *self.placed().repeated.entry(why).or_default() += 1,
+                Reply::Wrong(why) => {
+                    self.placed().unanswered.push(format!("{what}: {why}"));
+                    return None;
+                }
+                answer @ (Reply::Placed(_) | Reply::Cancelled | Reply::TooLate) => return Some(answer),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(800));
+        }
+    }
+
+    fn note_death(&self, ended: std::result::Result<(), tokio::task::JoinError>) {
+        if let Err(died) = ended {
+            self.placed()
+                .unanswered
+                .push(format!("the load's own fault: {died}"));
+        }
+    }
+}
