@@ -235,15 +235,16 @@ pub async fn find(conn: &mut Conn, id: OrderId) -> QueryResult<Option<Versioned<
     row.map(Row::into_order).transpose()
 }
 
-/// The oldest orders placed at `placed_by` or before that still wait for their payment, `limit` at most. Ids are in the
-/// order of placing, so that what is due comes first in the index of what waits.
+/// The oldest orders placed at `placed_by` or before that still wait for their payment, `limit` at most.
 ///
 /// # Errors
 /// The database's.
 pub async fn overdue(conn: &mut Conn, placed_by: DateTime<Utc>, limit: i64) -> QueryResult<Vec<OrderId>> {
+    // not a parameter: a prepared statement must not lose sight of the index of what is pending
+    let is_pending = diesel::dsl::sql::<diesel::sql_types::Bool>("status = 'pending'");
     let ids: Vec<Uuid> = orders::table
-        .filter(orders::status.eq(PENDING).and(orders::created_at.le(placed_by)))
-        .order(orders::id)
+        .filter(is_pending.and(orders::created_at.le(placed_by)))
+        .order((orders::created_at, orders::id))
         .limit(limit)
         .select(orders::id)
         .load(conn)
