@@ -10,6 +10,7 @@
 //! and starts a [`Kernel`]. Its HTTP commands go through [`command::execute`] and the same commit.
 
 mod attempt;
+mod breaker;
 mod broker;
 mod claim;
 pub mod command;

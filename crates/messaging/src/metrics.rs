@@ -33,6 +33,7 @@ struct Inner {
     batch_messages: Histogram,
     lag: Family<Destination, Gauge>,
     leads: Gauge,
+    breaker_open: Gauge,
     outbox_rows: Gauge,
     outbox_age_seconds: Gauge,
     work_pending: Gauge,
@@ -51,6 +52,7 @@ impl Default for KernelMetrics {
             batch_messages: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
             lag: Family::default(),
             leads: Gauge::default(),
+            breaker_open: Gauge::default(),
             outbox_rows: Gauge::default(),
             outbox_age_seconds: Gauge::default(),
             work_pending: Gauge::default(),
@@ -103,6 +105,11 @@ impl KernelMetrics {
             "messaging_consumer_lag",
             "Messages not consumed yet",
             it.lag.clone(),
+        );
+        registry.register(
+            "messaging_breaker_open",
+            "Whether actions wait because what they need is down",
+            it.breaker_open.clone(),
         );
         registry.register(
             "messaging_relay_leads",
@@ -171,6 +178,10 @@ impl KernelMetrics {
 
     pub(crate) fn lag(&self, topic: &str, messages: i64) {
         self.0.lag.get_or_create(&destination(topic)).set(messages);
+    }
+
+    pub(crate) fn breaker(&self, open: bool) {
+        self.0.breaker_open.set(i64::from(open));
     }
 
     pub(crate) fn leads(&self, leads: bool) {

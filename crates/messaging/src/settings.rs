@@ -30,6 +30,10 @@ pub struct MessagingSettings {
     pub dispatch_batch_max: i64,
     /// Actions that are performed at the same time (64).
     pub actions_in_flight: usize,
+    /// Actions of so many keys fail with no success in between (10), and all actions wait: what they need is down.
+    pub breaker_keys: usize,
+    /// While they wait, one is tried this often (1000).
+    pub breaker_probe_ms: u64,
     /// How long a claimed action is left alone before another replica may take it (60000). Longer than any
     /// action may take.
     pub action_lease_ms: u64,
@@ -68,6 +72,8 @@ impl Default for MessagingSettings {
             delivery_timeout_ms: 30_000,
             dispatch_batch_max: 200,
             actions_in_flight: 64,
+            breaker_keys: 10,
+            breaker_probe_ms: 1_000,
             action_lease_ms: 60_000,
             dispatch_poll_ms: 250,
             backoff_min_ms: 100,

@@ -1,7 +1,7 @@
 //! Actions: claimed, performed side by side, and their outcomes stored in batches.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use tokio::task::JoinSet;
@@ -11,6 +11,7 @@ use tracing::{Instrument, info_span, warn};
 use uuid::Uuid;
 
 use super::{Ready, ReadyBody, Settle};
+use crate::breaker::Breaker;
 use crate::claim::claim;
 use crate::failure::{Blame, blame};
 use crate::kernel::Core;
@@ -26,10 +27,7 @@ use chassis::clock;
 enum Performance {
     Ready(Box<Ready>),
     /// Whatever the action needs is down: it goes back uncounted.
-    Outage {
-        token: Uuid,
-        id: Uuid,
-    },
+    Outage(Box<Claimed>),
 }
 
 /// An action under a claim.
@@ -39,8 +37,8 @@ struct Claimed {
 }
 
 /// What the loop has its hands on.
-#[derive(Default)]
 struct Hands {
+    breaker: Breaker,
     /// Claimed, but not begun: an outage came in between.
     claimed: Vec<Claimed>,
     in_flight: JoinSet<Performance>,
@@ -71,7 +69,7 @@ impl ActionLoop {
     /// Runs until `stop`; actions in flight are finished and stored first. What cannot be stored then is performed
     /// again, under the same key, by whoever starts next.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let mut hands = Hands::default();
+        let mut hands = Hands::new(&self.core);
         let mut backoff = Backoff::new(&self.core.settings);
         while !stop.is_cancelled() {
             match self.round(&mut hands).await {
@@ -100,7 +98,8 @@ impl ActionLoop {
                 warn!(error = %outage, "outcomes could not be stored before shutdown");
             }
             match hands.in_flight.join_next().await {
-                Some(performance) => hands.finished.extend(performance),
+                Some(Ok(performance)) => hands.take(performance),
+                Some(Err(_ended_early)) => {}
                 None if hands.finished.is_empty() => return,
                 None => break,
             }
@@ -122,6 +121,7 @@ impl ActionLoop {
     async fn start(&self, hands: &mut Hands) -> Result<bool, Outage> {
         let settings = &self.core.settings;
         let room = settings.actions_in_flight.saturating_sub(hands.in_flight.len());
+        let room = hands.breaker.room(room, hands.in_flight.len(), Instant::now());
         let Some(participant) = self.core.participants.get(self.performer) else {
             return Ok(false);
         };
@@ -169,7 +169,7 @@ impl ActionLoop {
                     Performed::Failed(ActionError::Failed(failure)) => ReadyBody::Failed(failure),
                     Performed::Failed(ActionError::Outage(error)) => {
                         warn!(work.id = %row.id, error = %error, "what the action needs is down, will try again");
-                        return Performance::Outage { token, id: row.id };
+                        return Performance::Outage(Box::new(Claimed { token, row }));
                     }
                 };
                 ready(performer, Claimed { token, row }, body)
@@ -189,7 +189,7 @@ impl ActionLoop {
             () = stop.cancelled() => {}
             () = self.core.signals.action_added() => {}
             () = tokio::time::sleep(poll) => {}
-            Some(performance) = hands.in_flight.join_next() => hands.finished.extend(performance),
+            Some(Ok(performance)) = hands.in_flight.join_next() => hands.take(performance),
         }
     }
 
@@ -199,7 +199,7 @@ impl ActionLoop {
         for performance in finished.drain(..) {
             match performance {
                 Performance::Ready(it) => ready.push(*it),
-                Performance::Outage { token, id } => given_back.push((token, id)),
+                Performance::Outage(claimed) => given_back.push(claimed),
             }
         }
         let mut stored = isolate::run(&self.settle, &ready).await;
@@ -214,22 +214,21 @@ impl ActionLoop {
                 .drain(done..)
                 .map(|ready| Performance::Ready(Box::new(ready)));
             finished.extend(rest);
-            finished.extend(
-                given_back
-                    .into_iter()
-                    .map(|(token, id)| Performance::Outage { token, id }),
-            );
+            finished.extend(given_back.into_iter().map(Performance::Outage));
             outage
         })
     }
 
-    async fn give_back(&self, claimed: &[(Uuid, Uuid)]) -> Result<(), Outage> {
+    async fn give_back(&self, claimed: &[Box<Claimed>]) -> Result<(), Outage> {
         if claimed.is_empty() {
             return Ok(());
         }
         let wait = i64::try_from(self.core.settings.backoff_max_ms).unwrap_or(i64::MAX);
         let at = clock::now() + TimeDelta::milliseconds(wait);
-        let (tokens, ids): (Vec<Uuid>, Vec<Uuid>) = claimed.iter().copied().unzip();
+        let (tokens, ids): (Vec<Uuid>, Vec<Uuid>) = claimed
+            .iter()
+            .map(|claimed| (claimed.token, claimed.row.id))
+            .unzip();
         let mut conn = self.core.connection().await?;
         work::release(&mut conn, &tokens, &ids, at).await?;
         Ok(())
@@ -237,11 +236,53 @@ impl ActionLoop {
 }
 
 impl Hands {
-    fn gather(&mut self) {
-        while let Some(performance) = self.in_flight.try_join_next() {
-            self.finished.extend(performance);
+    fn new(core: &Core) -> Self {
+        let (settings, metrics) = (&core.settings, core.metrics.clone());
+        let probe_every = Duration::from_millis(settings.breaker_probe_ms);
+        Self {
+            breaker: Breaker::new(settings.breaker_keys, probe_every, metrics),
+            claimed: Vec::new(),
+            in_flight: JoinSet::new(),
+            finished: Vec::new(),
         }
     }
+
+    fn gather(&mut self) {
+        while let Some(performance) = self.in_flight.try_join_next() {
+            if let Ok(performance) = performance {
+                self.take(performance);
+            }
+        }
+    }
+
+    /// What an action came to. While the breaker is open a failure is not the action's own.
+    fn take(&mut self, performance: Performance) {
+        let now = Instant::now();
+        let performance = match performance {
+            Performance::Ready(ready) => match &ready.body {
+                ReadyBody::Failed(_) if self.breaker.failed(key_of(&ready.row), now) => {
+                    let Ready { token, row, .. } = *ready;
+                    Performance::Outage(Box::new(Claimed { token, row }))
+                }
+                ReadyBody::Answer(_) => {
+                    self.breaker.succeeded();
+                    Performance::Ready(ready)
+                }
+                ReadyBody::Failed(_) | ReadyBody::Unwanted | ReadyBody::Message(_) => {
+                    Performance::Ready(ready)
+                }
+            },
+            Performance::Outage(claimed) => {
+                self.breaker.failed(key_of(&claimed.row), now);
+                Performance::Outage(claimed)
+            }
+        };
+        self.finished.push(performance);
+    }
+}
+
+fn key_of(row: &WorkRow) -> &[u8] {
+    row.key.as_deref().unwrap_or_else(|| row.id.as_bytes())
 }
 
 fn ready(participant: usize, claimed: Claimed, body: ReadyBody) -> Performance {

@@ -145,6 +145,45 @@ async fn an_outage_of_what_an_action_needs_is_not_counted() {
     service.stop().await;
 }
 
+/// Every attempt of fifteen actions fails five times: three retries would not do.
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_actions_of_many_keys_fail_they_wait_instead_of_dying() {
+    let mut scene = Scene::new().await;
+    let orders: Vec<Uuid> = (0..15).map(|_| chassis::clock::new_id()).collect();
+    let label = |order: &Uuid| format!("errand {order}");
+    for order in &orders {
+        scene.script.plan(&label(order), &[Fortune::Fails; 5]);
+    }
+    let events: Vec<Sent> = orders
+        .iter()
+        .map(|order| Sent::new(*order, &label(order)))
+        .collect();
+    scene.broker.produce(&events).await;
+    let service = Setup::new(&scene.broker, &scene.database)
+        .limits(|limits| {
+            limits.breaker_keys = 5;
+            limits.breaker_probe_ms = 10;
+            limits.dispatch_poll_ms = 10;
+            limits.backoff_max_ms = 50;
+        })
+        .start(running_errands(&scene.script));
+    until("the breaker is open", async || {
+        service.metric("messaging_breaker_open") == 1
+    })
+    .await;
+    for order in &orders {
+        let label = label(order);
+        scene
+            .database
+            .until_seen(*order, &[&label, &format!("done {label}")])
+            .await;
+    }
+    scene.database.until_zero("select count(*) from work").await;
+    assert_eq!(service.metric("messaging_breaker_open"), 0);
+    assert_eq!(service.metric("messaging_dead_letters_total"), 0);
+    service.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_action_that_is_no_longer_wanted_is_dropped() {
     let mut scene = Scene::new().await;
