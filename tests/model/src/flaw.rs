@@ -1,0 +1,39 @@
+//! Mistakes that the model must not miss: each is a bug that a reaction, the kernel or the provider could have.
+
+/// What is broken on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// The kernel forgets which events it has taken charge of.
+    NoDedupe,
+    /// The kernel remembers an event in one transaction and reacts in a second: a crash in between loses it.
+    DedupeApart,
+    /// The dispatcher performs actions that the payment no longer asks for.
+    NoGuard,
+    /// The payment ignores a charge's approval that comes after the cancellation.
+    LateApprovalIgnored,
+    /// The same, and it ignores as well that its void came too late.
+    LateCaptureIgnored,
+    /// The payment forgets that it was cancelled before it heard of the order.
+    EarlyCancellationIgnored,
+    /// The order comes back to life when it is paid after its cancellation.
+    PaidOrderRevived,
+    /// The provider voids what it has seen, but does not keep a later charge of the key from taking the money.
+    VoidNotFenced,
+    /// The provider takes the money each time that it is asked.
+    ChargeNotKeyed,
+}
+
+impl Flaw {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::NoDedupe,
+        Self::DedupeApart,
+        Self::NoGuard,
+        Self::LateApprovalIgnored,
+        Self::LateCaptureIgnored,
+        Self::EarlyCancellationIgnored,
+        Self::PaidOrderRevived,
+        Self::VoidNotFenced,
+        Self::ChargeNotKeyed,
+    ];
+}

@@ -1,0 +1,55 @@
+//! The saga as a model that a machine explores whole.
+//!
+//! # What is real
+//! `order::domain` (place, cancel, expire, and the reactions to the payment's facts), `payment::domain` (the reactions to
+//! the order's facts and to the provider's answers, and the guard that tells whether an action is still wanted) and
+//! `notification::domain::notify`. They are pure, so that the model calls them as the kernel does.
+//!
+//! # What is modelled
+//! - *Commit.* A step of a service (its new state, its facts in the outbox, its actions in the table of work, its memory
+//!   of the event) is one step of the model, because it is one transaction. A crash inside of it is a step not taken.
+//! - *Outbox and relay.* That Kafka gets a fact is a step of its own, at any later time, in any order. Or Kafka refuses
+//!   it, and it waits among the dead letters until an operator puts it back.
+//! - *Delivery.* A published fact is delivered at any later time, in any order, across topics and within one, and any
+//!   number of times: an offset that was not committed, a relay that sent it again and a consumer that does not know that
+//!   it lost its partition all come to that. What is remembered is passed over.
+//! - *Failures.* A message fails and is parked, others of its key wait behind it, it fails any number of times, it dies
+//!   after any of them, and an operator replays it whenever he likes. So do actions.
+//! - *Actions.* Claimed and found to be wanted; sent; answered; recorded: a crash is possible between any two. Whatever was
+//!   sent may arrive at the provider at any later moment, although its sender has given up on it, or is dead, or has sent
+//!   it again.
+//! - *Provider.* It approves or declines as it likes, once a key.
+//! - *Customer and clock.* A cancellation, and the deadline, at any moment.
+//!
+//! One order is explored with all of this, and with the notifications of each of its facts. Two orders are explored
+//! without refusals and notifications, which influence nothing.
+//!
+//! Nothing of this is counted: no budget of faults, duplicates, retries or replays. The states are few all the same,
+//! because a fault leaves nothing behind but its effect, and what differs only in ids and times is one state.
+//!
+//! # What is not
+//! - More than two orders. Orders share queues and processes, but no row, no key and no money; queues are modelled as
+//!   bags, so that whatever order a shared queue imposes on two orders is among those explored.
+//! - Retention: an event older than the memory of ids.
+//! - An operator who edits or discards a dead letter decides by hand.
+//! - A database that loses what it has committed.
+//! - How often a charge was attempted, which is a number that the payment shows and nothing depends on.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic in a test is its report"
+)]
+
+pub mod atlas;
+pub mod cast;
+pub mod desk;
+pub mod ending;
+pub mod errand;
+pub mod flaw;
+pub mod laws;
+pub mod provider;
+mod react;
+pub mod saga;
+pub mod steps;
+pub mod world;

@@ -1,0 +1,54 @@
+//! Every run of the saga keeps every promise.
+#![allow(clippy::panic, reason = "a panic in a test is its report")]
+
+use std::time::Instant;
+
+use model::desk::FACTS;
+use model::world::World;
+use stateright::{Checker, Expectation, Model};
+
+/// Explores everything, holds it to every law, and sees each ending come up.
+fn explore<const N: usize>(what: &str, world: World<N>) -> usize {
+    let begin = Instant::now();
+    let [alone, ..] = world.places()[..] else {
+        panic!("no order at all")
+    };
+    let checker = world.checker().threads(2).spawn_dfs().join();
+    let (states, steps) = (checker.unique_state_count(), checker.state_count());
+    let seconds = begin.elapsed().as_secs_f32();
+    println!(
+        "{what}: {states} states and {steps} steps explored in {seconds:.1} s, {alone} states of an order alone"
+    );
+    for property in checker.model().properties() {
+        let found = checker.discovery(property.name);
+        match (property.expectation, found) {
+            (Expectation::Sometimes, Some(_)) | (Expectation::Always, None) => {}
+            (Expectation::Sometimes, None) => panic!("never seen: {}", property.name),
+            (Expectation::Always | Expectation::Eventually, Some(path)) => {
+                let end = checker.model().describe(path.last_state());
+                panic!("not so: {}\n{path}\n{end}", property.name);
+            }
+            (Expectation::Eventually, None) => panic!("this model has no such property"),
+        }
+    }
+    states
+}
+
+#[test]
+fn one_order_keeps_every_promise() {
+    assert!(explore("one order", World::<1>::of_money(None)) > 1_000);
+}
+
+#[test]
+fn one_order_is_told_of_exactly_once() {
+    let world = World::<1>::of_notifications(&FACTS, None);
+    assert!(explore("one order and its notifications", world) > 10_000);
+}
+
+#[test]
+fn two_orders_keep_every_promise() {
+    let states = explore("two orders", World::<2>::of_money_and_a_willing_kafka());
+    // nothing that one does keeps the other from anything: each state of one comes up with each of the other
+    let [alone, _] = World::<2>::of_money_and_a_willing_kafka().places();
+    assert_eq!(states, alone * (alone + 1) / 2);
+}
