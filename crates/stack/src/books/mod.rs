@@ -10,7 +10,7 @@
 mod databases;
 mod records;
 mod settle;
-mod topics;
+pub(crate) mod topics;
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, SystemTime};

@@ -21,12 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// The offset after the last one committed, by topic and partition.
-type Committed = HashMap<(String, i32), i64>;
+pub(crate) type Committed = HashMap<(String, i32), i64>;
 /// The partitions of all topics.
-pub(super) type Layout = Vec<(Topic, i32)>;
+pub(crate) type Layout = Vec<(Topic, i32)>;
 
 /// Finds the partitions.
-pub(super) async fn layout(brokers: &str) -> Result<Layout> {
+pub(crate) async fn layout(brokers: &str) -> Result<Layout> {
     let brokers = brokers.to_owned();
     blocking(move || {
         let consumer = consumer(&brokers, "stack-books")?;
@@ -49,7 +49,7 @@ pub(super) async fn layout(brokers: &str) -> Result<Layout> {
 }
 
 /// The offsets that each service has committed.
-pub(super) async fn all_committed(brokers: &str, layout: &Layout) -> Result<Vec<(Service, Committed)>> {
+pub(crate) async fn all_committed(brokers: &str, layout: &Layout) -> Result<Vec<(Service, Committed)>> {
     let of = async |service: Service| Ok((service, committed(brokers, service.name(), layout).await?));
     try_join_all(Service::ALL.map(of)).await
 }
@@ -81,6 +81,21 @@ async fn committed(brokers: &str, service: &str, layout: &Layout) -> Result<Comm
             }
         };
         Ok(found.elements().into_iter().filter_map(offset).collect())
+    })
+    .await?
+}
+
+/// The offsets after the last record of each partition.
+pub(crate) async fn ends(brokers: &str, layout: &Layout) -> Result<Committed> {
+    let (brokers, layout) = (brokers.to_owned(), layout.clone());
+    blocking(move || {
+        let consumer = consumer(&brokers, "stack-books")?;
+        let mut ends = Committed::new();
+        for (topic, partition) in layout {
+            let (_, high) = consumer.fetch_watermarks(topic.name(), partition, PATIENCE)?;
+            ends.insert((topic.name().to_owned(), partition), high);
+        }
+        Ok(ends)
     })
     .await?
 }

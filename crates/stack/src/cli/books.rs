@@ -177,7 +177,7 @@ fn money(sum: &Sum) -> String {
     }
 }
 
-fn told(mismatch: &Mismatch) -> String {
+pub(super) fn told(mismatch: &Mismatch) -> String {
     let order = mismatch
         .order_id
         .filter(|order| !mismatch.subject.contains(&order.to_string()));

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod books;
+mod chaos;
 mod down;
 mod logs;
 pub(crate) mod paint;
@@ -45,6 +46,8 @@ enum Command {
     Demo(crate::demo::Options),
     /// Saturate a stack of its own through the gateway, and print its figures
     Bench(crate::bench::Options),
+    /// Take a stack of its own through chaos under load, and compare the books afterwards
+    Chaos(chaos::Options),
     /// Fetch Apache Kafka and prepare it for quick starts
     Fetch,
     /// Run librdkafka's mock cluster (used by `up` where Java is missing)
@@ -68,6 +71,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Topics(options) => topics::run(&options).await?,
         Command::Demo(options) => Box::pin(crate::demo::run(&directory, &options)).await?,
         Command::Bench(options) => Box::pin(crate::bench::run(&options)).await?,
+        Command::Chaos(options) => return Box::pin(chaos::run(&options)).await,
         Command::Fetch => drop(Distribution::find(&cache(&directory)).await?),
         Command::EmbeddedBroker { address_file } => {
             embedded::serve(&address_file, &stack::kafka::topics::Plan::default()).await?;

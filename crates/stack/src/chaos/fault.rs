@@ -1,0 +1,225 @@
+//! What may happen, and how it begins and ends.
+
+use std::fmt;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom, SliceRandom};
+
+use super::world::World;
+use crate::error::Result;
+use crate::postgres::connect;
+use crate::service::Service;
+
+/// What happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// One of a service's two processes is killed (`SIGKILL`).
+    Kill,
+    /// Both are.
+    KillBoth,
+    /// One is told to stop, and the other takes over what it had.
+    Rebalance,
+    /// One is frozen (`SIGSTOP`) for longer than the group, its leases and its callers wait.
+    Freeze,
+    /// Both are.
+    FreezeBoth,
+    /// PostgreSQL is stopped, its sessions ended (fast).
+    PostgresFast,
+    /// PostgreSQL is stopped with no checkpoint, and recovers from its log (immediate).
+    PostgresImmediate,
+    /// Kafka is stopped.
+    KafkaClean,
+    /// Kafka is killed.
+    KafkaKill,
+    /// A service's connections to its database are cut.
+    DatabaseCut,
+    /// They stay open, and nothing comes through.
+    DatabaseSilent,
+    /// Everything takes longer.
+    DatabaseSlow,
+    /// All connections to Kafka are cut.
+    BrokerCut,
+    /// They stay open, and nothing comes through.
+    BrokerSilent,
+    /// Everything takes longer.
+    BrokerSlow,
+    /// Somebody else has every connection that PostgreSQL has to give.
+    PoolFull,
+}
+
+impl Kind {
+    const ALL: [Self; 16] = [
+        Self::Kill,
+        Self::KillBoth,
+        Self::Rebalance,
+        Self::Freeze,
+        Self::FreezeBoth,
+        Self::PostgresFast,
+        Self::PostgresImmediate,
+        Self::KafkaClean,
+        Self::KafkaKill,
+        Self::DatabaseCut,
+        Self::DatabaseSilent,
+        Self::DatabaseSlow,
+        Self::BrokerCut,
+        Self::BrokerSilent,
+        Self::BrokerSlow,
+        Self::PoolFull,
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill -9 of one",
+            Self::KillBoth => "kill -9 of both",
+            Self::Rebalance => "stop of one",
+            Self::Freeze => "freeze of one",
+            Self::FreezeBoth => "freeze of both",
+            Self::PostgresFast => "postgres fast restart",
+            Self::PostgresImmediate => "postgres immediate restart",
+            Self::KafkaClean => "kafka clean restart",
+            Self::KafkaKill => "kafka kill -9",
+            Self::DatabaseCut => "database cut",
+            Self::DatabaseSilent => "database silent",
+            Self::DatabaseSlow => "database slow",
+            Self::BrokerCut => "kafka cut",
+            Self::BrokerSilent => "kafka silent",
+            Self::BrokerSlow => "kafka slow",
+            Self::PoolFull => "connections used up",
+        }
+    }
+
+    /// For how many milliseconds, from and to.
+    fn lasts(self) -> (u64, u64) {
+        match self {
+            Self::Kill | Self::KillBoth | Self::Rebalance => (0, 2_000),
+            Self::DatabaseCut | Self::BrokerCut => (200, 1_500),
+            Self::PostgresFast | Self::PostgresImmediate => (200, 3_000),
+            Self::KafkaClean | Self::KafkaKill => (500, 4_000),
+            // longer than a session of the consumer group and than the lease of an action
+            Self::Freeze | Self::FreezeBoth => (4_500, 8_000),
+            Self::DatabaseSilent | Self::BrokerSilent => (3_000, 8_000),
+            Self::DatabaseSlow | Self::BrokerSlow | Self::PoolFull => (3_000, 6_000),
+        }
+    }
+
+    fn is_of_service(self) -> bool {
+        match self {
+            Self::Kill
+            | Self::KillBoth
+            | Self::Rebalance
+            | Self::Freeze
+            | Self::FreezeBoth
+            | Self::DatabaseCut
+            | Self::DatabaseSilent
+            | Self::DatabaseSlow => true,
+            Self::PostgresFast
+            | Self::PostgresImmediate
+            | Self::KafkaClean
+            | Self::KafkaKill
+            | Self::BrokerCut
+            | Self::BrokerSilent
+            | Self::BrokerSlow
+            | Self::PoolFull => false,
+        }
+    }
+}
+
+/// One thing that happens.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fault {
+    pub(super) kind: Kind,
+    service: Service,
+    replica: usize,
+    pub(super) lasts: Duration,
+    delay: Duration,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind.name())?;
+        if self.kind.is_of_service() {
+            write!(f, " ({})", self.service)?;
+        }
+        write!(f, " for {} ms", self.lasts.as_millis())
+    }
+}
+
+/// Faults in the order of a seed: every kind comes once before any comes again.
+#[derive(Debug, Default)]
+pub(super) struct Deck(Vec<Kind>);
+
+impl Deck {
+    pub(super) fn draw(&mut self, random: &mut StdRng) -> Fault {
+        if self.0.is_empty() {
+            self.0 = Kind::ALL.to_vec();
+            self.0.shuffle(random);
+        }
+        let kind = self.0.pop().unwrap_or(Kind::Kill);
+        let (from, to) = kind.lasts();
+        Fault {
+            kind,
+            service: Service::ALL.choose(random).copied().unwrap_or(Service::Order),
+            replica: random.random_range(0..2),
+            lasts: Duration::from_millis(random.random_range(from..=to)),
+            delay: Duration::from_millis(random.random_range(20..200)),
+        }
+    }
+}
+
+impl Fault {
+    pub(super) async fn begin(&self, world: &mut World) {
+        let (service, replica) = (self.service, self.replica);
+        let database = world.databases.get(&service);
+        match self.kind {
+            Kind::Kill => world.stack.kill9_replica(service, replica).await,
+            Kind::KillBoth => world.stack.kill9(service).await,
+            Kind::Rebalance => drop(world.stack.stop_replica(service, replica).await),
+            Kind::Freeze => world.stack.signal_replica(service, replica, Signal::SIGSTOP),
+            Kind::FreezeBoth => world.stack.pause(service),
+            Kind::PostgresFast => world.stack.postgres().stop().await,
+            Kind::PostgresImmediate => {
+                let process = world.stack.postgres().process();
+                process.stop(Signal::SIGQUIT, Duration::from_secs(20)).await;
+            }
+            Kind::KafkaClean => world.stack.kafka().stop().await,
+            Kind::KafkaKill => world.stack.kafka().kill9().await,
+            Kind::DatabaseCut => database.iter().for_each(|proxy| proxy.cut()),
+            Kind::DatabaseSilent => database.iter().for_each(|proxy| proxy.hold(true)),
+            Kind::DatabaseSlow => database.iter().for_each(|proxy| proxy.delay(self.delay)),
+            Kind::BrokerCut => world.broker.cut(),
+            Kind::BrokerSilent => world.broker.hold(true),
+            Kind::BrokerSlow => world.broker.delay(self.delay),
+            Kind::PoolFull => fill(world).await,
+        }
+    }
+
+    pub(super) async fn end(&self, world: &mut World) -> Result<()> {
+        let database = world.databases.get(&self.service);
+        match self.kind {
+            Kind::Kill | Kind::KillBoth | Kind::Rebalance => world.stack.launch(self.service)?,
+            Kind::Freeze | Kind::FreezeBoth => world.stack.resume(self.service),
+            Kind::PostgresFast | Kind::PostgresImmediate => world.stack.postgres().restart().await?,
+            Kind::KafkaClean | Kind::KafkaKill => world.stack.kafka().restart().await?,
+            Kind::DatabaseCut => database.iter().for_each(|proxy| proxy.cut()),
+            Kind::DatabaseSilent => database.iter().for_each(|proxy| proxy.hold(false)),
+            Kind::DatabaseSlow => database.iter().for_each(|proxy| proxy.delay(Duration::ZERO)),
+            Kind::BrokerCut => world.broker.cut(),
+            Kind::BrokerSilent => world.broker.hold(false),
+            Kind::BrokerSlow => world.broker.delay(Duration::ZERO),
+            Kind::PoolFull => world.filling.clear(),
+        }
+        Ok(())
+    }
+}
+
+/// Takes connections until PostgreSQL gives no more.
+async fn fill(world: &mut World) {
+    let url = world.stack.database_url(Service::Notification).to_owned();
+    while let Ok(client) = connect(&url).await {
+        world.filling.push(client);
+    }
+}

@@ -1,0 +1,97 @@
+//! `stack chaos`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use stack::chaos::{self, Outcome};
+
+use super::paint;
+
+#[derive(Debug, Args)]
+#[group(id = "chaos")]
+pub(crate) struct Options {
+    /// Minutes during which faults are made
+    #[arg(long, default_value_t = 5.0)]
+    minutes: f64,
+    /// Decides what happens when; drawn and printed without it
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Orders a second
+    #[arg(long, default_value_t = 15.0)]
+    rate: f64,
+    /// Directory of the services' programs [default: that of this program]
+    #[arg(long, value_name = "DIRECTORY")]
+    binaries: Option<PathBuf>,
+}
+
+/// Runs chaos and prints what came of it. Exit status 0: nothing lost, nothing doubled, no cent off.
+pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let seed = options.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
+    println!(
+        "chaos for {} min with --seed {seed}, on a platform of its own: two processes of each service, {} orders/s",
+        options.minutes, options.rate
+    );
+    let how = chaos::Options {
+        seed,
+        length: Duration::from_secs_f64(options.minutes * 60.0),
+        rate: options.rate,
+        transactions: Duration::from_secs(60),
+        binaries: options.binaries.clone(),
+    };
+    let outcome = Box::pin(chaos::run(&how, &|line| println!("{}", paint::dim(line)))).await?;
+    print(&outcome);
+    Ok(match outcome.is_good() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+fn print(outcome: &Outcome) {
+    let placed = &outcome.placed;
+    let faults: usize = outcome.faults.values().sum();
+    println!("\nfaults      {faults} in {:.0} s", outcome.took.as_secs_f64());
+    for (name, count) in &outcome.faults {
+        println!("            {count:>4} {name}");
+    }
+    let again: usize = placed.repeated.values().sum();
+    println!(
+        "orders      {} accepted, {} taken back; {again} requests sent again: {:?}",
+        placed.accepted.len(),
+        placed.cancelled,
+        placed.repeated
+    );
+    println!("            {:?}", outcome.report.counts.orders);
+    if let Some((middle, longest)) = outcome.recovery() {
+        println!(
+            "recovery    p50 {:.1} s, longest {:.1} s, from the end of a fault until its backlog was done",
+            middle.as_secs_f64(),
+            longest.as_secs_f64()
+        );
+    }
+    let sum = format!(
+        "{} lost, {} doubled, {} cents off",
+        outcome.lost(),
+        outcome.doubled(),
+        outcome.minor_units_off()
+    );
+    if outcome.is_good() {
+        println!("\n{}", paint::good(sum));
+    } else {
+        evidence(outcome, &sum);
+    }
+}
+
+fn evidence(outcome: &Outcome, sum: &str) {
+    println!("\n{}", paint::error(format!("{sum}; --seed {}", outcome.seed)));
+    for trouble in outcome.troubles.iter().chain(&outcome.placed.unanswered) {
+        println!("  {trouble}");
+    }
+    for mismatch in &outcome.report.mismatches {
+        println!("{}", super::books::told(mismatch));
+    }
+    if let Some(logs) = &outcome.logs {
+        println!("logs        {}", logs.display());
+    }
+}
