@@ -1,6 +1,6 @@
 # Each target is one line; what is behind it is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help up demo down status logs books test lint fmt advisories bench-quick clean
+.PHONY: help up demo down status logs books chaos test lint fmt advisories bench-quick clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ logs: ## Follow the logs of everything that runs
 
 books: ## Compare the books of the running platform; SETTLE=60 waits that long for it to come to rest
 	@scripts/platform books
+
+chaos: ## Harm a platform of its own under load, then compare the books; MINUTES=5 SEED=1 RATE=15
+	@scripts/platform chaos
 
 test: ## Run every check a change must pass
 	@scripts/test

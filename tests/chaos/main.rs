@@ -12,4 +12,5 @@ mod crossings;
 mod list;
 mod migrations;
 mod plan;
+mod seeded;
 mod settled;

@@ -74,7 +74,7 @@ pub async fn run(options: &Options, tell: &(dyn Fn(&str) + Sync)) -> Result<Outc
     let took = course.begin.elapsed();
     course
         .faults
-        .insert("long write transaction", transactions.kept());
+        .insert("long write transaction", transactions.begun());
     drop(transactions);
     let placed = load.end(SETTLE).await?;
     course.note(&format!(

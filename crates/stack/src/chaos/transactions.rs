@@ -15,37 +15,36 @@ use crate::service::Service;
 /// Ends with this value.
 #[derive(Debug)]
 pub(super) struct LongTransactions {
-    kept: Arc<AtomicUsize>,
+    begun: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
 impl LongTransactions {
     /// Each is kept open for `length`, unless the server ends it.
     pub(super) fn begin(world: &World, length: Duration) -> Self {
-        let kept = Arc::new(AtomicUsize::new(0));
+        let begun = Arc::new(AtomicUsize::new(0));
         let mut tasks = JoinSet::new();
         for service in Service::ALL {
-            let (url, kept) = (world.stack.admin_database_url(service), kept.clone());
+            let (url, begun) = (world.stack.admin_database_url(service), begun.clone());
             tasks.spawn(async move {
                 loop {
-                    match keep_one(&url, length).await {
-                        Ok(()) => drop(kept.fetch_add(1, Ordering::Relaxed)),
+                    if keep_one(&url, length, &begun).await.is_err() {
                         // the server is down
-                        Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+                        tokio::time::sleep(Duration::from_millis(200)).await;
                     }
                 }
             });
         }
-        Self { kept, _tasks: tasks }
+        Self { begun, _tasks: tasks }
     }
 
-    /// How many were kept to their end.
-    pub(super) fn kept(&self) -> usize {
-        self.kept.load(Ordering::Relaxed)
+    /// How many were begun.
+    pub(super) fn begun(&self) -> usize {
+        self.begun.load(Ordering::Relaxed)
     }
 }
 
-async fn keep_one(url: &str, length: Duration) -> Result<()> {
+async fn keep_one(url: &str, length: Duration, begun: &AtomicUsize) -> Result<()> {
     let client = connect(url).await?;
     client
         .batch_execute(
@@ -53,6 +52,7 @@ async fn keep_one(url: &str, length: Duration) -> Result<()> {
              insert into outbox (event_id, topic, headers) values (gen_random_uuid(), 'order.created', '[]')",
         )
         .await?;
+    begun.fetch_add(1, Ordering::Relaxed);
     tokio::time::sleep(length).await;
     Ok(client.batch_execute("rollback").await?)
 }
