@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 mod code;
+mod passing;
 
 pub use code::Code;
 
@@ -222,7 +223,10 @@ impl ResponseError for Problem {
 
 impl From<diesel::result::Error> for Problem {
     fn from(error: diesel::result::Error) -> Self {
-        Self::internal(error)
+        match passing::is_passing(&error) {
+            true => Self::unavailable(anyhow::Error::new(error).context("the database broke off")),
+            false => Self::internal(error),
+        }
     }
 }
 

@@ -69,3 +69,29 @@ fn codes_are_kebab_case_and_unique() {
     );
     assert!(Code::ALL.iter().all(|code| code.status().as_u16() >= 400));
 }
+
+#[test]
+fn a_database_that_goes_away_is_no_fault_of_ours() {
+    use diesel::result::{DatabaseErrorKind as Kind, Error};
+    let of = |kind, message: &str| {
+        let error = Error::DatabaseError(kind, Box::new(message.to_owned()));
+        Problem::from(error).code()
+    };
+    for (kind, message) in [
+        (Kind::UnableToSendCommand, "connection closed"),
+        (
+            Kind::SerializationFailure,
+            "aggregate 1 was changed by somebody else",
+        ),
+        (
+            Kind::Unknown,
+            "terminating connection due to administrator command",
+        ),
+        (Kind::Unknown, "canceling statement due to statement timeout"),
+    ] {
+        assert_eq!(of(kind, message), Code::Unavailable, "{message}");
+    }
+    assert_eq!(of(Kind::Unknown, "division by zero"), Code::Internal);
+    assert_eq!(of(Kind::CheckViolation, "orders_check"), Code::Internal);
+    assert_eq!(Problem::from(Error::NotFound).code(), Code::Internal);
+}
