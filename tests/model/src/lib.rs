@@ -21,15 +21,16 @@
 //! - *Provider.* It approves or declines as it likes, once a key.
 //! - *Customer and clock.* A cancellation, and the deadline, at any moment.
 //!
-//! One order is explored with all of this, and with the notifications of each of its facts. Two orders are explored
-//! without refusals and notifications, which influence nothing.
+//! One order is explored with all of this, and with the notification of each of its facts. Two orders are explored
+//! without notifications, which influence nothing, and without refusals, which only delay.
 //!
 //! Nothing of this is counted: no budget of faults, duplicates, retries or replays. The states are few all the same,
 //! because a fault leaves nothing behind but its effect, and what differs only in ids and times is one state.
 //!
 //! # What is not
-//! - More than two orders. Orders share queues and processes, but no row, no key and no money; queues are modelled as
-//!   bags, so that whatever order a shared queue imposes on two orders is among those explored.
+//! - More than two orders. Orders share queues and processes, but no row, no key and no money. Here queues are bags, so
+//!   that whatever order a shared queue imposes on two orders is among those explored. That the kernel's queues deserve
+//!   it (nothing lost, whatever dies) is what [`queues`] is about, with two orders in one outbox and one partition.
 //! - Retention: an event older than the memory of ids.
 //! - An operator who edits or discards a dead letter decides by hand.
 //! - A database that loses what it has committed.
@@ -49,6 +50,7 @@ pub mod errand;
 pub mod flaw;
 pub mod laws;
 pub mod provider;
+pub mod queues;
 mod react;
 pub mod saga;
 pub mod steps;
