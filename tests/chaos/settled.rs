@@ -33,5 +33,6 @@ pub(crate) async fn balance(stack: &Stack, placed: &Placed) {
         report.mismatches.len(),
         report.counts
     );
+    assert_eq!(placed.broken_promises(stack).await.unwrap(), Vec::<String>::new());
     println!("{} orders: {:?}", placed.accepted.len(), report.counts.orders);
 }

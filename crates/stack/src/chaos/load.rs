@@ -34,8 +34,8 @@ const CUSTOMERS: usize = 4;
 pub struct Placed {
     /// Orders that were accepted.
     pub accepted: HashSet<Uuid>,
-    /// Accepted cancellations.
-    pub cancelled: usize,
+    /// Orders whose cancellation was accepted.
+    pub cancelled: HashSet<Uuid>,
     /// Requests that had to be sent again, by what they met.
     pub repeated: BTreeMap<String, usize>,
     /// Requests that were never answered, or with something that no fault excuses.
@@ -169,7 +169,7 @@ impl Visit {
         };
         tokio::time::sleep(pause).await;
         if let Some(Reply::Cancelled) = shared.insist(customer, &Ask::Cancel(id)).await {
-            shared.placed().cancelled += 1;
+            shared.placed().cancelled.insert(id);
         }
     }
 }

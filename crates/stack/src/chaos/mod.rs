@@ -6,6 +6,7 @@ mod customer;
 mod fault;
 mod load;
 mod outcome;
+mod promises;
 mod proxy;
 mod transactions;
 mod world;
@@ -90,6 +91,9 @@ pub async fn run(options: &Options, tell: &(dyn Fn(&str) + Sync)) -> Result<Outc
         ..books::Options::default()
     };
     let report = Box::pin(books::balance(&Sources::from(&world.stack), &how)).await?;
+    for broken in placed.broken_promises(&world.stack).await? {
+        course.trouble(broken);
+    }
     let mut outcome = Outcome {
         seed: options.seed,
         took,

@@ -59,7 +59,7 @@ fn print(outcome: &Outcome) {
     println!(
         "orders      {} accepted, {} taken back; {again} requests sent again: {:?}",
         placed.accepted.len(),
-        placed.cancelled,
+        placed.cancelled.len(),
         placed.repeated
     );
     println!("            {:?}", outcome.report.counts.orders);
