@@ -1,8 +1,10 @@
 //! Kafka delivers at least once: a fact may come a hundred times.
 
 use acceptance::books::{balance, rows};
+use acceptance::customer::Customer;
 use acceptance::records;
 use acceptance::turn;
+use contracts::Topic;
 use stack::{Service, Stack};
 
 use crate::load::{METHODS, customers, place};
@@ -17,10 +19,21 @@ async fn every_event_delivered_a_hundred_times_has_one_effect() {
     let taken_back = customers[0].place("pm_card_visa").await;
     customers[0].sees(taken_back, "confirmed").await;
     customers[0].cancel(taken_back).await.expect(202);
+    Customer::register(&stack).await.log_out().await;
     balance(&stack, &[]).await;
 
     let state = state(&stack).await;
     let facts = records::all(stack.brokers()).await;
+    for topic in Topic::ALL
+        .map(Topic::name)
+        .iter()
+        .filter(|name| !name.ends_with(".dlq"))
+    {
+        assert!(
+            facts.iter().any(|fact| fact.topic == *topic),
+            "no {topic} to deliver again"
+        );
+    }
     records::publish_again(stack.brokers(), &facts, 100).await;
     balance(&stack, &[]).await;
 
@@ -36,6 +49,8 @@ async fn every_event_delivered_a_hundred_times_has_one_effect() {
 /// Every row that a fact could have moved, with its version.
 async fn state(stack: &Stack) -> Vec<String> {
     let tables = [
+        (Service::Auth, "users"),
+        (Service::Auth, "sessions"),
         (Service::Order, "orders"),
         (Service::Payment, "payment"),
         (Service::Payment, "simulator.charge"),

@@ -14,3 +14,4 @@ mod duplicates;
 mod load;
 mod outages;
 mod stories;
+mod tracing;

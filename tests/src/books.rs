@@ -22,6 +22,8 @@ struct Books {
     timeline: HashSet<Uuid>,
     /// Rows of outbox and pending work that are left, by service.
     owed: BTreeMap<&'static str, i64>,
+    /// What was given up, by service.
+    dead: BTreeMap<&'static str, i64>,
     /// Records before a consumer group, by service.
     lag: BTreeMap<&'static str, i64>,
     records: Vec<Record>,
@@ -46,8 +48,8 @@ struct Charge {
     refunded: bool,
 }
 
-/// Waits until nothing is owed any more, and the books agree: every order final (but `unfinished`), every cent
-/// accounted for, every fact told exactly once.
+/// Waits until nothing is owed any more, and the books agree: every order final (but `unfinished`, of which each has a
+/// dead letter, and nothing else has), every cent accounted for, every fact told exactly once.
 ///
 /// # Panics
 /// When they do not agree in time; with every fault found.
@@ -100,11 +102,13 @@ impl Books {
         let (orders, payments, charges, told, timeline) =
             tokio::join!(orders, payments, charges, told, timeline);
         let mut owed = BTreeMap::new();
-        let mut lag = BTreeMap::new();
+        let (mut dead, mut lag) = (BTreeMap::new(), BTreeMap::new());
         for service in Service::ALL {
-            let sql =
-                "select (select count(*) from outbox) + (select count(*) from work where state = 'pending')";
-            owed.insert(service.name(), rows(stack, service, sql).await[0].get(0));
+            let sql = "select (select count(*) from outbox) + count(*) filter (where state = 'pending'),
+                              count(*) filter (where state = 'dead') from work";
+            let work = rows(stack, service, sql).await;
+            owed.insert(service.name(), work[0].get(0));
+            dead.insert(service.name(), work[0].get(1));
             let lags = records::lag(stack.brokers(), service.name(), consumed_by(service)).await;
             lag.insert(service.name(), lags);
         }
@@ -146,6 +150,7 @@ impl Books {
             told: told.iter().map(|row| (id(row), row.get(1))).collect(),
             timeline: timeline.iter().map(id).collect(),
             owed,
+            dead,
             lag,
             records: records::all(stack.brokers()).await,
         }
@@ -158,6 +163,19 @@ impl Books {
         }
         for (service, left) in self.lag.iter().filter(|(_, left)| **left > 0) {
             faults.push(format!("{service} has {left} records before it"));
+        }
+        let dead: i64 = self.dead.values().sum();
+        let letters = self
+            .records
+            .iter()
+            .filter(|record| record.is_dead_letter())
+            .count();
+        let expected = unfinished.len();
+        if usize::try_from(dead) != Ok(expected) || letters != expected {
+            faults.push(format!(
+                "{:?} given up, {letters} dead letters, expected {expected}",
+                self.dead
+            ));
         }
         for (id, order) in &self.orders {
             if let Some(fault) = self.fault_of_order(*id, order, unfinished.contains(id)) {
@@ -234,8 +252,9 @@ impl Books {
                 .entry(number)
                 .or_default()
                 .insert(id);
-            kinds.entry((&record.topic, key)).or_default().insert(id);
+            // a user may log out many times, and is told nothing
             if record.topic != Topic::SessionRevoked.name() {
+                kinds.entry((&record.topic, key)).or_default().insert(id);
                 facts.insert(id);
             }
         }

@@ -14,6 +14,7 @@ pub struct Customer {
     http: reqwest::Client,
     url: String,
     token: String,
+    refresh_token: String,
     /// The account.
     pub id: Uuid,
 }
@@ -106,6 +107,7 @@ impl Customer {
             http: reqwest::Client::new(),
             url: stack.url(),
             token: String::new(),
+            refresh_token: String::new(),
             id: Uuid::nil(),
         }
     }
@@ -119,12 +121,22 @@ impl Customer {
         }
     }
 
+    /// Logs out.
+    pub async fn log_out(&self) {
+        let login = json!({"refresh_token": self.refresh_token});
+        self.send(Method::POST, "/auth/logout", Some(&login))
+            .await
+            .expect(204);
+    }
+
     async fn log_in(&mut self, account: &Value) {
         let login = self
             .send(Method::POST, "/auth/login", Some(account))
             .await
             .expect(200);
-        self.token = login.body["access_token"].as_str().unwrap().to_owned();
+        let text = |member: &str| login.body[member].as_str().unwrap().to_owned();
+        self.token = text("access_token");
+        self.refresh_token = text("refresh_token");
     }
 
     /// Sends a request. A connection that breaks is an error here.
@@ -143,6 +155,18 @@ impl Customer {
             request = request.header("content-type", content_type).body(body);
         }
         answer(request).await
+    }
+
+    /// Places an order as part of the trace that a `traceparent` header names.
+    pub async fn place_traced(&self, traceparent: &str) -> Uuid {
+        let request = self
+            .request(Method::POST, "/orders")
+            .header("traceparent", traceparent);
+        answer(request.json(&an_order("pm_card_visa")))
+            .await
+            .unwrap()
+            .expect(202)
+            .id()
     }
 
     /// Places an order under an idempotency key. A connection that breaks is an error here.

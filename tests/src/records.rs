@@ -1,16 +1,17 @@
 //! The records on Kafka, as they lie there.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contracts::Topic;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
 use uuid::Uuid;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A record.
 #[derive(Debug, Clone)]
@@ -81,9 +82,20 @@ fn consumer(brokers: &str, group: &str) -> BaseConsumer {
         .expect("a consumer")
 }
 
+/// Asks again while a broker that has just started refuses: it does not lead its partitions at once.
+fn insist<T>(ask: impl Fn() -> KafkaResult<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        match ask() {
+            Ok(answer) => return answer,
+            Err(error) => assert!(begin.elapsed() < PATIENCE, "{error}"),
+        }
+    }
+}
+
 /// Every partition of every topic with its end.
 fn ends(consumer: &BaseConsumer) -> Vec<(String, i32, i64)> {
-    let metadata = consumer.fetch_metadata(None, PATIENCE).expect("metadata");
+    let metadata = insist(|| consumer.fetch_metadata(None, PATIENCE));
     let known: Vec<&str> = Topic::ALL.map(Topic::name).to_vec();
     let mut ends = Vec::new();
     for topic in metadata
@@ -92,9 +104,7 @@ fn ends(consumer: &BaseConsumer) -> Vec<(String, i32, i64)> {
         .filter(|topic| known.contains(&topic.name()))
     {
         for partition in topic.partitions() {
-            let (_, end) = consumer
-                .fetch_watermarks(topic.name(), partition.id(), PATIENCE)
-                .expect("watermarks");
+            let (_, end) = insist(|| consumer.fetch_watermarks(topic.name(), partition.id(), PATIENCE));
             ends.push((topic.name().to_owned(), partition.id(), end));
         }
     }
@@ -122,9 +132,10 @@ fn read(consumer: &BaseConsumer) -> Vec<Record> {
             .unwrap();
     }
     consumer.assign(&assignment).unwrap();
-    let mut records = Vec::new();
+    let (mut records, begin) = (Vec::new(), Instant::now());
     while !open.is_empty() {
-        let Some(Ok(message)) = consumer.poll(PATIENCE) else {
+        assert!(begin.elapsed() < PATIENCE, "not read in time: {open:?}");
+        let Some(Ok(message)) = consumer.poll(Duration::from_secs(1)) else {
             // the end of a partition, or a hiccup of the connection
             continue;
         };
@@ -151,9 +162,7 @@ pub async fn lag(brokers: &str, group: &str, topics: &[Topic]) -> i64 {
         for (topic, partition, _) in &ends {
             places.add_partition(topic, *partition);
         }
-        let committed = consumer
-            .committed_offsets(places, PATIENCE)
-            .expect("committed offsets");
+        let committed = insist(|| consumer.committed_offsets(places.clone(), PATIENCE));
         ends.iter()
             .map(|(topic, partition, end)| {
                 let at = committed

@@ -1,5 +1,6 @@
 //! Every event's body, as it stands on the wire, is kept in `golden/`. A change of an event shows up here
 //! before it reaches a consumer.
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
 use contracts::events::{
     CancellationReason, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine, PaymentCompleted,
@@ -109,7 +110,9 @@ fn every_event_is_written_as_its_golden_file_says() {
     for event in Topic::ALL.into_iter().filter_map(sample) {
         let (path, expected) = golden(event.topic(), event.major());
         let written = serde_json::to_string_pretty(&event).unwrap() + "\n";
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        #[expect(clippy::disallowed_methods, reason = "a switch of this test, not a setting")]
+        let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+        if update {
             std::fs::write(&path, &written).unwrap();
         } else {
             assert_eq!(

@@ -2,41 +2,82 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use contracts::Topic;
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::statistics::Statistics;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::MessagingSettings;
 use crate::metrics::KernelMetrics;
 
-/// librdkafka reports its connections and lag this often.
+/// librdkafka reports the consumer's lag this often.
 const STATISTICS_INTERVAL_MS: &str = "1000";
 
-/// Whether any broker is connected, by the producer's last report.
+/// The broker is asked for a sign of life this often …
+const ASK_EVERY: Duration = Duration::from_secs(1);
+/// … and has this long to give it.
+const ASK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether the broker answers.
 #[derive(Debug, Clone, Default)]
 pub struct BrokerState(Arc<AtomicBool>);
 
 impl BrokerState {
-    /// Whether a broker is connected.
+    /// Whether the broker gave the last sign of life that it was asked for.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn observe(&self, statistics: &Statistics) {
-        let up = statistics.brokers.values().any(|broker| broker.state == "UP");
+    fn observe(&self, up: bool) {
         if self.0.swap(up, Ordering::Relaxed) != up {
             info!(broker.up = up, "broker connection changed");
         }
     }
 }
 
+/// Asks the broker for a sign of life. The state of the other clients' connections will not do: one that has nothing
+/// to say does not connect again after an outage.
+pub(crate) struct BrokerWatch {
+    client: Arc<BaseProducer>,
+    state: BrokerState,
+}
+
+impl BrokerWatch {
+    pub(crate) fn new(brokers: &str, state: BrokerState) -> KafkaResult<Self> {
+        let client = connection(brokers).create()?;
+        Ok(Self {
+            client: Arc::new(client),
+            state,
+        })
+    }
+
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(ASK_EVERY);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            let client = self.client.clone();
+            let asked = tokio::task::spawn_blocking(move || {
+                let topic = Topic::OrderCreated.name();
+                client.client().fetch_metadata(Some(topic), ASK_PATIENCE).is_ok()
+            });
+            self.state.observe(asked.await.unwrap_or(false));
+        }
+    }
+}
+
 pub(crate) fn producer_config(brokers: &str, settings: &MessagingSettings) -> ClientConfig {
-    let mut config = common(brokers);
+    let mut config = connection(brokers);
     config
         .set("enable.idempotence", "true")
         .set("acks", "all")
@@ -54,10 +95,11 @@ pub(crate) fn producer_config(brokers: &str, settings: &MessagingSettings) -> Cl
 }
 
 pub(crate) fn consumer_config(brokers: &str, group: &str, settings: &MessagingSettings) -> ClientConfig {
-    let mut config = common(brokers);
+    let mut config = connection(brokers);
     let session_ms = settings.session_timeout_ms;
     config
         .set("group.id", group)
+        .set("statistics.interval.ms", STATISTICS_INTERVAL_MS)
         .set("enable.auto.commit", "false")
         // offsets are committed by name, after the database has committed, and in no other way
         .set("enable.auto.offset.store", "false")
@@ -74,26 +116,19 @@ pub(crate) fn consumer_config(brokers: &str, group: &str, settings: &MessagingSe
     config
 }
 
-fn common(brokers: &str) -> ClientConfig {
+fn connection(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", brokers)
         .set("allow.auto.create.topics", "false")
-        .set("reconnect.backoff.max.ms", "1000")
-        .set("statistics.interval.ms", STATISTICS_INTERVAL_MS);
+        .set("reconnect.backoff.max.ms", "1000");
     config
 }
 
-/// Watches the producer's connection.
-pub(crate) struct ProducerWatch {
-    pub(crate) state: BrokerState,
-}
+/// Takes the producer's errors to the log.
+pub(crate) struct ProducerWatch;
 
 impl ClientContext for ProducerWatch {
-    fn stats(&self, statistics: Statistics) {
-        self.state.observe(&statistics);
-    }
-
     fn error(&self, error: KafkaError, reason: &str) {
         debug!(error = %error, reason, "kafka producer reports an error");
     }

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::broker::{BrokerState, consumer_config};
+use crate::broker::{BrokerState, BrokerWatch, consumer_config};
 use crate::consumer::GroupMember;
 use crate::dispatcher::{ActionLoop, MessageLoop};
 use crate::metrics::KernelMetrics;
@@ -170,7 +170,8 @@ impl KernelBuilder {
             return Err(BuildError::TwoPerformers);
         }
         let broker = BrokerState::default();
-        let publisher = Publisher::new(&self.brokers, &self.settings, broker.clone())?;
+        let publisher = Publisher::new(&self.brokers, &self.settings)?;
+        let watch = BrokerWatch::new(&self.brokers, broker.clone())?;
         let core = Core {
             service: self.service,
             settings: self.settings,
@@ -185,6 +186,7 @@ impl KernelBuilder {
             brokers: self.brokers,
             publisher,
             broker,
+            watch,
         })
     }
 }
@@ -195,6 +197,7 @@ pub struct Kernel {
     brokers: String,
     publisher: Publisher,
     broker: BrokerState,
+    watch: BrokerWatch,
 }
 
 impl Kernel {
@@ -217,7 +220,7 @@ impl Kernel {
         self.core.signals.clone()
     }
 
-    /// Whether Kafka is connected.
+    /// Whether Kafka answers.
     #[must_use]
     pub fn broker(&self) -> BrokerState {
         self.broker.clone()
@@ -245,6 +248,7 @@ impl Kernel {
                 consumer.run(stop).await;
             });
         }
+        tasks.spawn("broker", |stop| self.watch.run(stop));
         let relay = Relay::new(core.clone(), self.publisher);
         tasks.spawn("relay", |stop| relay.run(stop));
         let messages = MessageLoop::new(core.clone());

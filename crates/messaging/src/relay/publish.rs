@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::session::Row;
 use crate::Failure;
-use crate::broker::{BrokerState, ProducerWatch, producer_config};
+use crate::broker::{ProducerWatch, producer_config};
 use crate::settings::MessagingSettings;
 
 /// How long a stop waits for acknowledgements under way.
@@ -36,7 +36,6 @@ pub(crate) struct Published {
 
 pub(crate) struct Publisher {
     config: ClientConfig,
-    state: BrokerState,
     producer: FutureProducer<ProducerWatch>,
     /// Without any acknowledgement for so long, it is better to start over.
     patience: Duration,
@@ -45,12 +44,11 @@ pub(crate) struct Publisher {
 type Answer = Result<(), KafkaError>;
 
 impl Publisher {
-    pub(crate) fn new(brokers: &str, settings: &MessagingSettings, state: BrokerState) -> KafkaResult<Self> {
+    pub(crate) fn new(brokers: &str, settings: &MessagingSettings) -> KafkaResult<Self> {
         let config = producer_config(brokers, settings);
-        let producer = producer(&config, &state)?;
+        let producer = producer(&config)?;
         Ok(Self {
             config,
-            state,
             producer,
             patience: Duration::from_millis(settings.delivery_timeout_ms),
         })
@@ -137,7 +135,7 @@ impl Publisher {
     /// (the rows are still in the outbox), and so is whatever state it was in: some errors of an idempotent producer
     /// are its last.
     pub(super) fn renew(&mut self) -> KafkaResult<()> {
-        let old = std::mem::replace(&mut self.producer, producer(&self.config, &self.state)?);
+        let old = std::mem::replace(&mut self.producer, producer(&self.config)?);
         close(old);
         Ok(())
     }
@@ -147,8 +145,8 @@ impl Publisher {
     }
 }
 
-fn producer(config: &ClientConfig, state: &BrokerState) -> KafkaResult<FutureProducer<ProducerWatch>> {
-    config.create_with_context(ProducerWatch { state: state.clone() })
+fn producer(config: &ClientConfig) -> KafkaResult<FutureProducer<ProducerWatch>> {
+    config.create_with_context(ProducerWatch)
 }
 
 /// Closing blocks for up to half a second.
