@@ -1,5 +1,9 @@
 //! The service's database: pool and migrations.
 
+mod passing;
+
+pub use passing::is_passing;
+
 use std::time::Duration;
 
 use diesel::sql_types::BigInt;

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 mod code;
-mod passing;
 
 pub use code::Code;
 
@@ -223,7 +222,7 @@ impl ResponseError for Problem {
 
 impl From<diesel::result::Error> for Problem {
     fn from(error: diesel::result::Error) -> Self {
-        match passing::is_passing(&error) {
+        match crate::database::is_passing(&error) {
             true => Self::unavailable(anyhow::Error::new(error).context("the database broke off")),
             false => Self::internal(error),
         }

@@ -136,9 +136,9 @@ pub(crate) struct HandlerPanic(pub(crate) Failure);
 pub(crate) enum Blame {
     /// Certainly the data's: a constraint, a value that cannot be written or read.
     Message,
-    /// Certainly the database's: the connection, a serialization failure.
+    /// Certainly the database's: the connection, a serialization failure, somebody else's lock.
     Infrastructure,
-    /// An error code that diesel does not tell apart: a deadlock as well as a number out of range. Whether
+    /// An error code that diesel does not tell apart, such as that of a number out of range. Whether
     /// it is the message's shows when the same message fails alone while the database answers.
     Unclear,
 }
@@ -148,20 +148,19 @@ pub(crate) enum Blame {
     reason = "both enums are non-exhaustive; what is new is unclear"
 )]
 pub(crate) fn blame(error: &DieselError) -> Blame {
+    if chassis::database::is_passing(error) {
+        return Blame::Infrastructure;
+    }
     match error {
-        DieselError::DatabaseError(kind, _) => match kind {
+        DieselError::DatabaseError(
             DatabaseErrorKind::UniqueViolation
             | DatabaseErrorKind::ForeignKeyViolation
             | DatabaseErrorKind::RestrictViolation
             | DatabaseErrorKind::NotNullViolation
             | DatabaseErrorKind::CheckViolation
-            | DatabaseErrorKind::ExclusionViolation => Blame::Message,
-            DatabaseErrorKind::UnableToSendCommand
-            | DatabaseErrorKind::SerializationFailure
-            | DatabaseErrorKind::ReadOnlyTransaction
-            | DatabaseErrorKind::ClosedConnection => Blame::Infrastructure,
-            _ => Blame::Unclear,
-        },
+            | DatabaseErrorKind::ExclusionViolation,
+            _,
+        ) => Blame::Message,
         DieselError::SerializationError(_)
         | DieselError::DeserializationError(_)
         | DieselError::InvalidCString(_) => Blame::Message,
@@ -188,6 +187,24 @@ mod tests {
             one.fingerprint("order.cancelled")
         );
         assert_eq!(one.fingerprint("order.created").len(), 16);
+    }
+
+    #[test]
+    fn a_lock_that_somebody_else_holds_is_nobodys_fault() {
+        let of = |text: &str| {
+            blame(&DieselError::DatabaseError(
+                DatabaseErrorKind::Unknown,
+                Box::new(text.to_owned()),
+            ))
+        };
+        for text in [
+            "canceling statement due to statement timeout",
+            "terminating connection due to administrator command",
+            "deadlock detected",
+        ] {
+            assert_eq!(of(text), Blame::Infrastructure, "{text}");
+        }
+        assert_eq!(of("bigint out of range"), Blame::Unclear);
     }
 
     #[test]

@@ -1,19 +1,19 @@
 //! Which errors of the database pass by themselves: the server went away or is coming back, somebody else held what was
-//! needed, or was faster. Who asks again may well be served, and should be told so (503).
+//! needed, or was faster. Who tries again may well succeed.
 
 use diesel::result::{DatabaseErrorKind, Error};
 
 /// How PostgreSQL's messages begin that say so. Diesel keeps no error code of these; the texts are as old as the codes.
-const PASSING: [&str; 5] = [
+const PASSING: [&str; 4] = [
     "terminating connection",
     "the database system is ",
     "canceling statement due to ",
     "deadlock detected",
-    "sorry, too many clients",
 ];
 
-/// Whether the same request may succeed in a moment.
-pub(super) fn is_passing(error: &Error) -> bool {
+/// Whether the same may succeed in a moment.
+#[must_use]
+pub fn is_passing(error: &Error) -> bool {
     if let Error::RollbackErrorOnCommit { commit_error, .. } = error {
         return is_passing(commit_error);
     }
