@@ -13,28 +13,28 @@ use crate::saga::Saga;
 use crate::steps::Move;
 
 /// The number of a state in the atlas.
-pub type Place = u32;
+pub(crate) type Place = u32;
 
 /// Every state of one order's saga.
 #[derive(Debug)]
-pub struct Atlas {
+pub(crate) struct Atlas {
     /// Whose.
-    pub part: Part,
+    pub(crate) part: Part,
     /// Where it can begin.
-    pub starts: Vec<Place>,
+    pub(crate) starts: Vec<Place>,
     entries: Vec<Entry>,
 }
 
 /// One state.
 #[derive(Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The state.
-    pub saga: Saga,
+    pub(crate) saga: Saga,
     /// What can happen next, and where that leads.
-    pub moves: Vec<(Move, Place)>,
+    pub(crate) moves: Vec<(Move, Place)>,
     /// The step by which it was come upon first, none where a saga begins. Those who follow these steps back take the
     /// shortest way.
-    pub from: Option<(Place, Move)>,
+    pub(crate) from: Option<(Place, Move)>,
     broken: u32,
     endings: u32,
 }
@@ -42,7 +42,7 @@ pub struct Entry {
 impl Atlas {
     /// Draws it: order number `index`, each of `watched` followed in runs of its own, and of
     /// all steps those that happen.
-    pub fn draw(
+    pub(crate) fn draw(
         index: u32,
         watched: &[Option<Topic>],
         flaw: Option<Flaw>,
@@ -80,13 +80,13 @@ impl Atlas {
     }
 
     /// What there is at `place`.
-    pub fn at(&self, place: Place) -> &Entry {
+    pub(crate) fn at(&self, place: Place) -> &Entry {
         &self.entries[usize::try_from(place).expect("a place is an index")]
     }
 
     /// Whether the other one is the same but for ids and amounts: the same steps between the same places, the same laws
     /// broken.
-    pub fn is_like(&self, other: &Self) -> bool {
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
         let shape = |atlas: &Self| -> Vec<_> {
             let entries = atlas.entries.iter();
             entries
@@ -97,7 +97,7 @@ impl Atlas {
     }
 
     /// The shortest way to a state that breaks `law`.
-    pub fn way_to(&self, law: Law) -> Option<Vec<Move>> {
+    pub(crate) fn way_to(&self, law: Law) -> Option<Vec<Move>> {
         let mut entry = self.entries.iter().find(|entry| entry.breaks(law))?;
         let mut way = Vec::new();
         while let Some((from, step)) = entry.from {
@@ -109,19 +109,19 @@ impl Atlas {
     }
 
     /// Every state.
-    pub fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }
 }
 
 impl Entry {
     /// Whether it breaks `law`.
-    pub fn breaks(&self, law: Law) -> bool {
+    pub(crate) fn breaks(&self, law: Law) -> bool {
         self.broken & bit(&Law::ALL, law) != 0
     }
 
     /// Whether it is an end of that kind.
-    pub fn is_end(&self, ending: Ending) -> bool {
+    pub(crate) fn is_end(&self, ending: Ending) -> bool {
         self.endings & bit(&Ending::ALL, ending) != 0
     }
 }

@@ -10,11 +10,11 @@ use payment::domain::{Answer, Payment, PaymentAction};
 use uuid::Uuid;
 
 /// The number of something that is written down.
-pub type Code = u8;
+pub(crate) type Code = u8;
 
 /// What is written down of one kind of thing.
 #[derive(Debug)]
-pub struct Roll<T>(RwLock<Vec<T>>);
+pub(crate) struct Roll<T>(RwLock<Vec<T>>);
 
 impl<T> Default for Roll<T> {
     fn default() -> Self {
@@ -24,7 +24,7 @@ impl<T> Default for Roll<T> {
 
 impl<T: Clone + PartialEq> Roll<T> {
     /// The number of `thing`, from 0.
-    pub fn code(&self, thing: &T) -> Code {
+    pub(crate) fn code(&self, thing: &T) -> Code {
         let find = |things: &[T]| things.iter().position(|known| known == thing);
         let known = find(&self.0.read().unwrap_or_else(PoisonError::into_inner));
         let index = known.unwrap_or_else(|| {
@@ -38,48 +38,38 @@ impl<T: Clone + PartialEq> Roll<T> {
     }
 
     /// The thing of that number.
-    pub fn get(&self, code: Code) -> T {
+    pub(crate) fn get(&self, code: Code) -> T {
         self.0.read().unwrap_or_else(PoisonError::into_inner)[usize::from(code)].clone()
-    }
-
-    /// How many things there are.
-    pub fn len(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    /// Whether there is nothing yet.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 
 /// One order's part in the play.
 #[derive(Debug)]
-pub struct Part {
+pub(crate) struct Part {
     /// The order.
-    pub id: OrderId,
+    pub(crate) id: OrderId,
     /// Who places it.
-    pub customer: UserId,
+    pub(crate) customer: UserId,
     /// What it costs. Each order costs something else: money that goes the wrong way shows.
-    pub total: Money,
+    pub(crate) total: Money,
     /// States of the order.
-    pub orders: Roll<Order>,
+    pub(crate) orders: Roll<Order>,
     /// States of its payment.
-    pub payments: Roll<Payment>,
+    pub(crate) payments: Roll<Payment>,
     /// Facts about it.
-    pub facts: Roll<Outgoing>,
+    pub(crate) facts: Roll<Outgoing>,
     /// What its payment asks of the provider.
-    pub actions: Roll<PaymentAction>,
+    pub(crate) actions: Roll<PaymentAction>,
     /// What the provider answers.
-    pub answers: Roll<Answer>,
+    pub(crate) answers: Roll<Answer>,
 }
 
 /// How every order is paid.
-pub const METHOD: &str = "pm_card_visa";
+pub(crate) const METHOD: &str = "pm_card_visa";
 
 impl Part {
     /// The part of order number `index`.
-    pub fn new(index: u32) -> Self {
+    pub(crate) fn new(index: u32) -> Self {
         Self {
             id: OrderId::new(id(1, index)),
             customer: UserId::new(id(2, index)),
@@ -93,7 +83,7 @@ impl Part {
     }
 
     /// What is ordered.
-    pub fn product(&self) -> Product {
+    pub(crate) fn product(&self) -> Product {
         Product {
             sku: "TEA".to_owned(),
             name: "Tea".to_owned(),
@@ -103,7 +93,7 @@ impl Part {
     }
 
     /// The context of a step of the order service. Time stands still: the deadline passes when the model says so.
-    pub fn context(&self) -> Context {
+    pub(crate) fn context(&self) -> Context {
         Context {
             now: "2026-11-21T10:00:00Z".parse().expect("a time"),
             fresh_id: self.id.uuid(),
@@ -113,7 +103,7 @@ impl Part {
     }
 
     /// The context of a step of the payment service, where something new is a payment.
-    pub fn payment_context(&self) -> Context {
+    pub(crate) fn payment_context(&self) -> Context {
         let mut context = self.context();
         let mut bytes = context.fresh_id.into_bytes();
         bytes[9] = 4;

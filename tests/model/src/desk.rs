@@ -4,7 +4,7 @@
 use contracts::Topic;
 
 /// The facts of a saga.
-pub const FACTS: [Topic; 6] = [
+pub(crate) const FACTS: [Topic; 6] = [
     Topic::OrderCreated,
     Topic::OrderConfirmed,
     Topic::OrderCancelled,
@@ -14,7 +14,7 @@ pub const FACTS: [Topic; 6] = [
 ];
 
 /// The place of a fact in tables of facts.
-pub fn slot(topic: Topic) -> usize {
+pub(crate) fn slot(topic: Topic) -> usize {
     FACTS
         .iter()
         .position(|fact| *fact == topic)
@@ -23,7 +23,7 @@ pub fn slot(topic: Topic) -> usize {
 
 /// Who listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Service {
+pub(crate) enum Service {
     /// The order service.
     Order,
     /// The payment service.
@@ -34,10 +34,10 @@ pub enum Service {
 
 impl Service {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Order, Self::Payment, Self::Notification];
+    pub(crate) const ALL: [Self; 3] = [Self::Order, Self::Payment, Self::Notification];
 
     /// Whether it listens to `topic`.
-    pub fn hears(self, topic: Topic) -> bool {
+    pub(crate) fn hears(self, topic: Topic) -> bool {
         match self {
             Self::Order => matches!(
                 topic,
@@ -51,7 +51,7 @@ impl Service {
 
 /// How far a service is with a fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Progress {
+pub(crate) enum Progress {
     /// It has not come yet.
     Unseen,
     /// It is parked: its handler failed, or it waits behind another.
@@ -64,7 +64,7 @@ pub enum Progress {
 
 /// One service's table of the facts about one order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Desk {
+pub(crate) struct Desk {
     progress: [Progress; 6],
     /// Parked and dead messages, in the order in which they were parked.
     lane: [Option<u8>; 3],
@@ -72,23 +72,23 @@ pub struct Desk {
 
 impl Desk {
     /// Before anything arrives.
-    pub const EMPTY: Self = Self {
+    pub(crate) const EMPTY: Self = Self {
         progress: [Progress::Unseen; 6],
         lane: [None; 3],
     };
 
     /// How far the service is with a fact.
-    pub fn progress(&self, topic: Topic) -> Progress {
+    pub(crate) fn progress(&self, topic: Topic) -> Progress {
         self.progress[slot(topic)]
     }
 
     /// Whether messages of the key wait, so that others must wait behind them. Dead letters hold up nobody.
-    pub fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         self.head().is_some()
     }
 
     /// The message that is next among those that wait.
-    pub fn head(&self) -> Option<Topic> {
+    pub(crate) fn head(&self) -> Option<Topic> {
         let waits = |topic: &Topic| self.progress(*topic) == Progress::Waiting;
         self.lane
             .iter()
@@ -98,7 +98,7 @@ impl Desk {
     }
 
     /// The fact is applied, and its row, if it had one, is deleted.
-    pub fn apply(&mut self, topic: Topic) {
+    pub(crate) fn apply(&mut self, topic: Topic) {
         self.progress[slot(topic)] = Progress::Applied;
         let mut rest = self
             .lane
@@ -109,7 +109,7 @@ impl Desk {
     }
 
     /// The fact gets a row, behind those that are there.
-    pub fn park(&mut self, topic: Topic) {
+    pub(crate) fn park(&mut self, topic: Topic) {
         self.progress[slot(topic)] = Progress::Waiting;
         let free = self
             .lane
@@ -120,12 +120,12 @@ impl Desk {
     }
 
     /// Retries are spent.
-    pub fn bury(&mut self, topic: Topic) {
+    pub(crate) fn bury(&mut self, topic: Topic) {
         self.progress[slot(topic)] = Progress::Dead;
     }
 
     /// An operator replays a dead letter; it keeps its place.
-    pub fn replay(&mut self, topic: Topic) {
+    pub(crate) fn replay(&mut self, topic: Topic) {
         self.progress[slot(topic)] = Progress::Waiting;
     }
 }

@@ -14,7 +14,7 @@ use crate::steps::{Move, Nature};
 
 /// An end, at which only the customer could still change something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// Paid and confirmed.
     Confirmed,
     /// The provider refused, and the order was cancelled for it.
@@ -35,7 +35,7 @@ pub enum Ending {
 
 impl Ending {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Confirmed,
         Self::Declined,
         Self::NeverCharged,
@@ -47,7 +47,7 @@ impl Ending {
     ];
 
     /// What happened.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Confirmed => "ends confirmed",
             Self::Declined => "ends declined",
@@ -61,7 +61,7 @@ impl Ending {
     }
 
     /// Whether it has come to this end.
-    pub fn is_of(self, part: &Part, saga: &Saga, moves: &[(Move, Saga)]) -> bool {
+    pub(crate) fn is_of(self, part: &Part, saga: &Saga, moves: &[(Move, Saga)]) -> bool {
         let goes_on = |nature| matches!(nature, Nature::Progress | Nature::Operator);
         if moves.iter().any(|(step, _)| goes_on(step.nature())) {
             return false;

@@ -6,7 +6,7 @@ use crate::cast::Code;
 
 /// Which action. A payment asks for each at most once; a law holds it to that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Take the money.
     Charge,
     /// Keep the charge from taking money.
@@ -17,10 +17,10 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Charge, Self::Void, Self::Refund];
+    pub(crate) const ALL: [Self; 3] = [Self::Charge, Self::Void, Self::Refund];
 
     /// The kind of `action`.
-    pub fn of(action: &PaymentAction) -> Self {
+    pub(crate) fn of(action: &PaymentAction) -> Self {
         match action {
             PaymentAction::Charge { .. } => Self::Charge,
             PaymentAction::Void { .. } => Self::Void,
@@ -29,7 +29,7 @@ impl Kind {
     }
 
     /// Its place in tables of errands.
-    pub fn slot(self) -> usize {
+    pub(crate) fn slot(self) -> usize {
         match self {
             Self::Charge => 0,
             Self::Void => 1,
@@ -40,7 +40,7 @@ impl Kind {
 
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Nobody has asked for it.
     Unasked,
     /// Its row is due, for the first time or again. How often it failed is not told apart: it may fail any number of
@@ -60,19 +60,19 @@ pub enum Phase {
 
 /// An action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Errand {
+pub(crate) struct Errand {
     /// What is to be done, once it is asked for.
-    pub action: Option<Code>,
+    pub(crate) action: Option<Code>,
     /// How far it is.
-    pub phase: Phase,
+    pub(crate) phase: Phase,
     /// A request was sent at least once. Whoever sent it may have given up waiting, or be dead: it can still arrive,
     /// at any later moment.
-    pub sent: bool,
+    pub(crate) sent: bool,
 }
 
 impl Errand {
     /// Not asked for.
-    pub const UNASKED: Self = Self {
+    pub(crate) const UNASKED: Self = Self {
         action: None,
         phase: Phase::Unasked,
         sent: false,

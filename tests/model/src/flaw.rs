@@ -2,7 +2,7 @@
 
 /// What is broken on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flaw {
+pub(crate) enum Flaw {
     /// The kernel forgets which events it has taken charge of.
     NoDedupe,
     /// The kernel remembers an event in one transaction and reacts in a second: a crash in between loses it.
@@ -21,19 +21,4 @@ pub enum Flaw {
     VoidNotFenced,
     /// The provider takes the money each time that it is asked.
     ChargeNotKeyed,
-}
-
-impl Flaw {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::NoDedupe,
-        Self::DedupeApart,
-        Self::NoGuard,
-        Self::LateApprovalIgnored,
-        Self::LateCaptureIgnored,
-        Self::EarlyCancellationIgnored,
-        Self::PaidOrderRevived,
-        Self::VoidNotFenced,
-        Self::ChargeNotKeyed,
-    ];
 }

@@ -25,7 +25,7 @@ use crate::steps::{Move, Nature};
 
 /// A law.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Law {
+pub(crate) enum Law {
     /// A confirmed order has exactly one completed payment of exactly its total.
     ConfirmedIsPaid,
     /// Money is taken at most once, and given back at most once and after it was taken.
@@ -62,7 +62,7 @@ pub enum Law {
 
 impl Law {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::ConfirmedIsPaid,
         Self::TakenOnce,
         Self::OneKey,
@@ -82,7 +82,7 @@ impl Law {
     ];
 
     /// What it says.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::ConfirmedIsPaid => {
                 "a confirmed order has exactly one completed payment of exactly its total"
@@ -106,7 +106,7 @@ impl Law {
     }
 
     /// Whether it holds for `saga`, from which `moves` lead on.
-    pub fn holds(self, part: &Part, saga: &Saga, moves: &[(Move, Saga)]) -> bool {
+    pub(crate) fn holds(self, part: &Part, saga: &Saga, moves: &[(Move, Saga)]) -> bool {
         let wrongs = &saga.wrongs;
         match self {
             Self::ConfirmedIsPaid => confirmed_is_paid(part, saga),
@@ -270,7 +270,7 @@ fn advances(part: &Part, saga: &Saga, moves: &[(Move, Saga)]) -> bool {
 
 /// How much is left to be done, at most. What may still be announced or asked for weighs more than all that its
 /// announcement sets off.
-pub fn rank(part: &Part, saga: &Saga) -> u32 {
+pub(crate) fn rank(part: &Part, saga: &Saga) -> u32 {
     let unsaid = saga.facts.iter().filter(|fact| fact.is_none()).count();
     let unasked = saga
         .errands

@@ -8,7 +8,7 @@ use crate::flaw::Flaw;
 
 /// The charge under the order's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Charge {
+pub(crate) enum Charge {
     /// Nobody has asked, or no attempt has come to anything.
     Open,
     /// The money is taken.
@@ -21,7 +21,7 @@ pub enum Charge {
 
 /// What the provider makes of a charge that is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It takes the money.
     Approve,
     /// It refuses.
@@ -30,29 +30,29 @@ pub enum Verdict {
 
 /// The books on one order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Book {
+pub(crate) struct Book {
     /// The charge.
-    pub charge: Charge,
+    pub(crate) charge: Charge,
     /// How often money was taken.
-    pub captures: u8,
+    pub(crate) captures: u8,
     /// How often it was given back.
-    pub refunds: u8,
+    pub(crate) refunds: u8,
 }
 
 /// The provider will not do it, whatever the number of attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused;
+pub(crate) struct Refused;
 
 impl Book {
     /// Before anybody asks.
-    pub const EMPTY: Self = Self {
+    pub(crate) const EMPTY: Self = Self {
         charge: Charge::Open,
         captures: 0,
         refunds: 0,
     };
 
     /// What it may make of `action`: it has a choice only while the charge is open.
-    pub fn verdicts(&self, action: &PaymentAction) -> &'static [Verdict] {
+    pub(crate) fn verdicts(&self, action: &PaymentAction) -> &'static [Verdict] {
         match (action, self.charge) {
             (PaymentAction::Charge { .. }, Charge::Open) => &[Verdict::Approve, Verdict::Decline],
             (PaymentAction::Charge { .. } | PaymentAction::Void { .. } | PaymentAction::Refund { .. }, _) => {
@@ -62,7 +62,7 @@ impl Book {
     }
 
     /// Does what `action` asks and answers. Asked again, it answers the same and does nothing.
-    pub fn perform(
+    pub(crate) fn perform(
         &mut self,
         part: &Part,
         action: &PaymentAction,
@@ -141,7 +141,7 @@ impl Book {
     }
 
     /// How often money was taken and not given back.
-    pub const fn kept(self) -> u8 {
+    pub(crate) const fn kept(self) -> u8 {
         self.captures.saturating_sub(self.refunds)
     }
 }

@@ -18,11 +18,11 @@ use crate::saga::Saga;
 
 /// The reaction refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rejected;
+pub(crate) struct Rejected;
 
 impl Saga {
     /// `service` reacts to the fact of `topic`.
-    pub fn react(
+    pub(crate) fn react(
         &mut self,
         part: &Part,
         service: Service,
@@ -44,7 +44,7 @@ impl Saga {
     }
 
     /// The payment reacts to the provider's answer.
-    pub fn react_to_answer(
+    pub(crate) fn react_to_answer(
         &mut self,
         part: &Part,
         answer: &Answer,
@@ -59,7 +59,7 @@ impl Saga {
     }
 
     /// The order takes a step.
-    pub fn move_order<E>(
+    pub(crate) fn move_order<E>(
         &mut self,
         part: &Part,
         react: impl FnOnce(Order) -> Result<Step<Order>, E>,

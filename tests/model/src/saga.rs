@@ -12,7 +12,7 @@ use crate::provider::Book;
 
 /// How far a fact has come on its way to those who listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Road {
+pub(crate) enum Road {
     /// It is in the announcer's outbox.
     Outbox,
     /// Kafka would not have it; it is a dead letter of the announcer.
@@ -23,63 +23,63 @@ pub enum Road {
 
 /// A fact that was announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Announced {
+pub(crate) struct Announced {
     /// What it says.
-    pub fact: Code,
+    pub(crate) fact: Code,
     /// Where it is.
-    pub road: Road,
+    pub(crate) road: Road,
 }
 
 /// What must never happen, and leaves no other trace in the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Wrongs {
+pub(crate) struct Wrongs {
     /// A reaction refused a fact or an answer.
-    pub rejected: bool,
+    pub(crate) rejected: bool,
     /// A service took charge of an event that it had taken charge of before.
-    pub taken_twice: bool,
+    pub(crate) taken_twice: bool,
     /// A fact was announced, or an action asked for, a second time.
-    pub said_twice: bool,
+    pub(crate) said_twice: bool,
     /// A fact, action or notification is about another order or customer, or bears the wrong number.
-    pub misdirected: bool,
+    pub(crate) misdirected: bool,
     /// An order or a payment that had ended moved on.
-    pub reopened: bool,
+    pub(crate) reopened: bool,
     /// The provider was asked for what it cannot do: another amount under the same key, a refund of nothing.
-    pub refused: bool,
+    pub(crate) refused: bool,
     /// A charge was begun although the payment knew that the order was cancelled.
-    pub unwanted_charge: bool,
+    pub(crate) unwanted_charge: bool,
 }
 
 /// One order's saga.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Saga {
+pub(crate) struct Saga {
     /// The order's row.
-    pub order: Code,
+    pub(crate) order: Code,
     /// The payment's row.
-    pub payment: Option<Code>,
+    pub(crate) payment: Option<Code>,
     /// What was announced, by [`slot`].
-    pub facts: [Option<Announced>; 6],
+    pub(crate) facts: [Option<Announced>; 6],
     /// The order service's inbox.
-    pub order_desk: Desk,
+    pub(crate) order_desk: Desk,
     /// The payment service's inbox.
-    pub payment_desk: Desk,
+    pub(crate) payment_desk: Desk,
     /// The notification service's inbox; it sees the watched fact only.
-    pub mail_desk: Desk,
+    pub(crate) mail_desk: Desk,
     /// The fact whose notification this run follows. What becomes of a notification influences nothing else, so that
     /// they can be followed one at a time.
-    pub watched: Option<Topic>,
+    pub(crate) watched: Option<Topic>,
     /// Notifications of the watched fact.
-    pub mails: u8,
+    pub(crate) mails: u8,
     /// The payment's actions, by [`Kind::slot`].
-    pub errands: [Errand; 3],
+    pub(crate) errands: [Errand; 3],
     /// The provider's books.
-    pub book: Book,
+    pub(crate) book: Book,
     /// What went wrong.
-    pub wrongs: Wrongs,
+    pub(crate) wrongs: Wrongs,
 }
 
 impl Saga {
     /// The order is just placed; nobody has heard of it.
-    pub fn begin(part: &Part, watched: Option<Topic>) -> Self {
+    pub(crate) fn begin(part: &Part, watched: Option<Topic>) -> Self {
         let method = METHOD.parse().expect("a payment method");
         let placed = place(part.customer, &[(part.product(), 1)], method, &part.context()).expect("an order");
         let mut saga = Self {
@@ -100,7 +100,7 @@ impl Saga {
     }
 
     /// The inbox of `service`.
-    pub fn desk(&self, service: Service) -> &Desk {
+    pub(crate) fn desk(&self, service: Service) -> &Desk {
         match service {
             Service::Order => &self.order_desk,
             Service::Payment => &self.payment_desk,
@@ -109,7 +109,7 @@ impl Saga {
     }
 
     /// The inbox of `service`.
-    pub fn desk_mut(&mut self, service: Service) -> &mut Desk {
+    pub(crate) fn desk_mut(&mut self, service: Service) -> &mut Desk {
         match service {
             Service::Order => &mut self.order_desk,
             Service::Payment => &mut self.payment_desk,
@@ -118,22 +118,22 @@ impl Saga {
     }
 
     /// Whether `service` gets to see `topic` in this run.
-    pub fn reads(&self, service: Service, topic: Topic) -> bool {
+    pub(crate) fn reads(&self, service: Service, topic: Topic) -> bool {
         service.hears(topic) && (service != Service::Notification || self.watched == Some(topic))
     }
 
     /// The action of that kind.
-    pub fn errand(&self, kind: Kind) -> &Errand {
+    pub(crate) fn errand(&self, kind: Kind) -> &Errand {
         &self.errands[kind.slot()]
     }
 
     /// The action of that kind.
-    pub fn errand_mut(&mut self, kind: Kind) -> &mut Errand {
+    pub(crate) fn errand_mut(&mut self, kind: Kind) -> &mut Errand {
         &mut self.errands[kind.slot()]
     }
 
     /// Facts go to the outbox of an aggregate that had announced `before` of them.
-    pub fn announce(&mut self, part: &Part, before: u64, events: &[Outgoing]) {
+    pub(crate) fn announce(&mut self, part: &Part, before: u64, events: &[Outgoing]) {
         for (number, outgoing) in (before + 1..).zip(events) {
             let event = &outgoing.event;
             self.wrongs.misdirected |= event.key() != part.id.uuid() || outgoing.sequence != number;
@@ -147,7 +147,7 @@ impl Saga {
     }
 
     /// Actions get their rows.
-    pub fn ask(&mut self, part: &Part, actions: &[PaymentAction]) {
+    pub(crate) fn ask(&mut self, part: &Part, actions: &[PaymentAction]) {
         for action in actions {
             let errand = self.errand_mut(Kind::of(action));
             let again = errand.action.is_some();
@@ -158,7 +158,7 @@ impl Saga {
     }
 
     /// The facts that are at that place.
-    pub fn facts_at(&self, road: Road) -> impl Iterator<Item = Topic> {
+    pub(crate) fn facts_at(&self, road: Road) -> impl Iterator<Item = Topic> {
         let facts = self.facts;
         FACTS
             .into_iter()

@@ -16,7 +16,7 @@ use crate::saga::{Road, Saga};
 
 /// Something that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Move {
+pub(crate) enum Move {
     /// The relay: Kafka has the fact. That it dies before it deletes the row, and its successor sends the same event
     /// again, is a delivery more, and of these there may be any number.
     Publish(Topic),
@@ -63,7 +63,7 @@ pub enum Move {
 
 /// Why it happens; decides what it costs and what follows from its absence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Nature {
+pub(crate) enum Nature {
     /// It happens in the end by itself, if nothing is broken any more.
     Progress,
     /// It happens in the end because an operator sees the dead letter.
@@ -76,7 +76,7 @@ pub enum Nature {
 
 impl Move {
     /// Why it happens.
-    pub fn nature(self) -> Nature {
+    pub(crate) fn nature(self) -> Nature {
         match self {
             Self::Publish(_)
             | Self::Deliver(..)
@@ -101,7 +101,7 @@ impl Move {
 
 impl Saga {
     /// Each thing that can happen now and changes anything, with what comes of it.
-    pub fn moves(&self, part: &Part, flaw: Option<Flaw>) -> Vec<(Move, Self)> {
+    pub(crate) fn moves(&self, part: &Part, flaw: Option<Flaw>) -> Vec<(Move, Self)> {
         self.candidates(part, flaw)
             .into_iter()
             .map(|step| (step, self.after(part, step, flaw)))

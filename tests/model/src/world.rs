@@ -14,18 +14,18 @@ use crate::steps::Move;
 
 /// `N` orders.
 #[derive(Debug)]
-pub struct World<const N: usize> {
+pub(crate) struct World<const N: usize> {
     atlases: [Atlas; N],
 }
 
 /// Where each order's saga stands, in the order of their places: all orders are alike ([`Atlas::is_like`]), so that two
 /// states which differ only in which order is which are one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct State<const N: usize>([Place; N]);
+pub(crate) struct State<const N: usize>([Place; N]);
 
 /// One step of one order.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Turn {
+pub(crate) struct Turn {
     order: usize,
     step: Move,
     to: Place,
@@ -39,17 +39,17 @@ impl fmt::Debug for Turn {
 
 impl<const N: usize> World<N> {
     /// Follows the orders, their payments and the money.
-    pub fn of_money(flaw: Option<Flaw>) -> Self {
+    pub(crate) fn of_money(flaw: Option<Flaw>) -> Self {
         Self::draw(&[None], flaw, |_| true)
     }
 
     /// The same, but Kafka takes every record: there are fewer states.
-    pub fn of_money_and_a_willing_kafka() -> Self {
+    pub(crate) fn of_money_and_a_willing_kafka() -> Self {
         Self::draw(&[None], None, |step| !matches!(step, Move::Refuse(_)))
     }
 
     /// Follows also what becomes of the notifications of `facts`, of one in each run.
-    pub fn of_notifications(facts: &[Topic], flaw: Option<Flaw>) -> Self {
+    pub(crate) fn of_notifications(facts: &[Topic], flaw: Option<Flaw>) -> Self {
         let watched: Vec<_> = facts.iter().copied().map(Some).collect();
         Self::draw(&watched, flaw, |_| true)
     }
@@ -66,12 +66,12 @@ impl<const N: usize> World<N> {
     }
 
     /// The states of each order on its own.
-    pub fn places(&self) -> [usize; N] {
+    pub(crate) fn places(&self) -> [usize; N] {
         self.atlases.each_ref().map(|atlas| atlas.entries().len())
     }
 
     /// The shortest way in which one order breaks `law`.
-    pub fn way_to(&self, law: Law) -> Option<Vec<Move>> {
+    pub(crate) fn way_to(&self, law: Law) -> Option<Vec<Move>> {
         self.atlases.iter().find_map(|atlas| atlas.way_to(law))
     }
 
@@ -91,7 +91,7 @@ impl<const N: usize> World<N> {
     }
 
     /// A state in words.
-    pub fn describe(&self, state: &State<N>) -> String {
+    pub(crate) fn describe(&self, state: &State<N>) -> String {
         let each = self.entries(state).map(|(atlas, entry)| {
             let (part, saga) = (&atlas.part, &entry.saga);
             let order = part.orders.get(saga.order).status;

@@ -1,10 +1,8 @@
 //! Every run of the saga keeps every promise.
-#![allow(clippy::panic, reason = "a panic in a test is its report")]
-
 use std::time::Instant;
 
-use model::desk::FACTS;
-use model::world::World;
+use crate::desk::FACTS;
+use crate::world::World;
 use stateright::{Checker, Expectation, Model};
 
 /// Explores everything, holds it to every law, and sees each ending come up.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use model::queues::{ENDS_WELL, IN_ORDER, KEPT, LEADS_ON, ONCE, Queues, Shortcut};
+use crate::queues::{ENDS_WELL, IN_ORDER, KEPT, LEADS_ON, ONCE, Queues, Shortcut};
 use stateright::{Checker, Model};
 
 /// The laws that do not hold, with a way to each.

@@ -1,9 +1,9 @@
 //! The model notices mistakes: with each flaw, exactly these laws are broken.
 
+use crate::flaw::Flaw;
+use crate::laws::Law;
+use crate::world::World;
 use contracts::Topic;
-use model::flaw::Flaw;
-use model::laws::Law;
-use model::world::World;
 use stateright::{Checker, Model};
 
 /// The laws that `world` breaks; tells the shortest way to each.

@@ -42,16 +42,17 @@
     reason = "a panic in a test is its report"
 )]
 
-pub mod atlas;
-pub mod cast;
-pub mod desk;
-pub mod ending;
-pub mod errand;
-pub mod flaw;
-pub mod laws;
-pub mod provider;
-pub mod queues;
+mod atlas;
+mod cast;
+mod desk;
+mod ending;
+mod errand;
+mod flaw;
+mod laws;
+mod provider;
+mod queues;
 mod react;
-pub mod saga;
-pub mod steps;
-pub mod world;
+mod saga;
+mod steps;
+mod tests;
+mod world;

@@ -1,0 +1,3 @@
+mod flaws;
+mod queues;
+mod saga;
