@@ -19,7 +19,7 @@ async fn notifications_of_a_thousand_orders_arrive_once_each_after_the_service_w
     assert_eq!(placed.repeated, 0);
 
     stack.start(Service::Notification).await.unwrap();
-    balance(&stack, &[]).await;
+    balance(&stack, 0).await;
     // received, paid, confirmed, and a welcome to each customer and the admin
     let welcomes = i64::try_from(customers.len()).unwrap() + 1;
     assert_eq!(
@@ -61,7 +61,7 @@ async fn orders_are_accepted_while_the_broker_is_away_and_end_when_it_is_back() 
     .await;
 
     stack.kafka().restart().await.unwrap();
-    balance(&stack, &[]).await;
+    balance(&stack, 0).await;
     assert_eq!(count(&stack, Service::Order, "orders").await, 230);
     stack.wait_until_healthy(Duration::from_secs(60)).await.unwrap();
 }

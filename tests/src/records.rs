@@ -72,9 +72,9 @@ impl Record {
     }
 }
 
-fn consumer(brokers: &str, group: &str) -> BaseConsumer {
+fn consumer(brokers: &str) -> BaseConsumer {
     stack::kafka::client(brokers)
-        .set("group.id", group)
+        .set("group.id", "acceptance")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
         .set("fetch.wait.max.ms", "50")
@@ -114,7 +114,7 @@ fn ends(consumer: &BaseConsumer) -> Vec<(String, i32, i64)> {
 /// All records of all topics, those of a partition in their order.
 pub async fn all(brokers: &str) -> Vec<Record> {
     let brokers = brokers.to_owned();
-    tokio::task::spawn_blocking(move || read(&consumer(&brokers, "acceptance")))
+    tokio::task::spawn_blocking(move || read(&consumer(&brokers)))
         .await
         .unwrap()
 }
@@ -146,37 +146,6 @@ fn read(consumer: &BaseConsumer) -> Vec<Record> {
         records.push(Record::of(message.detach()));
     }
     records
-}
-
-/// How many records that `group` has ever consumed the like of lie before it.
-pub async fn lag(brokers: &str, group: &str, topics: &[Topic]) -> i64 {
-    let (brokers, group) = (brokers.to_owned(), group.to_owned());
-    let topics: Vec<&str> = topics.iter().map(|topic| topic.name()).collect();
-    tokio::task::spawn_blocking(move || {
-        let consumer = consumer(&brokers, &group);
-        let ends: Vec<_> = ends(&consumer)
-            .into_iter()
-            .filter(|(topic, _, end)| topics.contains(&topic.as_str()) && *end > 0)
-            .collect();
-        let mut places = TopicPartitionList::new();
-        for (topic, partition, _) in &ends {
-            places.add_partition(topic, *partition);
-        }
-        let committed = insist(|| consumer.committed_offsets(places.clone(), PATIENCE));
-        ends.iter()
-            .map(|(topic, partition, end)| {
-                let at = committed
-                    .find_partition(topic, *partition)
-                    .map(|element| element.offset());
-                match at {
-                    Some(Offset::Offset(offset)) => end - offset,
-                    _ => *end,
-                }
-            })
-            .sum()
-    })
-    .await
-    .unwrap()
 }
 
 /// Produces each of `records` again, byte for byte, `times` times.
