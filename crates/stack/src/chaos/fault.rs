@@ -30,6 +30,8 @@ pub enum Kind {
     PostgresFast,
     /// PostgreSQL is stopped with no checkpoint, and recovers from its log (immediate).
     PostgresImmediate,
+    /// PostgreSQL is killed.
+    PostgresKill,
     /// Kafka is stopped.
     KafkaClean,
     /// Kafka is killed.
@@ -48,10 +50,12 @@ pub enum Kind {
     BrokerSlow,
     /// Somebody else has every connection that PostgreSQL has to give.
     PoolFull,
+    /// Somebody else holds a lock on a table of a service for longer than statements may take: its pool fills up.
+    Locked,
 }
 
 impl Kind {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 18] = [
         Self::Kill,
         Self::KillBoth,
         Self::Rebalance,
@@ -59,6 +63,7 @@ impl Kind {
         Self::FreezeBoth,
         Self::PostgresFast,
         Self::PostgresImmediate,
+        Self::PostgresKill,
         Self::KafkaClean,
         Self::KafkaKill,
         Self::DatabaseCut,
@@ -68,6 +73,7 @@ impl Kind {
         Self::BrokerSilent,
         Self::BrokerSlow,
         Self::PoolFull,
+        Self::Locked,
     ];
 
     /// Its name.
@@ -80,6 +86,7 @@ impl Kind {
             Self::FreezeBoth => "freeze of both",
             Self::PostgresFast => "postgres fast restart",
             Self::PostgresImmediate => "postgres immediate restart",
+            Self::PostgresKill => "postgres kill -9",
             Self::KafkaClean => "kafka clean restart",
             Self::KafkaKill => "kafka kill -9",
             Self::DatabaseCut => "database cut",
@@ -89,6 +96,7 @@ impl Kind {
             Self::BrokerSilent => "kafka silent",
             Self::BrokerSlow => "kafka slow",
             Self::PoolFull => "connections used up",
+            Self::Locked => "table locked",
         }
     }
 
@@ -97,12 +105,14 @@ impl Kind {
         match self {
             Self::Kill | Self::KillBoth | Self::Rebalance => (0, 2_000),
             Self::DatabaseCut | Self::BrokerCut => (200, 1_500),
-            Self::PostgresFast | Self::PostgresImmediate => (200, 3_000),
+            Self::PostgresFast | Self::PostgresImmediate | Self::PostgresKill => (200, 3_000),
             Self::KafkaClean | Self::KafkaKill => (500, 4_000),
             // longer than a session of the consumer group and than the lease of an action
             Self::Freeze | Self::FreezeBoth => (4_500, 8_000),
             Self::DatabaseSilent | Self::BrokerSilent => (3_000, 8_000),
             Self::DatabaseSlow | Self::BrokerSlow | Self::PoolFull => (3_000, 6_000),
+            // several times as long as a statement may take
+            Self::Locked => (5_000, 10_000),
         }
     }
 
@@ -115,9 +125,11 @@ impl Kind {
             | Self::FreezeBoth
             | Self::DatabaseCut
             | Self::DatabaseSilent
-            | Self::DatabaseSlow => true,
+            | Self::DatabaseSlow
+            | Self::Locked => true,
             Self::PostgresFast
             | Self::PostgresImmediate
+            | Self::PostgresKill
             | Self::KafkaClean
             | Self::KafkaKill
             | Self::BrokerCut
@@ -177,7 +189,13 @@ impl Fault {
         match self.kind {
             Kind::Kill => world.stack.kill9_replica(service, replica).await,
             Kind::KillBoth => world.stack.kill9(service).await,
-            Kind::Rebalance => drop(world.stack.stop_replica(service, replica).await),
+            Kind::Rebalance => {
+                if !world.stack.stop_replica(service, replica).await {
+                    world
+                        .unruly
+                        .push(format!("{service} was told to stop and had to be killed"));
+                }
+            }
             Kind::Freeze => world.stack.signal_replica(service, replica, Signal::SIGSTOP),
             Kind::FreezeBoth => world.stack.pause(service),
             Kind::PostgresFast => world.stack.postgres().stop().await,
@@ -185,6 +203,7 @@ impl Fault {
                 let process = world.stack.postgres().process();
                 process.stop(Signal::SIGQUIT, Duration::from_secs(20)).await;
             }
+            Kind::PostgresKill => world.stack.postgres().kill9().await,
             Kind::KafkaClean => world.stack.kafka().stop().await,
             Kind::KafkaKill => world.stack.kafka().kill9().await,
             Kind::DatabaseCut => database.iter().for_each(|proxy| proxy.cut()),
@@ -194,6 +213,7 @@ impl Fault {
             Kind::BrokerSilent => world.broker.hold(true),
             Kind::BrokerSlow => world.broker.delay(self.delay),
             Kind::PoolFull => fill(world).await,
+            Kind::Locked => lock(world, service).await,
         }
     }
 
@@ -202,7 +222,9 @@ impl Fault {
         match self.kind {
             Kind::Kill | Kind::KillBoth | Kind::Rebalance => world.stack.launch(self.service)?,
             Kind::Freeze | Kind::FreezeBoth => world.stack.resume(self.service),
-            Kind::PostgresFast | Kind::PostgresImmediate => world.stack.postgres().restart().await?,
+            Kind::PostgresFast | Kind::PostgresImmediate | Kind::PostgresKill => {
+                world.stack.postgres().restart().await?;
+            }
             Kind::KafkaClean | Kind::KafkaKill => world.stack.kafka().restart().await?,
             Kind::DatabaseCut => database.iter().for_each(|proxy| proxy.cut()),
             Kind::DatabaseSilent => database.iter().for_each(|proxy| proxy.hold(false)),
@@ -211,6 +233,7 @@ impl Fault {
             Kind::BrokerSilent => world.broker.hold(false),
             Kind::BrokerSlow => world.broker.delay(Duration::ZERO),
             Kind::PoolFull => world.filling.clear(),
+            Kind::Locked => world.locks.clear(),
         }
         Ok(())
     }
@@ -221,5 +244,23 @@ async fn fill(world: &mut World) {
     let url = world.stack.database_url(Service::Notification).to_owned();
     while let Ok(client) = connect(&url).await {
         world.filling.push(client);
+    }
+}
+
+/// Locks the table that the service cannot do without. Where the database is away, there is nothing to lock.
+async fn lock(world: &mut World, service: Service) {
+    let table = match service {
+        Service::Auth => "users",
+        Service::Gateway => "timeline_entry",
+        Service::Notification => "notification",
+        Service::Order => "orders",
+        Service::Payment => "payment",
+    };
+    let Ok(client) = connect(&world.stack.admin_database_url(service)).await else {
+        return;
+    };
+    let sql = format!("begin; set local lock_timeout = '3s'; lock table {table} in access exclusive mode");
+    if client.batch_execute(&sql).await.is_ok() {
+        world.locks.push(client);
     }
 }

@@ -91,8 +91,12 @@ pub async fn run(options: &Options, tell: &(dyn Fn(&str) + Sync)) -> Result<Outc
         ..books::Options::default()
     };
     let report = Box::pin(books::balance(&Sources::from(&world.stack), &how)).await?;
-    for broken in placed.broken_promises(&world.stack).await? {
-        course.trouble(broken);
+    let broken = placed.broken_promises(&world.stack).await?;
+    for trouble in broken
+        .into_iter()
+        .chain(promises::dead_events(&world.stack).await?)
+    {
+        course.trouble(trouble);
     }
     let mut outcome = Outcome {
         seed: options.seed,

@@ -1,5 +1,5 @@
-//! What customers were told, compared with what the platform has in the end. The books know of no promise that left no
-//! row behind.
+//! What the books do not know of: promises to customers that left no row behind, and events that were given up though
+//! only the infrastructure was at fault.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,6 +10,30 @@ use crate::error::{Error, Result};
 use crate::platform::Stack;
 use crate::postgres::connect;
 use crate::service::Service;
+
+/// Events that a service has given up. Nothing but an event of its own fault may become a dead letter.
+pub(super) async fn dead_events(stack: &Stack) -> Result<Vec<String>> {
+    let mut dead = Vec::new();
+    let sql = "select name, event_id::text, error_class, error_message from work
+               where state = 'dead' and kind <> 'action'";
+    for service in Service::ALL {
+        let client = connect(&stack.admin_database_url(service)).await?;
+        for row in client.query(sql, &[]).await? {
+            let text = |column| {
+                row.try_get::<_, Option<&str>>(column)
+                    .map(Option::unwrap_or_default)
+            };
+            dead.push(format!(
+                "{service} gave up {} {}: {}: {}",
+                text(0)?,
+                text(1)?,
+                text(2)?,
+                text(3)?
+            ));
+        }
+    }
+    Ok(dead)
+}
 
 impl Placed {
     /// Every promise that was not kept. It is for the load that placed all the orders of the platform.

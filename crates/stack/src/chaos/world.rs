@@ -26,6 +26,10 @@ pub(super) struct World {
     pub(super) broker: Proxy,
     /// Connections that are open for no other reason than to be open.
     pub(super) filling: Vec<Client>,
+    /// Connections that hold a lock.
+    pub(super) locks: Vec<Client>,
+    /// Who did not do as told.
+    pub(super) unruly: Vec<String>,
     _kafka: Lease,
 }
 
@@ -41,6 +45,7 @@ impl World {
                 format!("127.0.0.1:{}", broker.port()),
             )
             .env("QUADRILLE__LOG__FILTER", "warn")
+            .env("QUADRILLE__DATABASE__STATEMENT_TIMEOUT_MS", "2000")
             .env("QUADRILLE__MESSAGING__SESSION_TIMEOUT_MS", "3000")
             .env("QUADRILLE__MESSAGING__ACTION_LEASE_MS", "4000")
             .service_env(Service::Payment, "QUADRILLE__PROVIDER__TIMEOUT_MS", "1500")
@@ -69,13 +74,15 @@ impl World {
             databases,
             broker,
             filling: Vec::new(),
+            locks: Vec::new(),
+            unruly: Vec::new(),
             _kafka: kafka,
         })
     }
 
-    /// Starts again what has ended by itself, as a supervisor does, and names it.
+    /// Starts again what has ended by itself, as a supervisor does, and names it, and who did not do as told.
     pub(super) fn supervise(&mut self) -> Result<Vec<String>> {
-        let mut ended = Vec::new();
+        let mut ended = std::mem::take(&mut self.unruly);
         for service in Service::ALL {
             if !self.stack.is_running(service) {
                 ended.push(format!("{service} ended by itself"));
