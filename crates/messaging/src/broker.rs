@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use contracts::Topic;
+use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
@@ -16,6 +17,7 @@ use tracing::{debug, info, warn};
 
 use crate::MessagingSettings;
 use crate::metrics::KernelMetrics;
+use crate::offsets::Owed;
 
 /// librdkafka reports the consumer's lag this often.
 const STATISTICS_INTERVAL_MS: &str = "1000";
@@ -137,11 +139,12 @@ impl ClientContext for ProducerWatch {
 /// Watches the consumer's lag and assignments.
 pub(crate) struct ConsumerWatch {
     metrics: KernelMetrics,
+    owed: Owed,
 }
 
 impl ConsumerWatch {
-    pub(crate) fn new(metrics: KernelMetrics) -> Self {
-        Self { metrics }
+    pub(crate) fn new(metrics: KernelMetrics, owed: Owed) -> Self {
+        Self { metrics, owed }
     }
 }
 
@@ -164,6 +167,13 @@ impl ClientContext for ConsumerWatch {
 }
 
 impl ConsumerContext for ConsumerWatch {
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        match result {
+            Ok(()) => self.owed.committed(offsets),
+            Err(error) => debug!(error = %error, "offsets not committed"),
+        }
+    }
+
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(list) => {
@@ -173,7 +183,10 @@ impl ConsumerContext for ConsumerWatch {
                     warn!(error = %error, "cannot resume");
                 }
             }
-            Rebalance::Revoke(list) => info!(partitions = list.count(), "partitions revoked"),
+            Rebalance::Revoke(list) => {
+                info!(partitions = list.count(), "partitions revoked");
+                self.owed.revoked(list);
+            }
             Rebalance::Error(error) => warn!(error = %error, "rebalance failed"),
         }
     }

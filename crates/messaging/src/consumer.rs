@@ -1,13 +1,12 @@
 //! The consumer: collects records into batches, takes them through the inbox, commits offsets after the
 //! database has committed.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::error::KafkaResult;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -16,11 +15,15 @@ use crate::broker::ConsumerWatch;
 use crate::inbox::{Arrival, Inbox};
 use crate::isolate;
 use crate::kernel::Core;
+use crate::offsets::{Owed, positions};
 use crate::record::Record;
 use crate::retry::Backoff;
 
 /// How long a stop waits for the group to be left.
 const LEAVE: Duration = Duration::from_secs(3);
+
+/// Offsets that are not known to be committed are, again, after so long.
+const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 
 type KafkaConsumer = StreamConsumer<ConsumerWatch>;
 
@@ -29,20 +32,21 @@ pub(crate) struct GroupMember {
     core: Arc<Core>,
     kafka: KafkaConsumer,
     inbox: Inbox,
+    owed: Owed,
 }
-
-/// Offsets to commit: the next one of each partition.
-type Positions = HashMap<(String, i32), i64>;
 
 impl GroupMember {
     pub(crate) fn subscribe(core: Arc<Core>, config: &ClientConfig) -> KafkaResult<Self> {
-        let kafka: KafkaConsumer = config.create_with_context(ConsumerWatch::new(core.metrics.clone()))?;
+        let owed = Owed::default();
+        let watch = ConsumerWatch::new(core.metrics.clone(), owed.clone());
+        let kafka: KafkaConsumer = config.create_with_context(watch)?;
         let topics: Vec<&str> = core.topics.keys().map(String::as_str).collect();
         kafka.subscribe(&topics)?;
         Ok(Self {
             inbox: Inbox::new(core.clone()),
             core,
             kafka,
+            owed,
         })
     }
 
@@ -56,7 +60,8 @@ impl GroupMember {
             if !self.process(&arrivals, &mut early, &stop).await {
                 break;
             }
-            self.commit(&positions);
+            self.owed.processed(positions);
+            self.commit();
             chassis::crossing!("consumer.passed");
         }
         self.leave().await;
@@ -66,12 +71,7 @@ impl GroupMember {
     async fn collect(&self, early: Vec<Record>, stop: &CancellationToken) -> Option<Vec<Record>> {
         let mut batch = early;
         if batch.is_empty() {
-            let first = tokio::select! {
-                biased;
-                () = stop.cancelled() => return None,
-                first = self.receive() => first,
-            };
-            batch.push(first);
+            batch.push(self.first(stop).await?);
         } else if stop.is_cancelled() {
             return None;
         }
@@ -83,6 +83,18 @@ impl GroupMember {
             }
         }
         Some(batch)
+    }
+
+    /// The first record of a batch. While there is none, offsets that were not taken are committed again.
+    async fn first(&self, stop: &CancellationToken) -> Option<Record> {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return None,
+                first = self.receive() => return Some(first),
+                () = tokio::time::sleep(COMMIT_AGAIN), if !self.owed.is_empty() => self.commit(),
+            }
+        }
     }
 
     /// The next record. Errors of the client are the broker's absence, mostly; librdkafka reconnects by itself.
@@ -158,21 +170,16 @@ impl GroupMember {
         }
     }
 
-    /// Commits the positions of the partitions that are still this member's: another one may be further by now. An
-    /// offset that is not committed means a redelivery, which is recognised.
-    fn commit(&self, positions: &Positions) {
-        let committed = self.kafka.assignment().and_then(|assigned| {
-            let mut list = TopicPartitionList::new();
-            for ((topic, partition), next) in positions {
-                if assigned.find_partition(topic, *partition).is_some() {
-                    list.add_partition_offset(topic, *partition, Offset::Offset(*next))?;
-                }
-            }
-            match list.count() {
+    /// Commits what is processed and not known to be committed. Until it is, it may be redelivered, which is recognised.
+    fn commit(&self) {
+        let committed = self
+            .kafka
+            .assignment()
+            .and_then(|assigned| self.owed.of(&assigned))
+            .and_then(|list| match list.count() {
                 0 => Ok(()),
                 _ => self.kafka.commit(&list, CommitMode::Async),
-            }
-        });
+            });
         if let Err(error) = committed {
             debug!(error = %error, "offsets not committed");
         }
@@ -190,17 +197,4 @@ impl GroupMember {
             warn!("the broker does not answer, the consumer group has to find out by itself");
         }
     }
-}
-
-fn positions(records: &[Record]) -> Positions {
-    let mut positions = Positions::new();
-    for record in records {
-        let place = (record.origin.topic.clone(), record.origin.partition);
-        let next = record.origin.offset.saturating_add(1);
-        positions
-            .entry(place)
-            .and_modify(|offset| *offset = next.max(*offset))
-            .or_insert(next);
-    }
-    positions
 }

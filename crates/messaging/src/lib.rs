@@ -25,6 +25,7 @@ mod isolate;
 mod kernel;
 pub mod metrics;
 mod new_work;
+mod offsets;
 pub mod outbox;
 mod participant;
 mod performer;
