@@ -20,6 +20,7 @@ use crate::broker::{BrokerState, BrokerWatch, consumer_config};
 use crate::consumer::GroupMember;
 use crate::dispatcher::{ActionLoop, MessageLoop};
 use crate::metrics::KernelMetrics;
+use crate::operations::{Operations, forget};
 use crate::participant::Participant;
 use crate::relay::{Publisher, Relay};
 use crate::repository::{Conn, Repository};
@@ -226,6 +227,15 @@ impl Kernel {
         self.broker.clone()
     }
 
+    /// What operators see and do about dead letters.
+    #[must_use]
+    pub fn operations(&self) -> Operations {
+        Operations {
+            core: self.core.clone(),
+            broker: self.broker.clone(),
+        }
+    }
+
     /// What `/health` asks about Kafka.
     #[must_use]
     pub fn probe(&self) -> Probe {
@@ -256,6 +266,8 @@ impl Kernel {
         if let Some(actions) = ActionLoop::new(core.clone()) {
             tasks.spawn("actions", |stop| actions.run(stop));
         }
+        let jobs = core.clone();
+        tasks.spawn("replays", |stop| async move { jobs.replay_jobs(stop).await });
         tasks.spawn("housekeeping", |stop| async move { core.housekeep(stop).await });
         Ok(())
     }
@@ -279,6 +291,13 @@ impl Core {
         Ok(retention::keep_partitions(&mut conn, clock::now(), self.settings.dedupe_retention_days).await?)
     }
 
+    async fn retain(&self) -> Result<(), Outage> {
+        self.keep_partitions().await?;
+        let mut conn = self.connection().await?;
+        forget(&mut conn, self.settings.dead_letter_retention_days).await?;
+        Ok(())
+    }
+
     /// Gauges and retention.
     async fn housekeep(&self, stop: CancellationToken) {
         let mut gauges = tokio::time::interval(Duration::from_millis(self.settings.gauge_interval_ms.max(1)));
@@ -287,7 +306,7 @@ impl Core {
             let done = tokio::select! {
                 () = stop.cancelled() => return,
                 _ = gauges.tick() => self.read_gauges().await,
-                _ = retention.tick() => self.keep_partitions().await,
+                _ = retention.tick() => self.retain().await,
             };
             if let Err(outage) = done {
                 debug!(error = %outage, "housekeeping is put off");
@@ -313,9 +332,8 @@ impl Core {
              from (select count(*) as outbox,
                           coalesce(extract(epoch from now() - min(created_at)), 0)::bigint as age
                    from outbox) waiting,
-                  (select count(*) filter (where state = 'pending') as pending,
-                          count(*) filter (where state = 'dead') as dead
-                   from work) owed",
+                  (select count(*) as pending from work where state = 'pending') owed,
+                  (select count(*) as dead from dead_letter where state = 'open') given_up",
         )
         .get_result(&mut conn)
         .await?;

@@ -26,6 +26,7 @@ mod kernel;
 pub mod metrics;
 mod new_work;
 mod offsets;
+pub mod operations;
 pub mod outbox;
 mod participant;
 mod performer;

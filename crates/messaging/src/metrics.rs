@@ -196,6 +196,40 @@ impl KernelMetrics {
     }
 }
 
+/// As operators are told.
+impl KernelMetrics {
+    pub(crate) fn status(&self, topics: &[&String]) -> serde_json::Value {
+        let lag: serde_json::Map<String, serde_json::Value> = topics
+            .iter()
+            .map(|topic| {
+                let lag = self.0.lag.get_or_create(&destination(topic)).get();
+                (topic.to_string(), lag.into())
+            })
+            .collect();
+        serde_json::json!({
+            "lag": lag,
+            "breaker": if self.0.breaker_open.get() == 1 { "open" } else { "closed" },
+            "relay_leads": self.0.leads.get() == 1,
+        })
+    }
+
+    pub(crate) fn stats(&self, topics: &[&str]) -> serde_json::Value {
+        let sum = |family: &PerTopic| -> u64 {
+            topics
+                .iter()
+                .filter_map(|topic| family.get(&destination(topic)).map(|count| count.get()))
+                .sum()
+        };
+        serde_json::json!({
+            "published": sum(&self.0.published),
+            "consumed": sum(&self.0.consumed),
+            "duplicates": sum(&self.0.duplicates),
+            "retried": self.0.attempts_failed.get().saturating_sub(self.0.dead_lettered.get()),
+            "dead_lettered": self.0.dead_lettered.get(),
+        })
+    }
+}
+
 /// Counts by topic.
 pub(crate) fn tally<'a>(topics: impl Iterator<Item = &'a str>) -> HashMap<String, u64> {
     let mut counts = HashMap::new();

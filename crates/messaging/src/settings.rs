@@ -57,6 +57,12 @@ pub struct MessagingSettings {
     pub error_max_chars: usize,
     /// How often gauges such as the outbox backlog are read from the database (5000).
     pub gauge_interval_ms: u64,
+    /// How often a replica looks for bulk replays that are due (250).
+    pub replay_poll_ms: u64,
+    /// A bulk replay stops by itself once so many of its letters have failed again (5).
+    pub replay_halt_after: u32,
+    /// Days that settled dead letters (replayed, discarded, superseded) are remembered (90).
+    pub dead_letter_retention_days: i32,
 }
 
 impl Default for MessagingSettings {
@@ -84,6 +90,9 @@ impl Default for MessagingSettings {
             dedupe_retention_days: 14,
             error_max_chars: 2_000,
             gauge_interval_ms: 5_000,
+            replay_poll_ms: 250,
+            replay_halt_after: 5,
+            dead_letter_retention_days: 90,
         }
     }
 }
@@ -96,6 +105,12 @@ impl MessagingSettings {
             .get(retry.checked_sub(1)?)
             .copied()
             .map(Duration::from_millis)
+    }
+
+    /// The wait between attempts of what is never given up.
+    pub(crate) fn longest_delay(&self) -> Duration {
+        let longest = self.retry_delays_ms.iter().copied().max();
+        Duration::from_millis(longest.unwrap_or(self.backoff_max_ms))
     }
 }
 

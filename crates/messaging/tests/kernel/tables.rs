@@ -43,6 +43,39 @@ fn all_five_services_have_the_same_kernel() {
     }
 }
 
+macro_rules! operations_of {
+    ($service:literal) => {
+        (
+            $service,
+            include_str!(concat!(
+                "../../../../migrations/",
+                $service,
+                "/00000000000010_operations/up.sql"
+            )),
+            include_str!(concat!(
+                "../../../../migrations/",
+                $service,
+                "/00000000000010_operations/down.sql"
+            )),
+        )
+    };
+}
+
+#[test]
+fn all_five_services_have_the_same_operations() {
+    let down = include_str!("../../../../migrations/order/00000000000010_operations/down.sql");
+    for (service, up_sql, down_sql) in [
+        operations_of!("auth"),
+        operations_of!("gateway"),
+        operations_of!("notification"),
+        operations_of!("order"),
+        operations_of!("payment"),
+    ] {
+        assert_eq!(up_sql, crate::world::OPERATIONS, "up.sql of {service}");
+        assert_eq!(down_sql, down, "down.sql of {service}");
+    }
+}
+
 #[derive(QueryableByName)]
 struct Column {
     #[diesel(sql_type = diesel::sql_types::Text)]

@@ -21,6 +21,8 @@ use crate::broker::Broker;
 use crate::tally::TABLE;
 
 pub(crate) const KERNEL: &str = include_str!("../../../../migrations/order/00000000000001_kernel/up.sql");
+pub(crate) const OPERATIONS: &str =
+    include_str!("../../../../migrations/order/00000000000010_operations/up.sql");
 /// The service of most stories: its name is its consumer group and names its dead letters.
 pub(crate) const SERVICE: &str = "order";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -138,6 +140,7 @@ impl Database {
 
 async fn prepare(conn: &mut AsyncPgConnection) {
     conn.batch_execute(KERNEL).await.unwrap();
+    conn.batch_execute(OPERATIONS).await.unwrap();
     conn.batch_execute(TABLE).await.unwrap();
 }
 

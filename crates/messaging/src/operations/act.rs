@@ -1,0 +1,221 @@
+//! One letter: replay, edit and replay, discard, restore.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Bytea, Int4, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel_async::{AsyncConnection, RunQueryDsl};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Letter, Mandate, OperationError, Operations};
+use crate::Conn;
+use chassis::clock;
+
+/// What to do with a letter.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Sent round again as it is.
+    Replay,
+    /// Sent round again with another payload; the original is superseded.
+    Edit(Vec<u8>),
+    /// Given up for good, until it is restored.
+    Discard,
+    /// Taken back from the discarded.
+    Restore,
+}
+
+impl Act {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Replay => "replay",
+            Self::Edit(_) => "edit-and-replay",
+            Self::Discard => "discard",
+            Self::Restore => "restore",
+        }
+    }
+
+    /// Whether there is something to do: false when it was done already, an error when it contradicts.
+    fn is_due(&self, state: &str) -> Result<bool, OperationError> {
+        match (self, state) {
+            (Self::Replay | Self::Edit(_) | Self::Discard, "open") | (Self::Restore, "discarded") => Ok(true),
+            (Self::Replay, "replaying" | "replayed")
+            | (Self::Edit(_), "superseded")
+            | (Self::Discard, "discarded")
+            | (Self::Restore, "open") => Ok(false),
+            _ => Err(OperationError::Conflict(state.to_owned())),
+        }
+    }
+}
+
+const LOCK: &str = "select * from dead_letter where id = $1 for update";
+const SET: &str = "update dead_letter set state = $2, superseded_by = coalesce($3, superseded_by),
+    job_id = $4, updated_at = now() where id = $1";
+const AGAIN: &str = "update work set state = 'pending', attempts = 0, next_attempt_at = now(), claim = null,
+    replays = replays + 1 where id = $1 and state = 'dead'";
+const PUBLISH: &str = "insert into outbox (event_id, topic, key, headers, payload)
+    select coalesce(event_id, id), name, key, headers, $2 from dead_letter where id = $1";
+const MARK: &str = "update work set replays = replays + 1 where id = $1";
+const DELETE: &str = "delete from work where id = $1";
+const COPY_LETTER: &str = "insert into dead_letter (id, state, kind, name, key, event_id, headers, payload, attempts,
+        deaths, origin_topic, origin_partition, origin_offset, origin_timestamp, error_class, error_message,
+        error_fingerprint, first_failed_at, last_failed_at)
+    select $2, 'replaying', kind, name, key, event_id, headers, $3, attempts, deaths, origin_topic, origin_partition,
+        origin_offset, origin_timestamp, error_class, error_message, error_fingerprint, first_failed_at, last_failed_at
+    from dead_letter where id = $1";
+const COPY_WORK: &str =
+    "insert into work (id, kind, name, key, event_id, headers, payload, replays, origin_topic,
+        origin_partition, origin_offset, origin_timestamp, first_failed_at)
+    select id, kind, name, key, event_id, headers, payload, 1, origin_topic, origin_partition, origin_offset,
+        origin_timestamp, first_failed_at
+    from dead_letter where id = $1";
+const AUDIT: &str = "insert into operation_audit (actor, action, subject, reason, before, after)
+    values ($1, $2, $3, $4, $5, $6)";
+
+impl Operations {
+    /// Does `act` to the letter `id` and answers the letter as it is then.
+    ///
+    /// # Errors
+    /// [`OperationError`]; nothing is done then.
+    pub async fn act(&self, id: Uuid, act: Act, mandate: &Mandate) -> Result<Letter, OperationError> {
+        let mut conn = self.core.connection().await?;
+        let letter = conn
+            .transaction(async |conn| apply(conn, id, &act, mandate, None).await)
+            .await?;
+        self.core.signals.woke(true, true);
+        Ok(letter)
+    }
+}
+
+async fn lock(conn: &mut Conn, id: Uuid) -> Result<Letter, OperationError> {
+    diesel::sql_query(LOCK)
+        .bind::<SqlUuid, _>(id)
+        .get_result(conn)
+        .await
+        .optional()?
+        .ok_or(OperationError::NotFound)
+}
+
+pub(super) async fn apply(
+    conn: &mut Conn,
+    id: Uuid,
+    act: &Act,
+    mandate: &Mandate,
+    job: Option<Uuid>,
+) -> Result<Letter, OperationError> {
+    let before = lock(conn, id).await?;
+    if !act.is_due(&before.state)? {
+        if let (Act::Edit(payload), Some(by)) = (act, before.superseded_by) {
+            // the same edit again is a double click; another one contradicts it
+            if lock(conn, by).await?.payload.as_deref() != Some(payload.as_slice()) {
+                return Err(OperationError::Conflict(before.state));
+            }
+        }
+        return Ok(before);
+    }
+    match act {
+        Act::Replay => {
+            set(conn, id, "replaying", None, job).await?;
+            send_round(conn, &before, before.payload.as_deref()).await?;
+        }
+        Act::Edit(payload) => edit(conn, &before, payload).await?,
+        Act::Discard => set(conn, id, "discarded", None, before.job_id).await?,
+        Act::Restore => set(conn, id, "open", None, before.job_id).await?,
+    }
+    let after = lock(conn, id).await?;
+    audit(
+        conn,
+        act.name(),
+        id,
+        mandate,
+        Some(before.audited()),
+        Some(after.audited()),
+    )
+    .await?;
+    Ok(after)
+}
+
+async fn set(conn: &mut Conn, id: Uuid, state: &str, by: Option<Uuid>, job: Option<Uuid>) -> QueryResult<()> {
+    diesel::sql_query(SET)
+        .bind::<SqlUuid, _>(id)
+        .bind::<Text, _>(state)
+        .bind::<Nullable<SqlUuid>, _>(by)
+        .bind::<Nullable<SqlUuid>, _>(job)
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+async fn on_row(conn: &mut Conn, sql: &str, id: Uuid) -> QueryResult<usize> {
+    diesel::sql_query(sql).bind::<SqlUuid, _>(id).execute(conn).await
+}
+
+/// A message or action becomes pending work again; a refused publication goes back to the outbox.
+async fn send_round(conn: &mut Conn, letter: &Letter, payload: Option<&[u8]>) -> Result<(), OperationError> {
+    if letter.kind == crate::work::PUBLICATION {
+        diesel::sql_query(PUBLISH)
+            .bind::<SqlUuid, _>(letter.id)
+            .bind::<Nullable<Bytea>, _>(payload)
+            .execute(conn)
+            .await?;
+        on_row(conn, MARK, letter.id).await?;
+        on_row(conn, DELETE, letter.id).await?;
+    } else if on_row(conn, AGAIN, letter.id).await? == 0 {
+        return Err(OperationError::Conflict("without its work".to_owned()));
+    }
+    Ok(())
+}
+
+async fn edit(conn: &mut Conn, letter: &Letter, payload: &[u8]) -> Result<(), OperationError> {
+    let by = clock::new_id();
+    set(conn, letter.id, "superseded", Some(by), None).await?;
+    diesel::sql_query(COPY_LETTER)
+        .bind::<SqlUuid, _>(letter.id)
+        .bind::<SqlUuid, _>(by)
+        .bind::<Bytea, _>(payload)
+        .execute(conn)
+        .await?;
+    if on_row(conn, DELETE, letter.id).await? == 0 {
+        return Err(OperationError::Conflict("without its work".to_owned()));
+    }
+    on_row(conn, COPY_WORK, by).await?;
+    if letter.kind == crate::work::PUBLICATION {
+        let edited = Letter {
+            id: by,
+            ..letter.clone()
+        };
+        send_round(conn, &edited, Some(payload)).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn audit(
+    conn: &mut Conn,
+    action: &str,
+    subject: Uuid,
+    mandate: &Mandate,
+    before: Option<Value>,
+    after: Option<Value>,
+) -> QueryResult<()> {
+    diesel::sql_query(AUDIT)
+        .bind::<SqlUuid, _>(mandate.actor)
+        .bind::<Text, _>(action)
+        .bind::<SqlUuid, _>(subject)
+        .bind::<Text, _>(&mandate.reason)
+        .bind::<Nullable<Jsonb>, _>(before)
+        .bind::<Nullable<Jsonb>, _>(after)
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// Forgets what was settled more than `days` ago, a bounded number at a time.
+pub(crate) async fn forget(conn: &mut Conn, days: i32) -> QueryResult<usize> {
+    diesel::sql_query(
+        "with old as (select id from dead_letter where state not in ('open', 'replaying')
+                and updated_at < now() - make_interval(days => $1) limit 10000),
+            gone as (delete from work w using old where w.id = old.id and w.state = 'dead')
+        delete from dead_letter d using old where d.id = old.id",
+    )
+    .bind::<Int4, _>(days)
+    .execute(conn)
+    .await
+}
