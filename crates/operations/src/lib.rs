@@ -1,0 +1,73 @@
+//! The operators' endpoints, the same in every service: dead letters, bulk replays, status, statistics, audit.
+//! Admins only.
+
+mod act;
+mod bulk;
+mod read;
+mod view;
+
+use actix_web::web::{self, Data, ServiceConfig};
+use chassis::problem::{Code, Problem};
+use messaging::operations::{OperationError, Operations};
+use utoipa::OpenApi;
+use uuid::Uuid;
+
+#[derive(OpenApi)]
+#[openapi(paths(
+    read::list,
+    read::groups,
+    read::inspect,
+    read::audit,
+    read::status,
+    read::stats,
+    act::replay,
+    act::edit,
+    act::discard,
+    act::restore,
+    bulk::replay_many,
+    bulk::job,
+    bulk::stop,
+))]
+struct Documentation;
+
+/// Documents the endpoints under `prefix`, for example `/orders`.
+#[must_use]
+pub fn document(openapi: utoipa::openapi::OpenApi, prefix: &str) -> utoipa::openapi::OpenApi {
+    openapi.nest(prefix, Documentation::openapi())
+}
+
+/// Mounts the endpoints under `prefix`. To be called before routes such as `<prefix>/{id}`.
+pub fn configure(config: &mut ServiceConfig, prefix: &str, operations: Operations) {
+    let at = |path: &str| web::resource(format!("{prefix}{path}"));
+    config
+        .app_data(Data::new(operations))
+        .service(at("/events/status").route(web::get().to(read::status)))
+        .service(at("/events/stats").route(web::get().to(read::stats)))
+        .service(at("/dead-letters").route(web::get().to(read::list)))
+        .service(at("/dead-letters/groups").route(web::get().to(read::groups)))
+        .service(at("/dead-letters/audit").route(web::get().to(read::audit)))
+        .service(at("/dead-letters/replay").route(web::post().to(bulk::replay_many)))
+        .service(at("/dead-letters/jobs/{id}").route(web::get().to(bulk::job)))
+        .service(at("/dead-letters/jobs/{id}/stop").route(web::post().to(bulk::stop)))
+        .service(at("/dead-letters/{id}").route(web::get().to(read::inspect)))
+        .service(at("/dead-letters/{id}/replay").route(web::post().to(act::replay)))
+        .service(at("/dead-letters/{id}/edit-and-replay").route(web::post().to(act::edit)))
+        .service(at("/dead-letters/{id}/discard").route(web::post().to(act::discard)))
+        .service(at("/dead-letters/{id}/restore").route(web::post().to(act::restore)));
+}
+
+fn id(text: &str) -> Result<Uuid, Problem> {
+    text.parse()
+        .map_err(|_no_id: uuid::Error| Problem::new(Code::NotFound))
+}
+
+fn problem(error: OperationError) -> Problem {
+    match error {
+        OperationError::NotFound => {
+            Problem::new(Code::NotFound).detail("there is no such dead letter or job")
+        }
+        OperationError::Conflict(_) => Problem::new(Code::Conflict).detail(error.to_string()),
+        OperationError::Database(error) => error.into(),
+        OperationError::Outage(error) => Problem::unavailable(error),
+    }
+}
