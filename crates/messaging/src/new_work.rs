@@ -119,7 +119,7 @@ impl NewWork {
 
     fn failed(mut self, failure: &Failure, settings: &MessagingSettings, now: DateTime<Utc>) -> Self {
         self.attempts = 1;
-        match fate(settings, self.attempts, now) {
+        match fate(settings, self.attempts, false, now) {
             Fate::Retry { at } => self.next_attempt_at = at,
             Fate::Dead => self.state = DEAD,
         }

@@ -56,6 +56,12 @@ pub trait Repository: Send + Sync + 'static {
 pub trait Action: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// Stable name of the kind of action, `snake_case`.
     fn name(&self) -> &'static str;
+
+    /// Whether it must be done in the end, however often it fails: it is then never given up, but tried again at the
+    /// longest of the retry delays.
+    fn keeps_trying(&self) -> bool {
+        false
+    }
 }
 
 impl Action for NoAction {

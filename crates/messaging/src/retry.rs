@@ -17,10 +17,16 @@ pub(crate) enum Fate {
 }
 
 /// The fate of work whose attempt number `attempts` (from 1) has just failed.
-pub(crate) fn fate(settings: &MessagingSettings, attempts: i32, now: DateTime<Utc>) -> Fate {
+pub(crate) fn fate(
+    settings: &MessagingSettings,
+    attempts: i32,
+    keeps_trying: bool,
+    now: DateTime<Utc>,
+) -> Fate {
     let retry = usize::try_from(attempts).unwrap_or(usize::MAX);
     settings
         .retry_delay(retry)
+        .or_else(|| keeps_trying.then(|| settings.longest_delay()))
         .map_or(Fate::Dead, |delay| Fate::Retry {
             at: now + jittered(delay),
         })
@@ -70,13 +76,14 @@ mod tests {
         let settings = MessagingSettings::default();
         let now = clock::now();
         for (attempts, seconds) in [(1, 1.0), (2, 5.0), (3, 30.0)] {
-            let Fate::Retry { at } = fate(&settings, attempts, now) else {
+            let Fate::Retry { at } = fate(&settings, attempts, false, now) else {
                 panic!("attempt {attempts} is the last")
             };
             let wait = (at - now).as_seconds_f64();
             assert!((seconds * 0.75..=seconds * 1.25).contains(&wait), "{wait}");
         }
-        assert_eq!(fate(&settings, 4, now), Fate::Dead);
+        assert_eq!(fate(&settings, 4, false, now), Fate::Dead);
+        assert!(matches!(fate(&settings, 4, true, now), Fate::Retry { .. }));
     }
 
     #[test]

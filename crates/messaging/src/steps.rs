@@ -71,6 +71,9 @@ pub(crate) trait Steps: Send + Sync {
     /// Which of `rows` (actions) are still wanted.
     async fn wanted(&self, conn: &mut Conn, rows: &[WorkRow]) -> Result<Vec<bool>, DieselError>;
 
+    /// Whether the action must be done in the end, however often it fails.
+    fn keeps_trying(&self, row: &WorkRow) -> bool;
+
     /// Carries out one action.
     async fn perform(&self, row: &WorkRow) -> Performed;
 }
@@ -83,6 +86,10 @@ impl<R: Repository> Steps for Participant<R> {
 
     fn performs(&self) -> bool {
         self.performer.is_some()
+    }
+
+    fn keeps_trying(&self, row: &WorkRow) -> bool {
+        action_of::<R::Action>(row).is_ok_and(|action| action.keeps_trying())
     }
 
     async fn apply(

@@ -156,11 +156,12 @@ pub(crate) async fn record_failure(
     conn: &mut Conn,
     row: &WorkRow,
     failure: &Failure,
+    keeps_trying: bool,
     settings: &MessagingSettings,
     now: DateTime<Utc>,
 ) -> QueryResult<bool> {
     let attempts = row.attempts.saturating_add(1);
-    let (state, at, retries) = match fate(settings, attempts, now) {
+    let (state, at, retries) = match fate(settings, attempts, keeps_trying, now) {
         Fate::Retry { at } => (PENDING, at, attempts),
         Fate::Dead => (DEAD, now, row.attempts),
     };

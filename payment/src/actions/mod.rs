@@ -20,6 +20,14 @@ impl Action for PaymentAction {
             Self::Refund { .. } => "refund",
         }
     }
+
+    /// Money that was taken for a cancelled order must go back; a charge may be given up.
+    fn keeps_trying(&self) -> bool {
+        match self {
+            Self::Charge { .. } => false,
+            Self::Void { .. } | Self::Refund { .. } => true,
+        }
+    }
 }
 
 /// Performs payment actions.

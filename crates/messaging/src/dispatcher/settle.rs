@@ -150,7 +150,10 @@ impl Settle {
     ) -> Result<bool, Outage> {
         let now = clock::now();
         let settings = &self.core.settings;
-        let died = work::record_failure(conn, &ready.row, failure, settings, now).await?;
+        let participant = self.core.participants.get(ready.participant);
+        let keeps_trying =
+            ready.kind() == ACTION && participant.is_some_and(|it| it.keeps_trying(&ready.row));
+        let died = work::record_failure(conn, &ready.row, failure, keeps_trying, settings, now).await?;
         if died {
             chassis::crossing!("work.died");
             let death = Death::of_row(&ready.row, ready.kind(), now);

@@ -145,6 +145,21 @@ async fn an_outage_of_what_an_action_needs_is_not_counted() {
     service.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_be_done_in_the_end_is_never_given_up() {
+    let mut scene = Scene::new().await;
+    scene.script.plan("errand vital", &[Fortune::Fails; 7]);
+    scene.ask("errand vital").await;
+    let service = scene.start();
+    scene
+        .database
+        .until_seen(scene.order, &["errand vital", "done errand vital"])
+        .await;
+    assert_eq!(scene.script.attempts("errand vital"), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(service.metric("messaging_dead_letters_total"), 0);
+    service.stop().await;
+}
+
 /// Every attempt of fifteen actions fails five times: three retries would not do.
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_actions_of_many_keys_fail_they_wait_instead_of_dying() {

@@ -74,6 +74,10 @@ impl Action for Errand {
     fn name(&self) -> &'static str {
         "errand"
     }
+
+    fn keeps_trying(&self) -> bool {
+        self.label.contains("vital")
+    }
 }
 
 /// A label `announce…` also announces the order as confirmed, a label `errand…` also asks for an action.
