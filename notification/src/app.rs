@@ -30,7 +30,7 @@ impl Service for NotificationService {
     }
 
     fn openapi() -> utoipa::openapi::OpenApi {
-        routes::openapi()
+        operations::document(routes::openapi(), "/notifications")
     }
 
     async fn build(parts: Parts<Settings>) -> anyhow::Result<App> {
@@ -47,8 +47,12 @@ impl Service for NotificationService {
         .build()?;
         let state = State { pool: parts.pool };
         let broker = kernel.probe();
+        let operations = kernel.operations();
         kernel.start(&parts.tasks)?;
-        Ok(App::new(move |config| routes::configure(config, state.clone())).probe(broker))
+        Ok(App::new(move |config| {
+            operations::configure(config, "/notifications", operations.clone());
+            routes::configure(config, state.clone());
+        }).probe(broker))
     }
 
     async fn command(command: NoCommand, _: Parts<Settings>) -> anyhow::Result<()> {
