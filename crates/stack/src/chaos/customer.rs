@@ -151,7 +151,10 @@ impl Customer {
                 Reply::Again("401".to_owned())
             }
             Ok((status, _)) if status.is_server_error() => Reply::Again(status.as_u16().to_string()),
-            Ok((StatusCode::TOO_MANY_REQUESTS, _)) => Reply::Again("429".to_owned()),
+            // a gateway that was frozen, or starved, has not read the request in time
+            Ok((status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT), _)) => {
+                Reply::Again(status.as_u16().to_string())
+            }
             Ok((status, body)) => Reply::Wrong(format!("{status} {body}")),
         }
     }
