@@ -52,7 +52,7 @@ impl Service for AuthService {
     }
 
     fn openapi() -> utoipa::openapi::OpenApi {
-        routes::Documentation::openapi()
+        operations::document(routes::Documentation::openapi(), "/auth")
     }
 
     async fn build(parts: Parts<AuthSettings>) -> anyhow::Result<App> {
@@ -67,12 +67,16 @@ impl Service for AuthService {
             signals: kernel.signals(),
         };
         let broker = kernel.probe();
+        let operations = kernel.operations();
         kernel.start(&parts.tasks)?;
         jobs::start(&parts.tasks, parts.pool.clone(), parts.settings.session.clone());
         let verifier = TokenVerifier::new(&parts.core.token, own_keys(parts.pool));
-        Ok(App::new(move |config| routes::configure(config, &state))
-            .probe(broker)
-            .verifier(verifier))
+        Ok(App::new(move |config| {
+            operations::configure(config, "/auth", operations.clone());
+            routes::configure(config, &state);
+        })
+        .probe(broker)
+        .verifier(verifier))
     }
 
     async fn command(command: Command, parts: Parts<AuthSettings>) -> anyhow::Result<()> {

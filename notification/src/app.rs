@@ -52,7 +52,8 @@ impl Service for NotificationService {
         Ok(App::new(move |config| {
             operations::configure(config, "/notifications", operations.clone());
             routes::configure(config, state.clone());
-        }).probe(broker))
+        })
+        .probe(broker))
     }
 
     async fn command(command: NoCommand, _: Parts<Settings>) -> anyhow::Result<()> {

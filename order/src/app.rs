@@ -35,7 +35,7 @@ impl Service for OrderService {
     }
 
     fn openapi() -> utoipa::openapi::OpenApi {
-        routes::openapi()
+        operations::document(routes::openapi(), "/orders")
     }
 
     async fn build(parts: Parts<Settings>) -> anyhow::Result<App> {
@@ -59,9 +59,14 @@ impl Service for OrderService {
             signals: kernel.signals(),
         };
         let broker = kernel.probe();
+        let operations = kernel.operations();
         kernel.start(&parts.tasks)?;
         jobs::start(&parts.tasks, state.clone(), parts.settings.saga);
-        Ok(App::new(move |config| routes::configure(config, state.clone())).probe(broker))
+        Ok(App::new(move |config| {
+            operations::configure(config, "/orders", operations.clone());
+            routes::configure(config, state.clone());
+        })
+        .probe(broker))
     }
 
     async fn command(command: NoCommand, _: Parts<Settings>) -> anyhow::Result<()> {

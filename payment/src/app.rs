@@ -38,7 +38,7 @@ impl Service for PaymentService {
     }
 
     fn openapi() -> utoipa::openapi::OpenApi {
-        routes::openapi()
+        operations::document(routes::openapi(), "/payments")
     }
 
     async fn build(parts: Parts<Settings>) -> anyhow::Result<App> {
@@ -62,12 +62,17 @@ impl Service for PaymentService {
             .participant(payments)
             .build()?;
         let broker = kernel.probe();
+        let operations = kernel.operations();
         kernel.start(&parts.tasks)?;
         let state = State {
             pool: parts.pool,
             simulator,
         };
-        Ok(App::new(move |config| routes::configure(config, state.clone())).probe(broker))
+        Ok(App::new(move |config| {
+            operations::configure(config, "/payments", operations.clone());
+            routes::configure(config, state.clone());
+        })
+        .probe(broker))
     }
 
     async fn command(command: NoCommand, _: Parts<Settings>) -> anyhow::Result<()> {

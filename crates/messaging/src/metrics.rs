@@ -203,7 +203,7 @@ impl KernelMetrics {
             .iter()
             .map(|topic| {
                 let lag = self.0.lag.get_or_create(&destination(topic)).get();
-                (topic.to_string(), lag.into())
+                ((*topic).clone(), lag.into())
             })
             .collect();
         serde_json::json!({

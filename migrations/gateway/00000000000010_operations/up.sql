@@ -89,6 +89,9 @@ create table dead_letter_job (
     created_at timestamptz not null default now(),
     finished_at timestamptz
 );
+-- pressed twice, it is one
+create unique index dead_letter_job_running on dead_letter_job (fingerprint, key, name) nulls not distinct
+    where state = 'running';
 create index dead_letter_job_due on dead_letter_job (next_at) where state = 'running';
 
 -- Who did what, when and why. Append-only.

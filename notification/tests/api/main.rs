@@ -12,4 +12,5 @@ mod delivery;
 mod facts;
 mod harness;
 mod listing;
+mod operating;
 mod reading;

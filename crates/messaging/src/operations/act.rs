@@ -211,7 +211,7 @@ pub(super) async fn audit(
 pub(crate) async fn forget(conn: &mut Conn, days: i32) -> QueryResult<usize> {
     diesel::sql_query(
         "with old as (select id from dead_letter where state not in ('open', 'replaying')
-                and updated_at < now() - make_interval(days => $1) limit 10000),
+                and updated_at < now() - make_interval(days => $1) limit 10000 for update skip locked),
             gone as (delete from work w using old where w.id = old.id and w.state = 'dead')
         delete from dead_letter d using old where d.id = old.id",
     )

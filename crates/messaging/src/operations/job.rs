@@ -19,7 +19,9 @@ use chassis::clock;
 /// Letters that a filter ($1 fingerprint, $2 key, $3 name) means.
 const MEANT: &str = "state = 'open' and ($1 is null or error_fingerprint = $1) and ($2 is null or key = $2)
     and ($3 is null or name = $3)";
-const FAILED: &str = "(select count(*) from dead_letter where job_id = $1 and state = 'open')";
+/// Letters of a job that have failed again; the first attempt counts, or a fast job would be over before the last one.
+const FAILED: &str = "(select count(*) from dead_letter d where job_id = $1 and (state = 'open'
+    or state = 'replaying' and exists (select from work w where w.id = d.id and w.attempts > 0)))";
 
 #[derive(QueryableByName)]
 struct Count {
@@ -74,8 +76,8 @@ impl Operations {
                 json!({ "id": null, "state": "dry_run", "matched": matched, "replayed": 0, "failed_again": 0 }),
             );
         }
-        let id = clock::new_id();
-        conn.transaction(async |conn| start(conn, id, filter, rate_per_second, matched, mandate).await)
+        let id = conn
+            .transaction(async |conn| start(conn, filter, rate_per_second, matched, mandate).await)
             .await?;
         self.job(id).await
     }
@@ -107,17 +109,18 @@ impl Operations {
     }
 }
 
+/// Begins a bulk replay, unless the same one is running: then it answers with that one.
 async fn start(
     conn: &mut Conn,
-    id: Uuid,
     filter: &Filter,
     rate: i32,
     matched: i64,
     mandate: &Mandate,
-) -> Result<(), OperationError> {
-    diesel::sql_query(
+) -> Result<Uuid, OperationError> {
+    let id = clock::new_id();
+    let begun = diesel::sql_query(
         "insert into dead_letter_job (id, fingerprint, key, name, actor, reason, rate_per_second, matched)
-        values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
     )
     .bind::<SqlUuid, _>(id)
     .bind::<Nullable<Text>, _>(&filter.fingerprint)
@@ -129,9 +132,21 @@ async fn start(
     .bind::<BigInt, _>(matched)
     .execute(conn)
     .await?;
+    if begun == 0 {
+        let running =
+            "select id from dead_letter_job where state = 'running' and fingerprint is not distinct from $1
+            and key is not distinct from $2 and name is not distinct from $3";
+        return Ok(diesel::sql_query(running)
+            .bind::<Nullable<Text>, _>(&filter.fingerprint)
+            .bind::<Nullable<Bytea>, _>(filter.key.as_ref().map(String::as_bytes))
+            .bind::<Nullable<Text>, _>(&filter.name)
+            .get_result::<Found>(conn)
+            .await?
+            .id);
+    }
     let after = look(conn, id).await?;
     audit(conn, "replay-many", id, mandate, None, Some(after)).await?;
-    Ok(())
+    Ok(id)
 }
 
 async fn look(conn: &mut Conn, id: Uuid) -> Result<Value, OperationError> {
@@ -234,6 +249,8 @@ async fn next(conn: &mut Conn, job: &Job) -> Result<Option<Uuid>, OperationError
     let found = diesel::sql_query(format!(
         "select id from dead_letter where {MEANT} and job_id is distinct from $4
             and updated_at <= (select created_at from dead_letter_job where id = $4)
+            and (kind = 'publication' or exists (
+                select from work w where w.id = dead_letter.id and w.state = 'dead'))
         order by id limit 1 for update skip locked"
     ))
     .bind::<Nullable<Text>, _>(&job.fingerprint)

@@ -11,6 +11,8 @@ mod dead_letters;
 #[cfg(test)]
 mod failing;
 #[cfg(test)]
+mod operating;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod relaying;

@@ -162,6 +162,7 @@ pub(crate) struct Running {
     pub(crate) pool: Pool,
     pub(crate) signals: Signals,
     pub(crate) broker: BrokerState,
+    pub(crate) operations: messaging::operations::Operations,
     registry: Registry,
 }
 
@@ -213,12 +214,14 @@ impl<'a> Setup<'a> {
             .unwrap();
         let tasks = Tasks::new();
         let (signals, broker) = (kernel.signals(), kernel.broker());
+        let operations = kernel.operations();
         kernel.start(&tasks).unwrap();
         Running {
             tasks,
             pool,
             signals,
             broker,
+            operations,
             registry,
         }
     }
