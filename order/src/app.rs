@@ -61,7 +61,12 @@ impl Service for OrderService {
         let broker = kernel.probe();
         let operations = kernel.operations();
         kernel.start(&parts.tasks)?;
-        jobs::start(&parts.tasks, state.clone(), parts.settings.saga);
+        jobs::start(
+            &parts.tasks,
+            &state,
+            parts.settings.saga,
+            parts.settings.idempotency,
+        );
         Ok(App::new(move |config| {
             operations::configure(config, "/orders", operations.clone());
             routes::configure(config, state.clone());

@@ -11,6 +11,8 @@ use serde::Deserialize;
 pub struct Settings {
     /// How long an order may wait.
     pub saga: SagaSettings,
+    /// How long keys are remembered.
+    pub idempotency: IdempotencySettings,
     /// Limits of the messaging kernel.
     #[serde(default)]
     pub messaging: MessagingSettings,
@@ -45,5 +47,29 @@ impl SagaSettings {
     #[must_use]
     pub fn batch(&self) -> i64 {
         self.deadline_batch.max(1).into()
+    }
+}
+
+/// `idempotency.*`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdempotencySettings {
+    /// How long a key is remembered, in seconds.
+    pub retention_s: u32,
+    /// How often older ones are looked for, in milliseconds.
+    pub sweep_ms: u32,
+}
+
+impl IdempotencySettings {
+    /// How long a key is remembered.
+    #[must_use]
+    pub fn retention(&self) -> TimeDelta {
+        TimeDelta::seconds(self.retention_s.into())
+    }
+
+    /// How often older ones are looked for.
+    #[must_use]
+    pub fn sweep_every(&self) -> Duration {
+        Duration::from_millis(self.sweep_ms.max(1).into())
     }
 }

@@ -1,6 +1,8 @@
 //! Idempotency keys: what a key was answered with, written in the transaction of the order itself.
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Array, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -52,4 +54,27 @@ pub async fn take(
         .execute(conn)
         .await?;
     Ok(taken > 0)
+}
+
+/// Forgets `limit` keys at most that are older than `before`, and says how many.
+///
+/// # Errors
+/// The database's.
+pub async fn forget(conn: &mut AsyncPgConnection, before: DateTime<Utc>, limit: i64) -> QueryResult<usize> {
+    let old = idempotency_key::table
+        .filter(idempotency_key::created_at.lt(before))
+        .order(idempotency_key::created_at)
+        .limit(limit)
+        .select((idempotency_key::customer_id, idempotency_key::key))
+        .load::<(Uuid, String)>(conn)
+        .await?;
+    let (customers, keys): (Vec<Uuid>, Vec<String>) = old.into_iter().unzip();
+    diesel::sql_query(
+        "delete from idempotency_key used using unnest($1, $2) as old (customer_id, key)
+         where used.customer_id = old.customer_id and used.key = old.key",
+    )
+    .bind::<Array<diesel::sql_types::Uuid>, _>(customers)
+    .bind::<Array<Text>, _>(keys)
+    .execute(conn)
+    .await
 }

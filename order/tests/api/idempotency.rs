@@ -1,6 +1,7 @@
 //! The `Idempotency-Key` of `POST /orders`.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use chassis::test::{Answer, TestClient};
 use futures::future::join_all;
@@ -132,4 +133,25 @@ async fn of_two_bodies_at_once_one_is_taken() {
         answer.problem(422, "idempotency-mismatch");
     }
     orders.stored(1, 1, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_forgotten_after_a_day() {
+    let orders = Orders::start_with(&[("idempotency.sweep_ms", "20")]).await;
+    let client = orders.somebody();
+    let old = place(&client, "old", &one_cable().to_string()).await.ok(202);
+    let aged = "update idempotency_key set created_at = created_at - interval '86401 seconds'";
+    assert_eq!(orders.tamper(aged).await, 1);
+    let young = place(&client, "young", &one_cable().to_string()).await.ok(202);
+    let give_up = Instant::now() + Duration::from_secs(30);
+    while orders.rows("select key from idempotency_key").await != [json!({"key": "young"})] {
+        assert!(Instant::now() < give_up, "the old key is remembered");
+        tokio::task::yield_now().await;
+    }
+    let again = place(&client, "old", &one_cable().to_string()).await.ok(202);
+    assert_ne!(again["id"], old["id"], "an order of its own");
+    assert_eq!(
+        place(&client, "young", &one_cable().to_string()).await.ok(202),
+        young
+    );
 }
