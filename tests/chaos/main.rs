@@ -8,6 +8,7 @@
     reason = "a panic in a test is its report"
 )]
 
+mod backlog;
 mod crossings;
 mod list;
 mod migrations;
