@@ -2,13 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 pub use iso_currency::Currency;
 
 /// An amount of one currency in its minor unit (cents for EUR). May be negative in sums, never in a price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Money {
+    /// Minor units: cents for EUR.
     amount_minor: i64,
+    /// The ISO 4217 code.
+    #[schema(value_type = String, pattern = "^[A-Z]{3}$", example = "EUR")]
     currency: Currency,
 }
 

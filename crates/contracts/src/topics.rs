@@ -80,6 +80,23 @@ impl Topic {
         }
     }
 
+    /// The service that writes to it, and nobody else.
+    #[must_use]
+    pub const fn announced_by(self) -> &'static str {
+        match self {
+            Self::OrderCreated | Self::OrderConfirmed | Self::OrderCancelled | Self::OrderDeadLetters => {
+                "order"
+            }
+            Self::PaymentCompleted
+            | Self::PaymentFailed
+            | Self::PaymentRefunded
+            | Self::PaymentDeadLetters => "payment",
+            Self::UserRegistered | Self::SessionRevoked | Self::AuthDeadLetters => "auth",
+            Self::GatewayDeadLetters => "gateway",
+            Self::NotificationDeadLetters => "notification",
+        }
+    }
+
     /// Whether the topic carries dead letters instead of facts.
     #[must_use]
     pub fn is_dead_letter(self) -> bool {

@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::ids::UserId;
 
 /// An account was made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UserRegistered {
     /// The new user.
     pub user_id: UserId,
@@ -18,7 +19,7 @@ pub struct UserRegistered {
 }
 
 /// Logins ended before their tokens expired: access tokens issued up to `revoked_at` no longer count.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SessionRevoked {
     /// Whose login.
     pub user_id: UserId,
@@ -31,7 +32,7 @@ pub struct SessionRevoked {
 }
 
 /// Why a login ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RevocationReason {
     /// The user logged out.

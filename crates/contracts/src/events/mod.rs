@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use crate::schema::EventSchema;
 use crate::topics::Topic;
 
 /// One kind of fact: where it is announced and in which version.
@@ -44,6 +45,14 @@ macro_rules! facts {
                 match self {
                     $(Self::$fact(_) => <$fact as Fact>::TOPIC),+
                 }
+            }
+
+            /// What the body of every kind of fact looks like.
+            ///
+            /// # Errors
+            /// Only if a schema could not be written as JSON.
+            pub(crate) fn schemas() -> serde_json::Result<Vec<EventSchema>> {
+                Ok(vec![$(EventSchema::of::<$fact>()?),+])
             }
 
             /// The major version of its body.

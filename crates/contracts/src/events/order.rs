@@ -1,12 +1,13 @@
 //! Facts of the order service.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ids::{OrderId, PaymentId, UserId};
 use crate::money::Money;
 
 /// An order was placed and waits for its payment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrderCreated {
     /// The order.
     pub order_id: OrderId,
@@ -21,7 +22,7 @@ pub struct OrderCreated {
 }
 
 /// One line of an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrderLine {
     /// The product's stock keeping unit.
     pub sku: String,
@@ -34,7 +35,7 @@ pub struct OrderLine {
 }
 
 /// An order was paid and will be fulfilled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrderConfirmed {
     /// The order.
     pub order_id: OrderId,
@@ -47,7 +48,7 @@ pub struct OrderConfirmed {
 }
 
 /// An order ended without being fulfilled; money taken for it must be given back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrderCancelled {
     /// The order.
     pub order_id: OrderId,
@@ -62,7 +63,7 @@ pub struct OrderCancelled {
 }
 
 /// Why an order was cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CancellationReason {
     /// Its payment was refused.

@@ -1,12 +1,13 @@
 //! Facts of the payment service.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ids::{OrderId, PaymentId, UserId};
 use crate::money::Money;
 
 /// The provider captured the money of an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PaymentCompleted {
     /// The payment.
     pub payment_id: PaymentId,
@@ -23,7 +24,7 @@ pub struct PaymentCompleted {
 }
 
 /// The provider refused the payment for good; no money was taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PaymentFailed {
     /// The payment.
     pub payment_id: PaymentId,
@@ -38,7 +39,7 @@ pub struct PaymentFailed {
 }
 
 /// A captured payment was given back in full.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PaymentRefunded {
     /// The payment.
     pub payment_id: PaymentId,
