@@ -7,4 +7,4 @@ mod verifier;
 
 pub use jwks::{FetchKeys, KeySource, KeysUnavailable};
 pub use principal::{AdminPrincipal, Principal, Role};
-pub use verifier::{Claims, TokenError, TokenVerifier};
+pub use verifier::{Claims, IsRevoked, TokenError, TokenVerifier};

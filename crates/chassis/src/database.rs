@@ -54,13 +54,16 @@ pub enum MigrateError {
 /// When the pool's configuration is contradictory.
 pub fn pool(settings: &DatabaseSettings) -> Result<Pool, deadpool::BuildError> {
     let runtime = Handle::current();
-    let statement_timeout_ms = settings.statement_timeout_ms;
+    let setup = format!(
+        "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; SET timezone = 'UTC'",
+        settings.statement_timeout_ms, settings.idle_in_transaction_timeout_ms
+    );
     let mut config = ManagerConfig::default();
     config.recycling_method = RecyclingMethod::Fast;
     config.custom_setup = Box::new(move |url: &str| {
-        let (url, runtime) = (url.to_owned(), runtime.clone());
+        let (url, setup, runtime) = (url.to_owned(), setup.clone(), runtime.clone());
         async move {
-            let task = runtime.spawn(async move { establish(&url, statement_timeout_ms).await });
+            let task = runtime.spawn(async move { establish(&url, &setup).await });
             match task.await {
                 Ok(connection) => connection,
                 Err(died) => Err(diesel::ConnectionError::BadConnection(died.to_string())),
@@ -79,12 +82,10 @@ pub fn pool(settings: &DatabaseSettings) -> Result<Pool, deadpool::BuildError> {
         .build()
 }
 
-async fn establish(url: &str, statement_timeout_ms: u64) -> diesel::ConnectionResult<AsyncPgConnection> {
+async fn establish(url: &str, setup: &str) -> diesel::ConnectionResult<AsyncPgConnection> {
     let mut connection = AsyncPgConnection::establish(url).await?;
     connection
-        .batch_execute(&format!(
-            "SET statement_timeout = {statement_timeout_ms}; SET timezone = 'UTC'"
-        ))
+        .batch_execute(setup)
         .await
         .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)

@@ -5,10 +5,24 @@ use std::sync::Arc;
 
 use actix_web::http::header::{HeaderValue, LOCATION};
 use actix_web::{HttpResponse, web};
-use utoipa::Modify;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{OpenApi, PathItem};
+use utoipa::openapi::{Content, OpenApi, PathItem, Ref, Response, ResponseBuilder};
+use utoipa::{Modify, ToSchema};
 use utoipa_swagger_ui::SwaggerUi;
+
+use crate::problem::ProblemBody;
+
+/// One event of a stream, as OpenAPI shows it.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "a shape for the documents, never made")]
+pub struct ServerSentEvent {
+    /// What it is.
+    event: Option<String>,
+    /// Its number; sent back as `Last-Event-ID`, the stream goes on after it.
+    id: Option<String>,
+    /// JSON.
+    data: String,
+}
 
 /// Adds the security scheme `bearer` to a document.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +39,45 @@ impl Modify for BearerToken {
             .get_or_insert_default()
             .add_security_scheme("bearer", SecurityScheme::Http(scheme));
     }
+}
+
+/// Adds to every operation what each may answer besides its own: a problem of the client's, or of ours.
+#[derive(Debug, Clone, Copy)]
+pub struct Problems;
+
+impl Modify for Problems {
+    fn modify(&self, document: &mut OpenApi) {
+        for item in document.paths.paths.values_mut() {
+            let operations = [
+                &mut item.get,
+                &mut item.post,
+                &mut item.put,
+                &mut item.patch,
+                &mut item.delete,
+            ];
+            for operation in operations.into_iter().flatten() {
+                for (range, whose) in [
+                    ("4XX", "A problem with the request"),
+                    ("5XX", "A problem on our side"),
+                ] {
+                    let responses = &mut operation.responses.responses;
+                    responses
+                        .entry(range.to_owned())
+                        .or_insert_with(|| problem(whose).into());
+                }
+            }
+        }
+    }
+}
+
+fn problem(description: &str) -> Response {
+    ResponseBuilder::new()
+        .description(description)
+        .content(
+            "application/problem+json",
+            Content::new(Some(Ref::from_schema_name(ProblemBody::name()))),
+        )
+        .build()
 }
 
 /// Registers document and UI.

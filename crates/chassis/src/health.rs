@@ -125,6 +125,12 @@ impl Health {
         }
     }
 
+    /// Whether a stop has begun.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+
     /// Whether requests should be sent here: the database answers and no stop has begun. A broker that is
     /// down does not count: requests go on succeeding without it.
     pub async fn is_ready(&self) -> bool {
@@ -140,7 +146,11 @@ impl Health {
 
 /// `GET /health`
 pub(crate) async fn health(health: web::Data<Health>) -> HttpResponse {
-    let report = health.report().await;
+    let mut report = health.report().await;
+    if health.is_draining() {
+        // whoever chooses between processes shall choose another
+        report.status = OverallStatus::Degraded;
+    }
     match report.status {
         OverallStatus::Ok => HttpResponse::Ok().json(report),
         OverallStatus::Degraded => HttpResponse::ServiceUnavailable().json(report),

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::problem::{Code, Problem};
 
+mod objects;
 mod pointer;
 
 /// Longest body when the server did not say otherwise, in bytes.
@@ -71,7 +72,7 @@ where
         return Err(Problem::invalid("", "must be an object"));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value: T = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let value: T = serde_path_to_error::deserialize(objects::Objects(&mut json)).map_err(|error| {
         let pointer = pointer::of_path(error.path());
         if error.inner().is_syntax() && is_json(body) {
             // serde_json calls it so when an enum's name is no string

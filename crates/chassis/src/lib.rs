@@ -33,6 +33,7 @@ pub mod settings;
 mod tasks;
 pub mod telemetry;
 pub mod test;
+mod tls;
 
 pub use database::{Connection, Pool};
 pub use health::{Health, Probe};

@@ -1,11 +1,15 @@
-//! Lists by page: an opaque cursor, a bounded limit, `Link: rel="next"`.
+//! Lists by page: an opaque, signed cursor, a bounded limit, `Link: rel="next"`.
 
 use actix_web::http::header::LINK;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use contracts::UserId;
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256, Sha512};
 use utoipa::ToSchema;
 
 use crate::problem::{Code, Problem};
@@ -15,36 +19,125 @@ pub const DEFAULT_LIMIT: u16 = 20;
 /// Items a page at most.
 pub const MAX_LIMIT: u16 = 100;
 
-/// Where a list goes on. Opaque to clients; inside, whatever the list orders by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cursor(String);
+/// Longest cursor that is read: no list hands out one that is nearly as long.
+const CURSOR_LENGTH_MAX: usize = 512;
+/// Bytes of a cursor's signature: HMAC-SHA256, cut to its half (RFC 2104, section 5).
+const SIGNATURE_LENGTH: usize = 16;
 
-impl Cursor {
-    /// A cursor that stands after `position`.
+/// What cursors are signed with; the same in every replica of a service.
+#[derive(Clone)]
+pub struct CursorKey(Hmac<Sha256>);
+
+impl CursorKey {
+    /// The key that `secret` makes; one of this process's own when it is empty.
+    pub(crate) fn new(secret: &SecretString) -> Self {
+        let secret = secret.expose_secret();
+        if !secret.is_empty() {
+            return Self::of(secret.as_bytes());
+        }
+        tracing::warn!(
+            "http.cursor_secret is not set: cursors of lists hold in this process only, until it ends"
+        );
+        let own: [u8; 32] = rand::random();
+        Self::of(&own)
+    }
+
+    fn of(secret: &[u8]) -> Self {
+        // as long as HMAC-SHA256's key is, whatever the secret's length
+        Self(Hmac::new(&Sha512::digest(secret)))
+    }
+}
+
+/// A list as one caller asks for it: the resource, what the caller wants of it, and who the caller is. A cursor leads on
+/// in the list that handed it out and in no other.
+pub struct List {
+    signer: Hmac<Sha256>,
+}
+
+impl List {
+    /// The list that `viewer` asks for by `request`: its route, and all parameters of its query that choose what is in it.
+    ///
+    /// # Errors
+    /// A query that cannot be read; outside of a service.
+    pub fn of(request: &HttpRequest, viewer: UserId) -> Result<Self, Problem> {
+        let key = request
+            .app_data::<CursorKey>()
+            .ok_or_else(|| Problem::internal(anyhow::anyhow!("no cursor key in the app data")))?;
+        let route = request
+            .match_pattern()
+            .unwrap_or_else(|| request.path().to_owned());
+        Self::new(key, &route, request.query_string(), viewer)
+    }
+
+    fn new(key: &CursorKey, route: &str, query: &str, viewer: UserId) -> Result<Self, Problem> {
+        let mut filter = web::Query::<Vec<(String, String)>>::from_query(query)
+            .map_err(|error| Problem::new(Code::InvalidQuery).detail(error.to_string()))?
+            .into_inner();
+        // where in the list and how much of it at a time: the list stays the same
+        filter.retain(|(name, _)| name != "cursor" && name != "limit");
+        filter.sort();
+        // JSON says where it ends: what is signed after it cannot be taken for a part of it
+        let bound_to = serde_json::to_vec(&("cursor", route, viewer, filter)).map_err(Problem::internal)?;
+        let mut signer = key.0.clone();
+        signer.update(&bound_to);
+        Ok(Self { signer })
+    }
+
+    /// A cursor that stands after `position`, which is whatever the list orders by.
     ///
     /// # Errors
     /// When `position` has no JSON form: a bug.
-    pub fn after<T: Serialize>(position: &T) -> Result<Self, Problem> {
+    pub fn after<T: Serialize>(&self, position: &T) -> Result<String, Problem> {
         let json = serde_json::to_vec(position).map_err(Problem::internal)?;
-        Ok(Self(URL_SAFE_NO_PAD.encode(json)))
+        let signature = self.signer.clone().chain_update(&json).finalize().into_bytes();
+        let signed: Vec<u8> = signature.into_iter().take(SIGNATURE_LENGTH).chain(json).collect();
+        Ok(URL_SAFE_NO_PAD.encode(signed))
     }
 
-    /// Reads a cursor that the client sent back.
+    /// Reads the cursor that the client sent back, if any.
     ///
     /// # Errors
     /// 400 when this list did not hand it out.
-    pub fn position<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
-        let invalid = || Problem::new(Code::InvalidCursor);
-        let json = URL_SAFE_NO_PAD
-            .decode(text)
-            .map_err(|error| invalid().caused_by(error))?;
-        serde_json::from_slice(&json).map_err(|error| invalid().caused_by(error))
+    pub fn position<T: DeserializeOwned>(&self, cursor: Option<&str>) -> Result<Option<T>, Problem> {
+        cursor.map(|text| self.read(text)).transpose()
     }
 
-    /// As it goes on the wire.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+    fn read<T: DeserializeOwned>(&self, text: &str) -> Result<T, Problem> {
+        let invalid = || Problem::new(Code::InvalidCursor);
+        if text.len() > CURSOR_LENGTH_MAX {
+            return Err(invalid());
+        }
+        let signed = URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|error| invalid().caused_by(error))?;
+        let (signature, json) = signed.split_at_checked(SIGNATURE_LENGTH).ok_or_else(invalid)?;
+        self.signer
+            .clone()
+            .chain_update(json)
+            .verify_truncated_left(signature)
+            .map_err(|_mismatch| invalid())?;
+        serde_json::from_slice(json).map_err(|error| invalid().caused_by(error))
+    }
+
+    /// A page out of `limit` + 1 rows: the extra one says that there are more, and is cut off.
+    /// `position` tells where the list goes on after an item.
+    ///
+    /// # Errors
+    /// When a position has no JSON form: a bug.
+    pub fn page<T, P: Serialize>(
+        &self,
+        mut items: Vec<T>,
+        limit: u16,
+        position: impl FnOnce(&T) -> P,
+    ) -> Result<Page<T>, Problem> {
+        let limit = usize::from(limit);
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next_cursor = match items.last() {
+            Some(last) if more => Some(self.after(&position(last))?),
+            Some(_) | None => None,
+        };
+        Ok(Page { items, next_cursor })
     }
 }
 
@@ -59,26 +152,6 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// A page out of `limit` + 1 rows: the extra one says that there are more, and is cut off.
-    /// `position` tells where the list goes on after an item.
-    ///
-    /// # Errors
-    /// When a position has no JSON form: a bug.
-    pub fn from_rows<P: Serialize>(
-        mut items: Vec<T>,
-        limit: u16,
-        position: impl FnOnce(&T) -> P,
-    ) -> Result<Self, Problem> {
-        let limit = usize::from(limit);
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next_cursor = match items.last() {
-            Some(last) if more => Some(Cursor::after(&position(last))?.0),
-            Some(_) | None => None,
-        };
-        Ok(Self { items, next_cursor })
-    }
-
     /// The same page with its items turned into something else, for example rows into views.
     pub fn map<U>(self, view: impl FnMut(T) -> U) -> Page<U> {
         Page {
@@ -116,48 +189,4 @@ fn next_link(path: &str, query: &str, cursor: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_comes_back_as_it_was() {
-        let cursor = Cursor::after(&(17, "x")).unwrap();
-        assert_eq!(
-            Cursor::position::<(i32, String)>(cursor.as_str()).unwrap(),
-            (17, "x".to_owned())
-        );
-    }
-
-    #[test]
-    fn a_forged_cursor_is_400() {
-        for text in ["", "!!", "AAAA", "e30"] {
-            assert_eq!(
-                Cursor::position::<(i32, String)>(text).unwrap_err().code(),
-                Code::InvalidCursor
-            );
-        }
-    }
-
-    #[test]
-    fn only_a_full_page_with_more_behind_it_has_a_next() {
-        let page = Page::from_rows(vec![1, 2, 3], 2, |last| *last).unwrap();
-        assert_eq!(page.items, [1, 2]);
-        assert_eq!(Cursor::position::<i32>(&page.next_cursor.unwrap()).unwrap(), 2);
-        assert_eq!(
-            Page::from_rows(vec![1, 2], 2, |last| *last).unwrap().next_cursor,
-            None
-        );
-        assert_eq!(
-            Page::from_rows(Vec::<i32>::new(), 2, |last| *last)
-                .unwrap()
-                .next_cursor,
-            None
-        );
-    }
-
-    #[test]
-    fn the_link_keeps_the_other_parameters() {
-        let link = next_link("/orders", "status=pending&cursor=old&limit=2", "new");
-        assert_eq!(link, "</orders?status=pending&limit=2&cursor=new>; rel=\"next\"");
-    }
-}
+mod tests;

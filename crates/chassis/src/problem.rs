@@ -10,8 +10,10 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+mod catalogue;
 mod code;
 
+pub use catalogue::catalogue;
 pub use code::Code;
 
 use crate::telemetry;

@@ -7,19 +7,23 @@ use std::time::{Duration, Instant};
 use actix_web::dev::ServerHandle;
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use socket2::SockRef;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::auth::TokenVerifier;
 use crate::docs::AllowedMethods;
 use crate::health::{Health, Probe};
+use crate::page::CursorKey;
 use crate::server::Surface;
 use crate::settings::Layers;
 use crate::telemetry::{self, LogTarget};
-use crate::{CoreSettings, Metrics, Parts, Service, Tasks, database, management, server};
+use crate::{CoreSettings, Metrics, Parts, Service, Tasks, database, management, server, tls};
 
 /// How long between two looks at a database that is not ready yet.
 const SCHEMA_POLL: Duration = Duration::from_millis(500);
+/// How long after a failed attempt the token keys are fetched again.
+const KEYS_RETRY: Duration = Duration::from_secs(5);
 
 #[derive(Parser)]
 #[command(version)]
@@ -190,12 +194,16 @@ pub(crate) struct Running {
     http_server: (ServerHandle, JoinHandle<std::io::Result<()>>),
     management_server: (ServerHandle, JoinHandle<std::io::Result<()>>),
     limit: Duration,
+    drain_delay: Duration,
 }
 
 impl Running {
     /// Builds the service and starts both servers. Returns once they listen.
     pub(crate) async fn start<S: Service>(core: CoreSettings, settings: S::Settings) -> anyhow::Result<Self> {
         let http_listener = listen(core.http_socket())?;
+        // accepted connections inherit it
+        SockRef::from(&http_listener)
+            .set_tcp_user_timeout(Some(Duration::from_millis(core.http.write_timeout_ms)))?;
         let management_listener = listen(core.management_socket())?;
         let (http, management) = (http_listener.local_addr()?, management_listener.local_addr()?);
         let parts = parts::<S>(core.clone(), settings)?;
@@ -221,11 +229,14 @@ impl Running {
             health,
             metrics,
             verifier,
+            cursor_key: CursorKey::new(&core.http.cursor_secret),
         };
-        let http_server = server::serve(http_listener, &core.http, surface)?;
+        let tls = tls::config(&tasks, &core.http.tls)?;
+        let http_server = server::serve(http_listener, &core.http, tls, surface)?;
         tracing::info!(server.address = %http, management.address = %management, "{} is up", S::NAME);
         Ok(Self {
             limit: core.shutdown_timeout(),
+            drain_delay: core.drain_delay(),
             http_server: watch(&tasks, http_server),
             management_server: watch(&tasks, management_server),
             tasks,
@@ -234,10 +245,11 @@ impl Running {
         })
     }
 
-    /// Stops in good order: no new requests, those in flight finish, then the tasks end, then the rest.
-    /// Returns whether everything ended in time.
+    /// Stops in good order: it says that it is not ready, and goes on for a while; then no new requests, those in flight
+    /// finish, then the tasks end, then the rest. Returns whether everything ended in time.
     pub(crate) async fn stop(self) -> bool {
         self.tasks.stop();
+        tokio::time::sleep(self.drain_delay).await;
         let (http, http_done) = self.http_server;
         http.stop(true).await;
         let drained = http_done.await.is_ok();
@@ -275,15 +287,19 @@ fn watch(tasks: &Tasks, server: actix_web::dev::Server) -> (ServerHandle, JoinHa
 
 fn keep_keys_fresh(tasks: &Tasks, verifier: TokenVerifier, every: Duration) {
     tasks.spawn("token keys", move |stopping| async move {
-        let mut ticks = tokio::time::interval(every);
+        let mut wait = Duration::ZERO;
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
-                _ = ticks.tick() => {}
+                () = tokio::time::sleep(wait) => {}
             }
-            if let Err(error) = verifier.refresh().await {
-                tracing::warn!(error.message = format!("{error:#}"), "token keys not refreshed");
-            }
+            wait = match verifier.refresh().await {
+                Ok(()) => every,
+                Err(error) => {
+                    tracing::warn!(error.message = format!("{error:#}"), "token keys not refreshed");
+                    every.min(KEYS_RETRY)
+                }
+            };
         }
     });
 }

@@ -8,10 +8,11 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::error::{JsonPayloadError, PathError, QueryPayloadError};
 use actix_web::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
-use actix_web::http::{KeepAlive, StatusCode};
+use actix_web::http::{ConnectionType, KeepAlive, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App as ActixApp, Error, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
 use futures::FutureExt;
+use rustls::ServerConfig;
 use tracing_actix_web::TracingLogger;
 use utoipa::openapi::OpenApi;
 
@@ -20,6 +21,7 @@ use crate::docs::AllowedMethods;
 use crate::health::Health;
 use crate::json::BodyLimit;
 use crate::metrics::Metrics;
+use crate::page::CursorKey;
 use crate::problem::{Code, Problem};
 use crate::service::App;
 use crate::settings::HttpSettings;
@@ -34,17 +36,20 @@ pub(crate) struct Surface {
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
     pub(crate) verifier: TokenVerifier,
+    pub(crate) cursor_key: CursorKey,
 }
 
 /// Starts the server on a bound listener.
 pub(crate) fn serve(
     listener: TcpListener,
     settings: &HttpSettings,
+    tls: Option<ServerConfig>,
     surface: Surface,
 ) -> std::io::Result<Server> {
     let limit = settings.body_limit_bytes;
     let server = HttpServer::new(move || {
         let metrics = surface.metrics.clone();
+        let health = surface.health.clone();
         ActixApp::new()
             .configure(|config| configure(config, &surface, limit))
             .default_service(web::to(not_found))
@@ -52,28 +57,36 @@ pub(crate) fn serve(
             .wrap(from_fn(move |request, next| {
                 observe(metrics.clone(), request, next)
             }))
+            .wrap(from_fn(move |request, next| {
+                say_farewell(health.clone(), request, next)
+            }))
             .wrap(TracingLogger::<RequestSpan>::new())
     });
     let workers = match settings.workers {
         0 => std::thread::available_parallelism().map_or(2, usize::from),
         asked => asked,
     };
-    Ok(server
+    let server = server
         .workers(workers)
         .tcp_nodelay(true)
         .keep_alive(KeepAlive::Timeout(Duration::from_secs(settings.keep_alive_s)))
         .client_request_timeout(Duration::from_millis(settings.header_timeout_ms))
+        .tls_handshake_timeout(Duration::from_millis(settings.header_timeout_ms))
         .max_connections(settings.max_connections)
         .shutdown_timeout(settings.shutdown_timeout_s)
-        .disable_signals()
-        .listen(listener)?
-        .run())
+        .disable_signals();
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls)?,
+        None => server.listen(listener)?,
+    };
+    Ok(server.run())
 }
 
 fn configure(config: &mut web::ServiceConfig, surface: &Surface, limit: usize) {
     config
         .app_data(BodyLimit(limit))
         .app_data(surface.allowed.clone())
+        .app_data(surface.cursor_key.clone())
         .app_data(web::PayloadConfig::new(limit))
         .app_data(
             web::JsonConfig::default()
@@ -136,6 +149,20 @@ async fn catch_panic<B: MessageBody>(
         Ok(outcome) => outcome,
         Err(_panic) => Err(Problem::new(Code::Internal).already_logged().into()),
     }
+}
+
+/// Once a stop has begun, each answer is the last on its connection: whoever asks again connects anew, to somebody else.
+async fn say_farewell<B: MessageBody>(
+    health: Health,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let mut response = next.call(request).await?;
+    if health.is_draining() {
+        let head = response.response_mut().head_mut();
+        head.set_connection_type(ConnectionType::Close);
+    }
+    Ok(response)
 }
 
 /// Measures the request, and makes a problem of an empty error response (the framework's own 404 and 405).

@@ -4,6 +4,8 @@
 //! for an array is split at its commas.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -13,6 +15,9 @@ mod layers;
 mod redact;
 
 pub use layers::Layers;
+
+/// Characters of a cursor secret at least.
+const CURSOR_SECRET_MIN: usize = 32;
 
 /// Why the configuration cannot be used. The text names the key.
 #[derive(Debug, thiserror::Error)]
@@ -74,8 +79,37 @@ pub struct HttpSettings {
     pub keep_alive_s: u64,
     /// How long a client may take to send its request's head, in milliseconds.
     pub header_timeout_ms: u64,
+    /// How long a client may take nothing of what is sent to it, in milliseconds.
+    pub write_timeout_ms: u64,
     /// Connections a worker holds at most.
     pub max_connections: usize,
+    /// How long after a stop has begun requests are still taken, in milliseconds: the time whoever sends them needs to
+    /// learn of it.
+    pub drain_delay_ms: u64,
+    /// What cursors of lists are signed with, the same in every replica of a service; when empty, each process has a key
+    /// of its own.
+    pub cursor_secret: SecretString,
+    /// TLS, when a certificate is given.
+    pub tls: TlsSettings,
+}
+
+/// `http.tls.*`
+#[derive(Debug, Clone, Deserialize)]
+pub struct TlsSettings {
+    /// PEM file of the certificate and its chain; empty for plain HTTP.
+    pub certificate: PathBuf,
+    /// PEM file of its private key.
+    pub key: PathBuf,
+    /// How often the files are looked at for a change, in seconds.
+    pub reload_s: u64,
+}
+
+impl TlsSettings {
+    /// Whether there is a certificate.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        !self.certificate.as_os_str().is_empty()
+    }
 }
 
 /// `management.*`
@@ -98,6 +132,9 @@ pub struct DatabaseSettings {
     pub wait_timeout_ms: u64,
     /// How long Postgres lets one statement run, in milliseconds.
     pub statement_timeout_ms: u64,
+    /// How long a transaction may stand still before Postgres ends it, in milliseconds: a process that froze gives its
+    /// locks back.
+    pub idle_in_transaction_timeout_ms: u64,
     /// How long `serve` waits for the database and its schema, in seconds.
     pub start_timeout_s: u64,
 }
@@ -120,6 +157,20 @@ pub struct TokenSettings {
     pub audience: String,
     /// How often the keys are fetched anew, in seconds.
     pub jwks_refresh_s: u64,
+    /// How often at most they are fetched because a token names a key we do not have, in seconds.
+    pub jwks_refetch_s: u64,
+    /// How long keys count that cannot be fetched anew, in seconds.
+    pub jwks_stale_s: u64,
+    /// How far clocks may disagree, in seconds.
+    pub leeway_s: u64,
+    /// Longest token looked at, in bytes.
+    pub length_max_bytes: usize,
+    /// Longest time from `iat` to `exp`, in seconds: what ends a token early is remembered so long.
+    pub lifetime_max_s: u32,
+    /// Verified tokens remembered at most.
+    pub cache_entries: NonZeroUsize,
+    /// How long a verification counts, in seconds.
+    pub cache_age_s: u64,
 }
 
 /// `log.*`
@@ -159,6 +210,12 @@ impl CoreSettings {
         SocketAddr::new(self.management.address, self.management.port.unwrap_or(default))
     }
 
+    /// How long after a stop has begun requests are still taken.
+    #[must_use]
+    pub fn drain_delay(&self) -> Duration {
+        Duration::from_millis(self.http.drain_delay_ms)
+    }
+
     /// How long a stop waits for requests in flight, and then again for background tasks.
     #[must_use]
     pub fn shutdown_timeout(&self) -> Duration {
@@ -175,6 +232,15 @@ impl CoreSettings {
         }
         if self.http.body_limit_bytes == 0 {
             return invalid("http.body_limit_bytes", "must be at least 1");
+        }
+        if (1..CURSOR_SECRET_MIN).contains(&self.http.cursor_secret.expose_secret().len()) {
+            return invalid("http.cursor_secret", "must have at least 32 characters");
+        }
+        if self.http.tls.is_on() && self.http.tls.key.as_os_str().is_empty() {
+            return invalid("http.tls.key", "is required with a certificate");
+        }
+        if self.http.tls.reload_s == 0 {
+            return invalid("http.tls.reload_s", "must be at least 1");
         }
         if !self.token.jwks_url.starts_with("http://") && !self.token.jwks_url.starts_with("https://") {
             return invalid("token.jwks_url", "must be an http or https URL");

@@ -176,12 +176,103 @@ impl RootSpanBuilder for RequestSpan {
 
 struct RequestHeaders<'a>(&'a HeaderMap);
 
+/// Longest `tracestate` that is continued: what everybody must at least pass on (W3C Trace Context, section 3.3.1.5).
+const TRACE_STATE_MAX: usize = 512;
+
+/// Length of a `traceparent` of version 00.
+const TRACE_PARENT_LENGTH: usize = 55;
+
 impl Extractor for RequestHeaders<'_> {
+    /// A header that came twice, or is longer than it can honestly be, begins a trace of its own.
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
+        let mut values = self.0.get_all(key);
+        let value = values.next()?.to_str().ok()?;
+        let well_formed = match key {
+            "traceparent" => is_trace_parent(value),
+            _ => value.len() <= TRACE_STATE_MAX,
+        };
+        (well_formed && values.next().is_none()).then_some(value)
     }
 
     fn keys(&self) -> Vec<&str> {
         self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
+
+/// `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`, lower case, neither id all zeros.
+fn is_trace_parent(value: &str) -> bool {
+    let hex = |text: &str, length: usize| {
+        text.len() == length
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    let id = |text: &str, length: usize| hex(text, length) && text.bytes().any(|byte| byte != b'0');
+    let mut parts = value.split('-');
+    value.len() == TRACE_PARENT_LENGTH
+        && parts.next() == Some("00")
+        && parts.next().is_some_and(|trace| id(trace, 32))
+        && parts.next().is_some_and(|span| id(span, 16))
+        && parts.next().is_some_and(|flags| hex(flags, 2))
+        && parts.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+    use opentelemetry::propagation::TextMapPropagator;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn continues(parents: &[&[u8]], states: &[&[u8]]) -> bool {
+        let mut headers = HeaderMap::new();
+        for (name, values) in [("traceparent", parents), ("tracestate", states)] {
+            for value in values {
+                let Ok(value) = HeaderValue::from_bytes(value) else {
+                    continue;
+                };
+                headers.append(HeaderName::from_static(name), value);
+            }
+        }
+        let context = TraceContextPropagator::new().extract(&RequestHeaders(&headers));
+        context.span().span_context().is_valid()
+    }
+
+    #[test]
+    fn a_trace_is_continued_only_by_one_well_formed_parent() {
+        assert!(continues(&[PARENT.as_bytes()], &[b"a=1"]));
+        for bad in [
+            "",
+            "00",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+            "00-4bf92f3577b34da6a3ce929d0e0e473g-00f067aa0ba902b7-01",
+        ] {
+            assert!(!continues(&[bad.as_bytes()], &[]), "{bad}");
+        }
+        assert!(!continues(&[PARENT.as_bytes(), PARENT.as_bytes()], &[]));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(
+            parent in proptest::collection::vec(any::<u8>(), 0..80),
+            state in proptest::collection::vec(any::<u8>(), 0..600),
+        ) {
+            continues(&[&parent], &[&state]);
+            continues(&[PARENT.as_bytes()], &[&state]);
+        }
+
+        #[test]
+        fn what_is_nearly_a_parent_is_judged_alike_by_both(parent in "0[0-1]-[0-9a-fA-F]{31,33}-[0-9a-f]{15,17}-[0-9a-g]{1,3}") {
+            prop_assert_eq!(continues(&[parent.as_bytes()], &[]), is_trace_parent(&parent));
+        }
     }
 }

@@ -10,17 +10,13 @@ use sha2::{Digest, Sha256};
 
 use super::principal::Principal;
 
-/// Tokens kept at most; some 250 bytes each.
-const ENTRIES_MAX: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
-/// How long a verification counts.
-const AGE_MAX: Duration = Duration::from_secs(60);
-
 /// SHA-256 of a token: what it is kept under, so that the cache holds no token.
 pub(super) type Fingerprint = [u8; 32];
 
 /// A bounded cache, the least recently used leaving first.
 pub(super) struct VerifiedTokens {
     entries: Mutex<LruCache<Fingerprint, Entry>>,
+    age_max: Duration,
 }
 
 struct Entry {
@@ -31,9 +27,11 @@ struct Entry {
 }
 
 impl VerifiedTokens {
-    pub(super) fn new() -> Self {
+    /// Room for `entries_max` tokens of some 250 bytes each; a verification counts for `age_max`.
+    pub(super) fn new(entries_max: NonZeroUsize, age_max: Duration) -> Self {
         Self {
-            entries: Mutex::new(LruCache::new(ENTRIES_MAX)),
+            entries: Mutex::new(LruCache::new(entries_max)),
+            age_max,
         }
     }
 
@@ -47,7 +45,7 @@ impl VerifiedTokens {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.get(token)?;
         let holds = entry.key_set == key_set
-            && entry.verified_at.elapsed() < AGE_MAX
+            && entry.verified_at.elapsed() < self.age_max
             && now < entry.principal.expires_at;
         if holds {
             return Some(entry.principal.clone());

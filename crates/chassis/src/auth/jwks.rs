@@ -12,8 +12,8 @@ use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
 use tokio::sync::Mutex;
 
-/// How often keys are fetched at most because a token names one we do not have.
-const REFETCH_INTERVAL: Duration = Duration::from_secs(30);
+/// How often keys are fetched at most while there are none at all.
+const FIRST_FETCH_INTERVAL: Duration = Duration::from_secs(1);
 /// How long one fetch may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -23,16 +23,20 @@ const KEY_LENGTH: usize = 32;
 /// Gets the current key set from wherever it is kept.
 pub type FetchKeys = Arc<dyn Fn() -> BoxFuture<'static, anyhow::Result<JwkSet>> + Send + Sync>;
 
-/// No key set has ever been fetched: nobody's token can be judged.
+/// There is no key set that still counts: nobody's token can be judged.
 #[derive(Debug, thiserror::Error)]
 #[error("the token keys cannot be fetched")]
 pub struct KeysUnavailable(#[source] pub anyhow::Error);
 
-/// The keys we have, and how to get new ones. A key set once fetched is kept until a newer one replaces it,
-/// however long its source is down.
+/// The keys we have, and how to get new ones. A key set once fetched is kept until a newer one replaces it; while
+/// its source is down it counts for a limited time, for a key may have been withdrawn meanwhile.
 pub struct KeySource {
     fetch: FetchKeys,
-    keys: RwLock<Option<Arc<Keys>>>,
+    /// How often keys are fetched at most because a token names one we do not have.
+    refetch_interval: Duration,
+    /// How long a key set counts that cannot be fetched anew.
+    stale_max: Duration,
+    keys: RwLock<Option<KeySet>>,
     /// Counts key sets.
     version: AtomicU64,
     /// When a fetch was last tried. Held while fetching: all who need it share one fetch.
@@ -41,12 +45,21 @@ pub struct KeySource {
 
 type Keys = HashMap<String, DecodingKey>;
 
+#[derive(Clone)]
+struct KeySet {
+    keys: Arc<Keys>,
+    fetched_at: Instant,
+}
+
 impl KeySource {
-    /// Keys from `fetch`.
+    /// Keys from `fetch`, refetched for a key we do not have at most every 30 seconds and kept for an hour while their
+    /// source is down.
     #[must_use]
     pub fn new(fetch: FetchKeys) -> Self {
         Self {
             fetch,
+            refetch_interval: Duration::from_secs(30),
+            stale_max: Duration::from_secs(3_600),
             keys: RwLock::new(None),
             version: AtomicU64::new(0),
             last_fetch: Mutex::new(None),
@@ -68,10 +81,19 @@ impl KeySource {
         })))
     }
 
-    /// The key named `kid`, fetching the set anew when we do not have it and have not just tried.
+    /// The same with other times.
+    #[must_use]
+    pub const fn with_times(mut self, refetch_interval: Duration, stale_max: Duration) -> Self {
+        self.refetch_interval = refetch_interval;
+        self.stale_max = stale_max;
+        self
+    }
+
+    /// The key named `kid`, fetching the set anew when we do not have it and have not just tried. All who want a key
+    /// that nobody knows share one fetch.
     ///
     /// # Errors
-    /// When no key set was ever fetched and the source is down.
+    /// When no key set counts and the source is down.
     pub async fn key(&self, kid: &str) -> Result<Option<DecodingKey>, KeysUnavailable> {
         if let Some(key) = self.known(kid) {
             return Ok(Some(key));
@@ -80,14 +102,20 @@ impl KeySource {
         if let Some(key) = self.known(kid) {
             return Ok(Some(key));
         }
-        let too_soon = last_fetch.is_some_and(|tried| tried.elapsed() < REFETCH_INTERVAL);
-        if self.current().is_some() && too_soon {
-            return Ok(None);
+        let pause = match self.current() {
+            Some(_) => self.refetch_interval,
+            None => FIRST_FETCH_INTERVAL.min(self.refetch_interval),
+        };
+        if last_fetch.is_some_and(|tried| tried.elapsed() < pause) {
+            return match self.current() {
+                Some(_) => Ok(None),
+                None => Err(KeysUnavailable(anyhow::anyhow!(
+                    "the last attempt failed a moment ago"
+                ))),
+            };
         }
         let outcome = self.fetch().await;
-        if self.current().is_some() {
-            *last_fetch = Some(Instant::now());
-        }
+        *last_fetch = Some(Instant::now());
         match outcome {
             Ok(()) => Ok(self.known(kid)),
             Err(error) if self.current().is_none() => Err(KeysUnavailable(error)),
@@ -116,7 +144,10 @@ impl KeySource {
         let set = tokio::time::timeout(FETCH_TIMEOUT, (self.fetch)()).await??;
         let keys: Keys = set.keys.iter().filter_map(usable).collect();
         anyhow::ensure!(!keys.is_empty(), "the key set has no usable key");
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(keys));
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(KeySet {
+            keys: Arc::new(keys),
+            fetched_at: Instant::now(),
+        });
         self.version.fetch_add(1, Ordering::Release);
         Ok(())
     }
@@ -126,8 +157,15 @@ impl KeySource {
         self.version.load(Ordering::Acquire)
     }
 
+    /// Whether there is a key set that counts.
+    pub(super) fn is_usable(&self) -> bool {
+        self.current().is_some()
+    }
+
     fn current(&self) -> Option<Arc<Keys>> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let set = keys.as_ref()?;
+        (set.fetched_at.elapsed() < self.stale_max).then(|| set.keys.clone())
     }
 
     fn known(&self, kid: &str) -> Option<DecodingKey> {

@@ -84,7 +84,7 @@ impl Principal {
         let verifier = request
             .app_data::<web::Data<TokenVerifier>>()
             .ok_or_else(|| Problem::internal(anyhow::anyhow!("no token verifier in the app data")))?;
-        let token = bearer(request.headers().get(AUTHORIZATION))?;
+        let token = bearer(request.headers().get_all(AUTHORIZATION))?;
         verifier.verify(token).await.map_err(Problem::from)
     }
 }
@@ -123,19 +123,39 @@ impl FromRequest for AdminPrincipal {
     }
 }
 
-/// The token of an `Authorization: Bearer` header.
-fn bearer(header: Option<&HeaderValue>) -> Result<&str, Problem> {
+/// The token of the one `Authorization: Bearer` header (RFC 6750, section 2.1). A token anywhere else is none.
+fn bearer<'a>(mut headers: impl Iterator<Item = &'a HeaderValue>) -> Result<&'a str, Problem> {
     let missing = || {
         let challenge = HeaderValue::from_static(r#"Bearer realm="quadrille""#);
         Problem::new(Code::Unauthenticated).header(WWW_AUTHENTICATE, challenge)
     };
-    let text = header.and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
+    let header = headers.next().ok_or_else(missing)?;
+    if headers.next().is_some() {
+        let challenge = HeaderValue::from_static(r#"Bearer realm="quadrille", error="invalid_request""#);
+        return Err(Problem::new(Code::BadRequest)
+            .detail("there is more than one Authorization header")
+            .header(WWW_AUTHENTICATE, challenge));
+    }
+    let text = header.to_str().map_err(|_not_text| missing())?;
     match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
-            Ok(token.trim())
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            let token = token.trim_matches(' ');
+            if is_b64token(token) {
+                Ok(token)
+            } else {
+                Err(missing())
+            }
         }
         Some(_) | None => Err(missing()),
     }
+}
+
+/// What a token may consist of.
+fn is_b64token(token: &str) -> bool {
+    !token.is_empty()
+        && token
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte))
 }
 
 impl From<TokenError> for Problem {
@@ -143,6 +163,7 @@ impl From<TokenError> for Problem {
         let detail = match &error {
             TokenError::Keys(_) => return Self::unavailable(error),
             TokenError::Expired => "the access token has expired",
+            TokenError::Revoked => "the access token has been revoked",
             TokenError::Malformed(_) | TokenError::UnknownKey | TokenError::Invalid(_) => {
                 "the access token is not valid"
             }
@@ -152,5 +173,60 @@ impl From<TokenError> for Problem {
             .detail(detail)
             .header(WWW_AUTHENTICATE, challenge)
             .caused_by(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn token_of(values: &[&str]) -> Option<String> {
+        let values: Vec<_> = values
+            .iter()
+            .map(|value| HeaderValue::from_str(value).unwrap())
+            .collect();
+        bearer(values.iter()).ok().map(str::to_owned)
+    }
+
+    #[test]
+    fn one_bearer_token_is_taken_whatever_its_schemes_case() {
+        for value in ["Bearer a.b-c_d", "bearer a.b-c_d", "BEARER   a.b-c_d "] {
+            assert_eq!(token_of(&[value]).as_deref(), Some("a.b-c_d"), "{value}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_none() {
+        for values in [
+            &[][..],
+            &[""],
+            &["Bearer"],
+            &["Bearer "],
+            &["Basic eA=="],
+            &["Bearer a, Bearer b"],
+            &["Bearer a b"],
+            &["Bearer a", "Bearer a"],
+            &["a.b.c"],
+        ] {
+            assert_eq!(token_of(values), None, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn two_of_them_are_a_bad_request() {
+        let value = HeaderValue::from_static("Bearer a");
+        let problem = bearer([&value, &value].into_iter()).unwrap_err();
+        assert_eq!(problem.code(), Code::BadRequest);
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_it_panic_and_a_token_has_no_gap(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let Ok(value) = HeaderValue::from_bytes(&[b"Bearer ", &bytes[..]].concat()) else { return Ok(()) };
+            if let Ok(token) = bearer(std::iter::once(&value)) {
+                prop_assert!(is_b64token(token));
+            }
+        }
     }
 }

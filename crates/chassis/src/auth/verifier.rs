@@ -1,6 +1,7 @@
 //! Verification of access tokens (RFC 9068 shape): EdDSA only, every claim required.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use contracts::UserId;
@@ -17,10 +18,9 @@ use crate::settings::TokenSettings;
 
 /// The only `typ` taken: other tokens of the same issuer are not access tokens.
 const TOKEN_TYPE: &str = "at+jwt";
-/// How far clocks may disagree, in seconds.
-const LEEWAY_S: u64 = 5;
-/// Longest token looked at, in bytes.
-const TOKEN_LENGTH_MAX: usize = 4096;
+
+/// Whether a token that verifies has been ended early, by whom it speaks for.
+pub type IsRevoked = Arc<dyn Fn(&Principal) -> bool + Send + Sync>;
 
 /// Why a token does not hold. The text is for the log; a client learns only that it does not.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,9 @@ pub enum TokenError {
     /// It held until a while ago.
     #[error("expired token")]
     Expired,
+    /// It would hold, had its login not ended.
+    #[error("revoked token")]
+    Revoked,
     /// No token can be judged right now.
     #[error(transparent)]
     Keys(#[from] KeysUnavailable),
@@ -65,12 +68,16 @@ pub struct Claims {
 #[derive(Clone)]
 pub struct TokenVerifier {
     inner: Arc<Inner>,
+    is_revoked: Option<IsRevoked>,
 }
 
 struct Inner {
     keys: KeySource,
     verified: VerifiedTokens,
     validation: Validation,
+    length_max: usize,
+    leeway_s: i64,
+    lifetime_max_s: i64,
 }
 
 impl TokenVerifier {
@@ -85,19 +92,38 @@ impl TokenVerifier {
     /// Verifies against keys from elsewhere, for example the issuer's own database.
     #[must_use]
     pub fn new(settings: &TokenSettings, keys: KeySource) -> Self {
+        let keys = keys.with_times(
+            Duration::from_secs(settings.jwks_refetch_s),
+            Duration::from_secs(settings.jwks_stale_s),
+        );
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_required_spec_claims(&["iss", "aud", "exp", "nbf", "sub"]);
         validation.set_issuer(&[&settings.issuer]);
         validation.set_audience(&[&settings.audience]);
         validation.validate_nbf = true;
-        validation.leeway = LEEWAY_S;
+        validation.leeway = settings.leeway_s;
         Self {
             inner: Arc::new(Inner {
                 keys,
-                verified: VerifiedTokens::new(),
+                verified: VerifiedTokens::new(
+                    settings.cache_entries,
+                    Duration::from_secs(settings.cache_age_s),
+                ),
                 validation,
+                length_max: settings.length_max_bytes,
+                leeway_s: i64::try_from(settings.leeway_s).unwrap_or(i64::MAX),
+                lifetime_max_s: settings.lifetime_max_s.into(),
             }),
+            is_revoked: None,
         }
+    }
+
+    /// Refuses those whom `is_revoked` names. Asked at every verification, also of a token that was verified a moment
+    /// ago.
+    #[must_use]
+    pub fn refusing(mut self, is_revoked: IsRevoked) -> Self {
+        self.is_revoked = Some(is_revoked);
+        self
     }
 
     /// Who the token speaks for.
@@ -105,12 +131,23 @@ impl TokenVerifier {
     /// # Errors
     /// When it does not hold, or when no keys were ever fetched.
     pub async fn verify(&self, token: &str) -> Result<Principal, TokenError> {
-        if token.len() > TOKEN_LENGTH_MAX {
+        let principal = self.verify_alone(token).await?;
+        match &self.is_revoked {
+            Some(is_revoked) if is_revoked(&principal) => Err(TokenError::Revoked),
+            Some(_) | None => Ok(principal),
+        }
+    }
+
+    async fn verify_alone(&self, token: &str) -> Result<Principal, TokenError> {
+        if token.len() > self.inner.length_max {
             return Err(TokenError::Malformed("too long"));
         }
         let fingerprint = VerifiedTokens::fingerprint(token);
         let key_set = self.inner.keys.version();
-        if let Some(principal) = self.inner.verified.get(&fingerprint, key_set, clock::now()) {
+        // keys that count no more verify nothing, not even what they once did
+        if self.inner.keys.is_usable()
+            && let Some(principal) = self.inner.verified.get(&fingerprint, key_set, clock::now())
+        {
             return Ok(principal);
         }
         let kid = accepted_header(token)?;
@@ -118,6 +155,7 @@ impl TokenVerifier {
         let claims = decode::<Claims>(token, &key, &self.inner.validation)
             .map_err(refused)?
             .claims;
+        self.inner.check_times(&claims)?;
         let principal = principal(&claims)?;
         self.inner.verified.put(fingerprint, key_set, principal.clone());
         Ok(principal)
@@ -129,6 +167,21 @@ impl TokenVerifier {
     /// When their source is down; the keys we have stay.
     pub async fn refresh(&self) -> anyhow::Result<()> {
         self.inner.keys.refresh().await
+    }
+}
+
+impl Inner {
+    /// What the library does not check: a token is not from the future, and does not live longer than any of ours.
+    fn check_times(&self, claims: &Claims) -> Result<(), TokenError> {
+        let latest = clock::now().timestamp().saturating_add(self.leeway_s);
+        if claims.iat > latest {
+            return Err(TokenError::Malformed("issued in the future"));
+        }
+        let lifetime = claims.exp.checked_sub(claims.iat);
+        if lifetime.is_none_or(|lifetime| lifetime > self.lifetime_max_s) {
+            return Err(TokenError::Malformed("lives too long"));
+        }
+        Ok(())
     }
 }
 

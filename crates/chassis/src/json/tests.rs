@@ -189,3 +189,13 @@ async fn a_name_that_is_no_string_is_told_with_its_place() {
         Urgency::High
     ));
 }
+
+#[actix_web::test]
+async fn an_array_is_no_object_at_any_depth() {
+    let (code, pointer) = refused_at(r#"{"items": [["tea", 1]]}"#).await;
+    assert_eq!((code, pointer.as_str()), (Code::Validation, "/items/0"));
+    assert_eq!(
+        refused(r#"[[{"sku": "tea", "quantity": 1}]]"#).await.0,
+        Code::Validation
+    );
+}

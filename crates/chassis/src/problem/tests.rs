@@ -95,3 +95,25 @@ fn a_database_that_goes_away_is_no_fault_of_ours() {
     assert_eq!(of(Kind::CheckViolation, "orders_check"), Code::Internal);
     assert_eq!(Problem::from(Error::NotFound).code(), Code::Internal);
 }
+
+#[test]
+fn the_path_of_each_type_is_an_anchor_of_the_catalogue() {
+    let page = super::catalogue();
+    for code in Code::ALL {
+        let uri = code.type_uri();
+        let path = uri.strip_prefix("https://quadrille.dev/").unwrap();
+        assert_eq!(
+            page.matches(&format!("<a id=\"{path}\"></a>")).count(),
+            1,
+            "{path}"
+        );
+        assert!(
+            page.contains(&format!("(#{path}) | {}", code.status().as_u16())),
+            "{path}"
+        );
+        for text in [code.meaning(), code.advice()] {
+            assert!(text.len() > 10 && text.ends_with('.'), "{path}: {text:?}");
+            assert!(page.contains(text), "{path}: {text:?}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use super::*;
 use crate::auth::KeySource;
 use crate::health::Probe;
 use crate::json::Json;
-use crate::settings::{Layers, TokenSettings};
+use crate::settings::Layers;
 
 #[derive(serde::Deserialize, garde::Validate)]
 #[serde(deny_unknown_fields)]
@@ -33,10 +33,8 @@ fn surface() -> Surface {
             .service(web::resource("/things").route(web::post().to(echo)))
             .route("/things/{id}", web::get().to(by_id));
     });
-    let token: TokenSettings = serde_json::from_value(serde_json::json!({
-        "jwks_url": "", "issuer": "i", "audience": "a", "jwks_refresh_s": 1
-    }))
-    .unwrap();
+    let environment = [("QUADRILLE__DATABASE__URL".to_owned(), "x".to_owned())];
+    let core = Layers::new("", None, environment).unwrap().core().unwrap();
     let openapi = utoipa::openapi::OpenApiBuilder::new().build();
     Surface {
         allowed: AllowedMethods::of(&openapi),
@@ -47,7 +45,8 @@ fn surface() -> Surface {
             CancellationToken::new(),
         ),
         metrics: Metrics::new(),
-        verifier: TokenVerifier::new(&token, KeySource::url(String::new()).unwrap()),
+        verifier: TokenVerifier::new(&core.token, KeySource::url(String::new()).unwrap()),
+        cursor_key: CursorKey::new(&core.http.cursor_secret),
         app,
     }
 }
@@ -61,7 +60,7 @@ async fn answer(request: impl FnOnce(&reqwest::Client, String) -> reqwest::Reque
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let server = serve(listener, &settings, surface()).unwrap();
+    let server = serve(listener, &settings, None, surface()).unwrap();
     let handle = server.handle();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let exchange = async {

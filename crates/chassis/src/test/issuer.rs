@@ -128,6 +128,13 @@ mod tests {
             issuer: "quadrille".to_owned(),
             audience: "quadrille-api".to_owned(),
             jwks_refresh_s: 300,
+            jwks_refetch_s: 30,
+            jwks_stale_s: 3_600,
+            leeway_s: 5,
+            length_max_bytes: 8_192,
+            lifetime_max_s: 3_600,
+            cache_entries: 100.try_into().unwrap(),
+            cache_age_s: 60,
         };
         let verifier = TokenVerifier::new(&settings, KeySource::url(issuer.jwks_url()).unwrap());
         let user = UserId::new(clock::new_id());

@@ -26,6 +26,13 @@ fn settings() -> TokenSettings {
         issuer: "quadrille".to_owned(),
         audience: "quadrille-api".to_owned(),
         jwks_refresh_s: 300,
+        jwks_refetch_s: 30,
+        jwks_stale_s: 3_600,
+        leeway_s: 5,
+        length_max_bytes: 8_192,
+        lifetime_max_s: 3_600,
+        cache_entries: 100.try_into().unwrap(),
+        cache_age_s: 60,
     }
 }
 
@@ -188,7 +195,7 @@ async fn a_foreign_signature_or_changed_claims_are_refused() {
 
 #[tokio::test]
 async fn what_is_no_token_is_refused() {
-    for text in ["", "a", "a.b.c", "....", &"x".repeat(5000)] {
+    for text in ["", "a", "a.b.c", "....", &"x".repeat(9000)] {
         assert!(verifier().verify(text).await.is_err(), "{text}");
     }
     assert!(matches!(
@@ -203,6 +210,7 @@ async fn a_header_that_brings_a_key_or_asks_for_more_is_refused() {
         ("jku", json!("http://127.0.0.1/keys")),
         ("x5u", json!("http://127.0.0.1/cert")),
         ("jwk", jwk("k1", &key(1))),
+        ("x5c", json!(["MIIB"])),
         ("crit", json!(["exp"])),
     ] {
         let error = refused_header(&with(header(), member, value)).await;
@@ -262,7 +270,9 @@ async fn the_first_fetch_is_retried_until_it_succeeds() {
     let keys = source(Arc::clone(&fetches), |n| {
         (n >= 2).then(|| json!({"keys": [jwk("k1", &key(1))]}))
     });
-    let verifier = TokenVerifier::new(&settings(), keys);
+    let mut impatient = settings();
+    impatient.jwks_refetch_s = 0;
+    let verifier = TokenVerifier::new(&impatient, keys);
     let token = signed(&header(), &claims(), &key(1));
     for _ in 0..2 {
         assert!(matches!(verifier.verify(&token).await, Err(TokenError::Keys(_))));
@@ -286,4 +296,118 @@ async fn keys_outlive_their_source_and_are_rotated() {
     verifier.refresh().await.unwrap();
     assert!(verifier.verify(&new).await.is_ok());
     assert!(verifier.verify(&old).await.is_err());
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_fetched_anew_count_for_a_limited_time() {
+    let keys = source(Arc::default(), |n| {
+        (n == 0).then(|| json!({"keys": [jwk("k1", &key(1))]}))
+    });
+    let mut brief = settings();
+    brief.jwks_stale_s = 0;
+    brief.jwks_refetch_s = 0;
+    let verifier = TokenVerifier::new(&brief, keys);
+    verifier.refresh().await.unwrap();
+    let token = signed(&header(), &claims(), &key(1));
+    for _ in 0..2 {
+        assert!(matches!(verifier.verify(&token).await, Err(TokenError::Keys(_))));
+    }
+}
+
+#[tokio::test]
+async fn while_there_are_no_keys_their_source_is_not_asked_at_each_request() {
+    let fetches = Arc::new(AtomicUsize::new(0));
+    let keys = source(Arc::clone(&fetches), |_| None);
+    let verifier = TokenVerifier::new(&settings(), keys);
+    let token = signed(&header(), &claims(), &key(1));
+    for _ in 0..20 {
+        assert!(matches!(verifier.verify(&token).await, Err(TokenError::Keys(_))));
+    }
+    assert!(fetches.load(Ordering::SeqCst) <= 2);
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_also_when_it_was_verified_a_moment_ago() {
+    let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let list = Arc::clone(&ended);
+    let verifier = verifier().refusing(Arc::new(move |_| list.load(Ordering::SeqCst)));
+    let token = signed(&header(), &claims(), &key(1));
+    assert!(verifier.verify(&token).await.is_ok());
+    ended.store(true, Ordering::SeqCst);
+    assert!(matches!(verifier.verify(&token).await, Err(TokenError::Revoked)));
+    ended.store(false, Ordering::SeqCst);
+    assert!(verifier.verify(&token).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_from_the_future_or_one_that_never_ends_is_refused() {
+    let now = crate::clock::now().timestamp();
+    for (claim, value, why) in [
+        ("iat", now + 60, "issued in the future"),
+        ("exp", now + 86_400, "lives too long"),
+        ("iat", i64::MIN, "lives too long"),
+    ] {
+        let error = refused_claims(&with(claims(), claim, json!(value))).await;
+        assert_eq!(error.to_string(), format!("malformed token: {why}"), "{claim}");
+    }
+}
+
+#[tokio::test]
+async fn a_member_given_twice_is_refused() {
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let twice = |text: String, more: &str| text.replacen('{', &format!("{{{more},"), 1);
+    for (header, claims) in [
+        (twice(header().to_string(), r#""kid":"k0""#), claims().to_string()),
+        (
+            header().to_string(),
+            twice(claims().to_string(), r#""roles":["admin"]"#),
+        ),
+    ] {
+        let message = format!("{}.{}", part(&header), part(&claims));
+        let signature = URL_SAFE_NO_PAD.encode(key(1).sign(message.as_bytes()).to_bytes());
+        assert!(
+            verifier()
+                .verify(&format!("{message}.{signature}"))
+                .await
+                .is_err()
+        );
+    }
+}
+
+mod any_bytes {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn judged(token: &str) -> bool {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        runtime.unwrap().block_on(verifier().verify(token)).is_ok()
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_is_made_up_holds(token in r"[A-Za-z0-9_=.\-]{0,300}") {
+            prop_assert!(!judged(&token));
+        }
+
+        #[test]
+        fn no_header_or_claims_make_it_panic(header in ".{0,100}", claims in ".{0,100}") {
+            let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+            let signature = URL_SAFE_NO_PAD.encode(key(1).sign(message.as_bytes()).to_bytes());
+            let token = format!("{message}.{signature}");
+            prop_assert!(!judged(&token));
+        }
+
+        #[test]
+        fn a_token_with_any_byte_changed_does_not_hold(place in any::<proptest::sample::Index>(), byte in b'-'..b'z') {
+            let good = signed(&header(), &claims(), &key(1));
+            let mut bytes = good.clone().into_bytes();
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+            let changed = String::from_utf8(bytes).unwrap();
+            prop_assume!(changed != good);
+            prop_assert!(!judged(&changed), "{changed}");
+        }
+    }
 }
