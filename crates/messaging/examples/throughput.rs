@@ -27,6 +27,7 @@ use uuid::Uuid;
 
 const MESSAGES: u32 = 100_000;
 const OPERATIONS: &str = include_str!("../../../migrations/order/00000000000010_operations/up.sql");
+const PUBLICATIONS: &str = include_str!("../../../migrations/order/00000000000011_publications/up.sql");
 const KERNEL: &str = include_str!("../../../migrations/order/00000000000001_kernel/up.sql");
 
 #[tokio::main]
@@ -47,6 +48,7 @@ async fn main() -> Result<()> {
     let mut conn = AsyncPgConnection::establish(&url).await?;
     conn.batch_execute(KERNEL).await?;
     conn.batch_execute(OPERATIONS).await?;
+    conn.batch_execute(PUBLICATIONS).await?;
     conn.batch_execute("create table sums (id uuid primary key, version bigint not null)")
         .await?;
 
@@ -176,6 +178,7 @@ fn start(group: &str, brokers: &str, url: &str, participant: Participant<Sums>) 
         pool_size: 8,
         wait_timeout_ms: 3_000,
         statement_timeout_ms: 10_000,
+        idle_in_transaction_timeout_ms: 60_000,
         start_timeout_s: 30,
     })?;
     let kernel = Kernel::builder(group, brokers, pool, MessagingSettings::default())

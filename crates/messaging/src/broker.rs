@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::MessagingSettings;
+use crate::assigned::Assigned;
 use crate::metrics::KernelMetrics;
 use crate::offsets::Owed;
 
@@ -139,25 +140,24 @@ impl ClientContext for ProducerWatch {
 /// Watches the consumer's lag and assignments.
 pub(crate) struct ConsumerWatch {
     metrics: KernelMetrics,
+    assigned: Assigned,
     owed: Owed,
 }
 
 impl ConsumerWatch {
-    pub(crate) fn new(metrics: KernelMetrics, owed: Owed) -> Self {
-        Self { metrics, owed }
+    pub(crate) fn new(metrics: KernelMetrics, assigned: Assigned, owed: Owed) -> Self {
+        Self {
+            metrics,
+            assigned,
+            owed,
+        }
     }
 }
 
 impl ClientContext for ConsumerWatch {
     fn stats(&self, statistics: Statistics) {
         for (name, topic) in &statistics.topics {
-            // partition -1 is librdkafka's own; a lag of -1 is not known yet
-            let known = topic
-                .partitions
-                .values()
-                .filter(|partition| partition.partition >= 0);
-            let lag = known.map(|partition| partition.consumer_lag.max(0)).sum();
-            self.metrics.lag(name, lag);
+            self.metrics.lag(name, self.assigned.lag(topic));
         }
     }
 
@@ -178,6 +178,7 @@ impl ConsumerContext for ConsumerWatch {
         match rebalance {
             Rebalance::Assign(list) => {
                 info!(partitions = list.count(), "partitions assigned");
+                self.assigned.add(list);
                 // librdkafka remembers that a partition was paused when it was taken away
                 if let Err(error) = consumer.resume(list) {
                     warn!(error = %error, "cannot resume");
@@ -185,6 +186,7 @@ impl ConsumerContext for ConsumerWatch {
             }
             Rebalance::Revoke(list) => {
                 info!(partitions = list.count(), "partitions revoked");
+                self.assigned.remove(list);
                 self.owed.revoked(list);
             }
             Rebalance::Error(error) => warn!(error = %error, "rebalance failed"),

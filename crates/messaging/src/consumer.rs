@@ -38,7 +38,7 @@ pub(crate) struct GroupMember {
 impl GroupMember {
     pub(crate) fn subscribe(core: Arc<Core>, config: &ClientConfig) -> KafkaResult<Self> {
         let owed = Owed::default();
-        let watch = ConsumerWatch::new(core.metrics.clone(), owed.clone());
+        let watch = ConsumerWatch::new(core.metrics.clone(), core.assigned.clone(), owed.clone());
         let kafka: KafkaConsumer = config.create_with_context(watch)?;
         let topics: Vec<&str> = core.topics.keys().map(String::as_str).collect();
         kafka.subscribe(&topics)?;

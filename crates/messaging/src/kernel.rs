@@ -16,11 +16,12 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::assigned::Assigned;
 use crate::broker::{BrokerState, BrokerWatch, consumer_config};
 use crate::consumer::GroupMember;
 use crate::dispatcher::{ActionLoop, MessageLoop};
 use crate::metrics::KernelMetrics;
-use crate::operations::{Operations, forget};
+use crate::operations::Operations;
 use crate::participant::Participant;
 use crate::relay::{Publisher, Relay};
 use crate::repository::{Conn, Repository};
@@ -75,6 +76,7 @@ pub(crate) struct Core {
     pub(crate) participants: Vec<Box<dyn Steps>>,
     /// The participant that listens to a topic.
     pub(crate) topics: HashMap<String, usize>,
+    pub(crate) assigned: Assigned,
     pool: Pool,
 }
 
@@ -180,6 +182,7 @@ impl KernelBuilder {
             signals: Signals::default(),
             participants: self.participants,
             topics,
+            assigned: Assigned::default(),
             pool: self.pool,
         };
         Ok(Kernel {
@@ -294,7 +297,8 @@ impl Core {
     async fn retain(&self) -> Result<(), Outage> {
         self.keep_partitions().await?;
         let mut conn = self.connection().await?;
-        forget(&mut conn, self.settings.dead_letter_retention_days).await?;
+        let days = self.settings.dead_letter_retention_days;
+        retention::forget_letters(&mut conn, clock::now(), days).await?;
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 //! A service describes itself with [`Participant`]s (a [`Repository`], reactions, perhaps a [`Performer`])
 //! and starts a [`Kernel`]. Its HTTP commands go through [`command::execute`] and the same commit.
 
+mod assigned;
 mod attempt;
 mod breaker;
 mod broker;

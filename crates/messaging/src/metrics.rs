@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use contracts::Topic;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::operations::Counts;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Destination {
@@ -28,6 +31,8 @@ struct Inner {
     consumed: PerTopic,
     duplicates: PerTopic,
     attempts_failed: Counter,
+    retried: Counter,
+    refused: Counter,
     dead_lettered: Counter,
     batch_seconds: Histogram,
     batch_messages: Histogram,
@@ -47,6 +52,8 @@ impl Default for KernelMetrics {
             consumed: PerTopic::default(),
             duplicates: PerTopic::default(),
             attempts_failed: Counter::default(),
+            retried: Counter::default(),
+            refused: Counter::default(),
             dead_lettered: Counter::default(),
             batch_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
             batch_messages: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
@@ -86,8 +93,18 @@ impl KernelMetrics {
             it.attempts_failed.clone(),
         );
         registry.register(
+            "messaging_retried",
+            "Failed attempts of messages and actions after which there is another",
+            it.retried.clone(),
+        );
+        registry.register(
+            "messaging_publications_refused",
+            "Records that Kafka will never take",
+            it.refused.clone(),
+        );
+        registry.register(
             "messaging_dead_letters",
-            "Messages and actions given up",
+            "Messages, actions and publications given up",
             it.dead_lettered.clone(),
         );
         registry.register_with_unit(
@@ -160,13 +177,15 @@ impl KernelMetrics {
         self.0.attempts_failed.inc();
         if died {
             self.0.dead_lettered.inc();
+        } else {
+            self.0.retried.inc();
         }
     }
 
     pub(crate) fn refused(&self, records: usize) {
-        self.0
-            .dead_lettered
-            .inc_by(u64::try_from(records).unwrap_or(u64::MAX));
+        let records = u64::try_from(records).unwrap_or(u64::MAX);
+        self.0.refused.inc_by(records);
+        self.0.dead_lettered.inc_by(records);
     }
 
     pub(crate) fn processed(&self, messages: usize, took: Duration) {
@@ -176,8 +195,14 @@ impl KernelMetrics {
             .observe(f64::from(u32::try_from(messages).unwrap_or(u32::MAX)));
     }
 
-    pub(crate) fn lag(&self, topic: &str, messages: i64) {
-        self.0.lag.get_or_create(&destination(topic)).set(messages);
+    /// What is not known is not told.
+    pub(crate) fn lag(&self, topic: &str, messages: Option<i64>) {
+        let topic = destination(topic);
+        if let Some(messages) = messages {
+            self.0.lag.get_or_create(&topic).set(messages);
+        } else {
+            self.0.lag.remove(&topic);
+        }
     }
 
     pub(crate) fn breaker(&self, open: bool) {
@@ -198,35 +223,33 @@ impl KernelMetrics {
 
 /// As operators are told.
 impl KernelMetrics {
-    pub(crate) fn status(&self, topics: &[&String]) -> serde_json::Value {
-        let lag: serde_json::Map<String, serde_json::Value> = topics
-            .iter()
-            .map(|topic| {
-                let lag = self.0.lag.get_or_create(&destination(topic)).get();
-                ((*topic).clone(), lag.into())
-            })
-            .collect();
-        serde_json::json!({
-            "lag": lag,
-            "breaker": if self.0.breaker_open.get() == 1 { "open" } else { "closed" },
-            "relay_leads": self.0.leads.get() == 1,
-        })
+    pub(crate) fn lag_of(&self, topic: &str) -> Option<i64> {
+        self.0.lag.get(&destination(topic)).map(|lag| lag.get())
     }
 
-    pub(crate) fn stats(&self, topics: &[&str]) -> serde_json::Value {
+    pub(crate) fn is_breaker_open(&self) -> bool {
+        self.0.breaker_open.get() == 1
+    }
+
+    pub(crate) fn is_leading(&self) -> bool {
+        self.0.leads.get() == 1
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
         let sum = |family: &PerTopic| -> u64 {
-            topics
+            Topic::ALL
                 .iter()
-                .filter_map(|topic| family.get(&destination(topic)).map(|count| count.get()))
+                .filter_map(|topic| family.get(&destination(topic.name())).map(|count| count.get()))
                 .sum()
         };
-        serde_json::json!({
-            "published": sum(&self.0.published),
-            "consumed": sum(&self.0.consumed),
-            "duplicates": sum(&self.0.duplicates),
-            "retried": self.0.attempts_failed.get().saturating_sub(self.0.dead_lettered.get()),
-            "dead_lettered": self.0.dead_lettered.get(),
-        })
+        Counts {
+            published: sum(&self.0.published),
+            consumed: sum(&self.0.consumed),
+            duplicates: sum(&self.0.duplicates),
+            retried: self.0.retried.get(),
+            dead_lettered: self.0.dead_lettered.get(),
+            refused: self.0.refused.get(),
+        }
     }
 }
 

@@ -113,7 +113,8 @@ impl NewWork {
         };
         Self {
             state: DEAD,
-            ..row.failed(failure, settings, now)
+            attempts: 1,
+            ..row.noting(failure, settings, now)
         }
     }
 
@@ -126,6 +127,10 @@ impl NewWork {
         let mut headers: Headers = serde_json::from_value(self.headers.take()).unwrap_or_default();
         headers.set(RETRY_COUNT, if self.is_dead() { "0" } else { "1" });
         self.headers = headers.to_json();
+        self.noting(failure, settings, now)
+    }
+
+    fn noting(mut self, failure: &Failure, settings: &MessagingSettings, now: DateTime<Utc>) -> Self {
         self.error_class = Some(failure.class.clone());
         self.error_message = Some(failure.capped(settings.error_max_chars));
         self.error_fingerprint = Some(failure.fingerprint(&self.name));

@@ -1,8 +1,9 @@
-//! Partitions of `processed_event`: one a day, made ahead of time and dropped when they are past retention.
+//! What is forgotten in time: partitions of `processed_event`, one a day, made ahead and dropped when they are past
+//! retention, and dead letters that were settled long ago.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Int4, Text, Timestamptz};
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 use tracing::info;
 use uuid::{Builder, Uuid};
@@ -43,6 +44,24 @@ pub async fn keep_partitions(conn: &mut Conn, now: DateTime<Utc>, retention_days
         }
         Ok(())
     })
+    .await
+}
+
+/// Forgets dead letters that were settled (replayed, discarded, superseded) more than `days` before `now`, a bounded
+/// number at a time. One that an operator is just about to take back is left alone.
+///
+/// # Errors
+/// The database's.
+pub async fn forget_letters(conn: &mut Conn, now: DateTime<Utc>, days: i32) -> QueryResult<usize> {
+    diesel::sql_query(
+        "with old as (select id from dead_letter where state not in ('open', 'replaying')
+                and updated_at < $1 - make_interval(days => $2) limit 10000 for update skip locked),
+            gone as (delete from work w using old where w.id = old.id and w.state = 'dead')
+        delete from dead_letter d using old where d.id = old.id",
+    )
+    .bind::<Timestamptz, _>(now)
+    .bind::<Int4, _>(days)
+    .execute(conn)
     .await
 }
 

@@ -9,6 +9,7 @@ diesel::table! {
         headers -> Jsonb,
         payload -> Nullable<Bytea>,
         created_at -> Timestamptz,
+        work_id -> Nullable<Uuid>,
     }
 }
 
@@ -42,5 +43,6 @@ diesel::table! {
         first_failed_at -> Nullable<Timestamptz>,
         last_failed_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        replays -> Int4,
     }
 }

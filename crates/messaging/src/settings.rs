@@ -59,6 +59,9 @@ pub struct MessagingSettings {
     pub gauge_interval_ms: u64,
     /// How often a replica looks for bulk replays that are due (250).
     pub replay_poll_ms: u64,
+    /// Letters of one bulk replay that are under way at the same time (100): it goes on when some of them have come to
+    /// their end.
+    pub replay_in_flight: u32,
     /// A bulk replay stops by itself once so many of its letters have failed again (5).
     pub replay_halt_after: u32,
     /// Days that settled dead letters (replayed, discarded, superseded) are remembered (90).
@@ -91,6 +94,7 @@ impl Default for MessagingSettings {
             error_max_chars: 2_000,
             gauge_interval_ms: 5_000,
             replay_poll_ms: 250,
+            replay_in_flight: 100,
             replay_halt_after: 5,
             dead_letter_retention_days: 90,
         }

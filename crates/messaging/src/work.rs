@@ -12,6 +12,7 @@ use crate::record::{Origin, Record};
 use crate::retry::{Fate, RETRY_COUNT, fate};
 use crate::schema::work;
 use crate::{Conn, Failure, MessagingSettings};
+use chassis::clock;
 
 pub(crate) const MESSAGE: &str = "message";
 pub(crate) const ACTION: &str = "action";
@@ -183,6 +184,31 @@ pub(crate) async fn record_failure(
         .execute(conn)
         .await?;
     Ok(state == DEAD)
+}
+
+/// A replayed publication that Kafka has refused again: dead once more. Returns 0 when there is no such row.
+pub(crate) async fn refuse_again(
+    conn: &mut Conn,
+    id: Uuid,
+    topic: &str,
+    failure: &Failure,
+    settings: &MessagingSettings,
+) -> QueryResult<usize> {
+    let waits = work::id
+        .eq(id)
+        .and(work::kind.eq(PUBLICATION))
+        .and(work::state.eq(PENDING));
+    diesel::update(work::table.filter(waits))
+        .set((
+            work::state.eq(DEAD),
+            work::attempts.eq(work::attempts + 1),
+            work::error_class.eq(&failure.class),
+            work::error_message.eq(failure.capped(settings.error_max_chars)),
+            work::error_fingerprint.eq(failure.fingerprint(topic)),
+            work::last_failed_at.eq(clock::now()),
+        ))
+        .execute(conn)
+        .await
 }
 
 /// Gives rows back without counting an attempt, where they are still under one of the claims `tokens`.

@@ -19,6 +19,7 @@ use crate::{id, problem, view};
 pub(crate) struct Reason {
     /// For the audit.
     #[garde(length(chars, min = 1, max = 500))]
+    #[schema(min_length = 1, max_length = 500)]
     pub(crate) reason: String,
 }
 
@@ -31,6 +32,7 @@ pub(crate) struct Edit {
     payload: Value,
     /// For the audit.
     #[garde(length(chars, min = 1, max = 500))]
+    #[schema(min_length = 1, max_length = 500)]
     reason: String,
 }
 
@@ -48,16 +50,15 @@ async fn act(
     mandate: &Mandate,
 ) -> Result<HttpResponse, Problem> {
     let letter = operations.act(id(path)?, act, mandate).await.map_err(problem)?;
-    Ok(HttpResponse::Ok().json(view::summary(&letter)))
+    Ok(HttpResponse::Ok().json(view::Summary::from(&letter)))
 }
 
 macro_rules! plain {
     ($(#[$doc:meta])* $name:ident, $path:literal, $act:expr) => {
         $(#[$doc])*
         #[utoipa::path(post, path = $path, tag = "operations", security(("bearer" = [])),
-            params(("id" = String, Path)), request_body = Reason,
-            responses((status = 200, description = "The letter as it is now"),
-                (status = 409, description = "Its state forbids it")))]
+            params(("id" = Uuid, Path)), request_body = Reason,
+            responses((status = 200, description = "The letter as it is now", body = view::Summary)))]
         pub(crate) async fn $name(
             admin: AdminPrincipal,
             operations: Data<Operations>,
@@ -84,9 +85,8 @@ plain!(
 
 /// Sends another payload round in a letter's place, which is superseded.
 #[utoipa::path(post, path = "/dead-letters/{id}/edit-and-replay", tag = "operations", security(("bearer" = [])),
-    params(("id" = String, Path)), request_body = Edit,
-    responses((status = 200, description = "The original, superseded"),
-        (status = 409, description = "Its state forbids it")))]
+    params(("id" = Uuid, Path)), request_body = Edit,
+    responses((status = 200, description = "The original, superseded", body = view::Summary)))]
 pub(crate) async fn edit(
     admin: AdminPrincipal,
     operations: Data<Operations>,

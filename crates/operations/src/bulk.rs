@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::act::{Reason, mandate};
-use crate::{id, problem};
+use crate::{id, problem, view};
 
 /// Which letters; nothing set is all that are open.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -29,9 +29,11 @@ pub(crate) struct Bulk {
     #[garde(skip)]
     filter: Which,
     #[garde(length(chars, min = 1, max = 500))]
+    #[schema(min_length = 1, max_length = 500)]
     reason: String,
     #[serde(default = "ten")]
     #[garde(range(min = 1, max = 1000))]
+    #[schema(minimum = 1, maximum = 1000)]
     rate_per_second: i32,
     #[serde(default)]
     #[garde(skip)]
@@ -44,7 +46,7 @@ const fn ten() -> i32 {
 
 /// Starts a paced replay of all open letters that match; a dry run only counts them.
 #[utoipa::path(post, path = "/dead-letters/replay", tag = "operations", security(("bearer" = [])),
-    request_body = Bulk, responses((status = 202, description = "The job")))]
+    request_body = Bulk, responses((status = 202, description = "The job", body = view::Job)))]
 pub(crate) async fn replay_many(
     admin: AdminPrincipal,
     operations: Data<Operations>,
@@ -65,23 +67,24 @@ pub(crate) async fn replay_many(
         )
         .await
         .map_err(problem)?;
-    Ok(HttpResponse::Accepted().json(job))
+    Ok(HttpResponse::Accepted().json(view::shaped::<view::Job>(job)?))
 }
 
 /// How far a bulk replay is.
 #[utoipa::path(get, path = "/dead-letters/jobs/{id}", tag = "operations", security(("bearer" = [])),
-    params(("id" = String, Path)), responses((status = 200, description = "The job")))]
+    params(("id" = Uuid, Path)), responses((status = 200, description = "The job", body = view::Job)))]
 pub(crate) async fn job(
     _: AdminPrincipal,
     operations: Data<Operations>,
     path: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(operations.job(id(&path)?).await.map_err(problem)?))
+    let job = operations.job(id(&path)?).await.map_err(problem)?;
+    Ok(HttpResponse::Ok().json(view::shaped::<view::Job>(job)?))
 }
 
 /// Stops a bulk replay.
 #[utoipa::path(post, path = "/dead-letters/jobs/{id}/stop", tag = "operations", security(("bearer" = [])),
-    params(("id" = String, Path)), request_body = Reason, responses((status = 200, description = "The job")))]
+    params(("id" = Uuid, Path)), request_body = Reason, responses((status = 200, description = "The job", body = view::Job)))]
 pub(crate) async fn stop(
     admin: AdminPrincipal,
     operations: Data<Operations>,
@@ -89,5 +92,6 @@ pub(crate) async fn stop(
     body: Json<Reason>,
 ) -> Result<HttpResponse, Problem> {
     let why = mandate(&admin, body.into_inner().reason);
-    Ok(HttpResponse::Ok().json(operations.stop_job(id(&path)?, &why).await.map_err(problem)?))
+    let job = operations.stop_job(id(&path)?, &why).await.map_err(problem)?;
+    Ok(HttpResponse::Ok().json(view::shaped::<view::Job>(job)?))
 }

@@ -7,10 +7,13 @@ mod read;
 mod view;
 
 use actix_web::web::{self, Data, ServiceConfig};
-use chassis::problem::{Code, Problem};
+use chassis::docs::Problems;
+use chassis::problem::{Code, Problem, ProblemBody};
 use messaging::operations::{OperationError, Operations};
 use utoipa::OpenApi;
 use uuid::Uuid;
+
+pub use view::AuditEntry;
 
 #[derive(OpenApi)]
 #[openapi(paths(
@@ -27,7 +30,7 @@ use uuid::Uuid;
     bulk::replay_many,
     bulk::job,
     bulk::stop,
-))]
+), components(schemas(read::State, ProblemBody)), modifiers(&Problems))]
 struct Documentation;
 
 /// Documents the endpoints under `prefix`, for example `/orders`.

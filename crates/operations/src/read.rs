@@ -3,13 +3,12 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::auth::AdminPrincipal;
-use chassis::page::{self, Cursor, Page};
+use chassis::page::{self, List as PagedList, Page};
 use chassis::problem::Problem;
 use chassis::query::Query;
 use garde::Validate;
-use messaging::operations::{Filter, Operations};
+use messaging::operations::{Filter, Operations, Stats, Status};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
@@ -44,30 +43,39 @@ pub(crate) struct List {
     state: Option<State>,
     fingerprint: Option<String>,
     key: Option<String>,
+    #[garde(range(min = 1, max = page::MAX_LIMIT))]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u16>,
+    #[param(min_length = 1)]
     cursor: Option<String>,
 }
 
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
-pub(crate) struct Paging {
+pub(crate) struct Audit {
+    /// Only entries before this one.
+    before: Option<i64>,
+    #[garde(range(min = 1, max = page::MAX_LIMIT))]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u16>,
+    #[param(min_length = 1)]
     cursor: Option<String>,
 }
 
 /// Dead letters, the youngest first.
 #[utoipa::path(get, path = "/dead-letters", tag = "operations", security(("bearer" = [])), params(List),
-    responses((status = 200, description = "A page of letters")))]
+    responses((status = 200, description = "A page of letters", body = Page<view::Summary>)))]
 pub(crate) async fn list(
-    _: AdminPrincipal,
+    AdminPrincipal(admin): AdminPrincipal,
     operations: Data<Operations>,
     query: Query<List>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
     let limit = page::limit(query.limit);
-    let after: Option<Uuid> = query.cursor.as_deref().map(Cursor::position).transpose()?;
+    let list = PagedList::of(&request, admin.user_id)?;
+    let after: Option<Uuid> = list.position(query.cursor.as_deref())?;
     let filter = Filter {
         fingerprint: query.fingerprint,
         key: query.key,
@@ -82,21 +90,22 @@ pub(crate) async fn list(
         )
         .await
         .map_err(problem)?;
-    let page = Page::from_rows(letters, limit, |letter| letter.id)?;
-    Ok(page.map(|letter| view::summary(&letter)).respond(&request))
+    let page = list.page(letters, limit, |letter| letter.id)?;
+    Ok(page.map(|letter| view::Summary::from(&letter)).respond(&request))
 }
 
 /// Open dead letters by what they died of.
 #[utoipa::path(get, path = "/dead-letters/groups", tag = "operations", security(("bearer" = [])),
-    responses((status = 200, description = "The groups, the largest first")))]
+    responses((status = 200, description = "The groups", body = view::Groups)))]
 pub(crate) async fn groups(_: AdminPrincipal, operations: Data<Operations>) -> Result<HttpResponse, Problem> {
     let groups = operations.groups().await.map_err(problem)?;
-    Ok(HttpResponse::Ok().json(json!({ "items": groups })))
+    let items = groups.into_iter().map(view::shaped).collect::<Result<_, _>>()?;
+    Ok(HttpResponse::Ok().json(view::Groups { items }))
 }
 
 /// One dead letter with its payload, headers, origin and history.
 #[utoipa::path(get, path = "/dead-letters/{id}", tag = "operations", security(("bearer" = [])),
-    params(("id" = String, Path)), responses((status = 200, description = "The letter")))]
+    params(("id" = Uuid, Path)), responses((status = 200, description = "The letter", body = view::Whole)))]
 pub(crate) async fn inspect(
     _: AdminPrincipal,
     operations: Data<Operations>,
@@ -105,39 +114,47 @@ pub(crate) async fn inspect(
     let id = id(&path)?;
     let letter = operations.letter(id).await.map_err(problem)?;
     let history = operations.audit(Some(id), None, 100).await.map_err(problem)?;
-    Ok(HttpResponse::Ok().json(view::whole(&letter, history)))
+    let history = history.into_iter().map(view::shaped).collect::<Result<_, _>>()?;
+    Ok(HttpResponse::Ok().json(view::Whole::new(letter, history)))
 }
 
 /// Who did what, when, why, before and after.
-#[utoipa::path(get, path = "/dead-letters/audit", tag = "operations", security(("bearer" = [])), params(Paging),
-    responses((status = 200, description = "A page of the audit, the youngest first")))]
+#[utoipa::path(get, path = "/dead-letters/audit", tag = "operations", security(("bearer" = [])), params(Audit),
+    responses((status = 200, description = "A page of the audit, the youngest first", body = Page<view::AuditEntry>)))]
 pub(crate) async fn audit(
-    _: AdminPrincipal,
+    AdminPrincipal(admin): AdminPrincipal,
     operations: Data<Operations>,
-    query: Query<Paging>,
+    query: Query<Audit>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
     let limit = page::limit(query.limit);
-    let before: Option<i64> = query.cursor.as_deref().map(Cursor::position).transpose()?;
-    let rows = operations
-        .audit(None, before, i64::from(limit) + 1)
+    let list = PagedList::of(&request, admin.user_id)?;
+    let after: Option<i64> = list.position(query.cursor.as_deref())?;
+    let entries = operations
+        .audit(
+            None,
+            after.into_iter().chain(query.before).min(),
+            i64::from(limit) + 1,
+        )
         .await
-        .map_err(problem)?;
-    let position = |row: &Value| row.get("id").and_then(Value::as_i64);
-    Ok(Page::from_rows(rows, limit, position)?.respond(&request))
+        .map_err(problem)?
+        .into_iter()
+        .map(view::shaped)
+        .collect::<Result<Vec<view::AuditEntry>, _>>()?;
+    Ok(list.page(entries, limit, |entry| entry.id)?.respond(&request))
 }
 
 /// How the service's events stand.
 #[utoipa::path(get, path = "/events/status", tag = "operations", security(("bearer" = [])),
-    responses((status = 200, description = "Broker, topics, lag, backlog, breaker")))]
+    responses((status = 200, description = "Broker, topics, lag, backlog, breaker", body = Status)))]
 pub(crate) async fn status(_: AdminPrincipal, operations: Data<Operations>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(operations.status().await.map_err(problem)?))
 }
 
 /// Counts since this process started, and totals.
 #[utoipa::path(get, path = "/events/stats", tag = "operations", security(("bearer" = [])),
-    responses((status = 200, description = "The counts")))]
+    responses((status = 200, description = "The counts", body = Stats)))]
 pub(crate) async fn stats(_: AdminPrincipal, operations: Data<Operations>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(operations.stats().await.map_err(problem)?))
 }

@@ -1,53 +1,204 @@
-//! Letters as operators see them.
+//! What operators see: the shapes of letters, groups, jobs and the audit.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chassis::problem::Problem;
+use chrono::{DateTime, Utc};
 use messaging::operations::Letter;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
 
-/// A letter in a list.
-pub(crate) fn summary(letter: &Letter) -> Value {
-    json!({
-        "id": letter.id,
-        "state": letter.state,
-        "kind": letter.kind,
-        "name": letter.name,
-        "key": letter.key.as_deref().map(String::from_utf8_lossy),
-        "event_id": letter.event_id,
-        "attempts": letter.attempts,
-        "deaths": letter.deaths,
-        "error": {
-            "class": letter.error_class,
-            "message": letter.error_message,
-            "fingerprint": letter.error_fingerprint,
-        },
-        "first_failed_at": letter.first_failed_at,
-        "last_failed_at": letter.last_failed_at,
-        "superseded_by": letter.superseded_by,
-        "job_id": letter.job_id,
-        "created_at": letter.created_at,
-        "updated_at": letter.updated_at,
-    })
+/// A dead letter in a list.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
+pub(crate) struct Summary {
+    id: Uuid,
+    /// `open`, `replaying`, `replayed`, `discarded` or `superseded`.
+    state: String,
+    /// `message`, `action` or `publication`.
+    kind: String,
+    /// The topic of a message or publication, the name of an action.
+    name: String,
+    /// The Kafka key.
+    key: Option<String>,
+    event_id: Option<Uuid>,
+    /// Failed attempts before its last death.
+    attempts: i32,
+    /// How often it has died: once, and once for each replay that failed.
+    deaths: i32,
+    error: ErrorView,
+    first_failed_at: Option<DateTime<Utc>>,
+    last_failed_at: Option<DateTime<Utc>>,
+    /// The edited letter that took its place.
+    superseded_by: Option<Uuid>,
+    /// The bulk replay that sent it round last.
+    job_id: Option<Uuid>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
 }
 
-/// A letter with all that is known of it.
-pub(crate) fn whole(letter: &Letter, history: Vec<Value>) -> Value {
-    let mut view = summary(letter);
-    let payload = letter.payload.as_deref();
-    let more = json!({
-        "headers": letter.headers,
-        "payload": payload.and_then(|payload| serde_json::from_slice::<Value>(payload).ok()),
-        "payload_base64": payload.map(|payload| STANDARD.encode(payload)),
-        "origin": {
-            "topic": letter.origin_topic,
-            "partition": letter.origin_partition,
-            "offset": letter.origin_offset,
-            "timestamp": letter.origin_timestamp,
-        },
-        "history": history,
-    });
-    if let (Value::Object(view), Value::Object(more)) = (&mut view, more) {
-        view.extend(more);
+/// What a letter died of.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetterError)]
+pub(crate) struct ErrorView {
+    class: Option<String>,
+    message: Option<String>,
+    /// Equal for errors of the same kind; the groups go by it.
+    fingerprint: Option<String>,
+}
+
+/// A dead letter with all that is known of it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetterDetails)]
+pub(crate) struct Whole {
+    #[serde(flatten)]
+    summary: Summary,
+    /// The record's headers: pairs of name and value, in their order.
+    #[schema(value_type = Vec<Vec<String>>)]
+    headers: Value,
+    /// The payload decoded, or null when it is no JSON.
+    #[schema(value_type = Value)]
+    payload: Option<Value>,
+    /// The payload as it came.
+    payload_base64: Option<String>,
+    origin: Origin,
+    /// What operators did to it, the youngest first, a hundred at most.
+    history: Vec<AuditEntry>,
+}
+
+/// Where a letter was read.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetterOrigin)]
+pub(crate) struct Origin {
+    topic: Option<String>,
+    partition: Option<i32>,
+    offset: Option<i64>,
+    timestamp: Option<DateTime<Utc>>,
+}
+
+/// Who did what, when and why.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AuditEntry {
+    /// Counts up within the service.
+    pub id: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The admin's user id.
+    pub actor: Uuid,
+    /// `replay`, `edit-and-replay`, `discard`, `restore`, `bulk-replay`, `stop-replay`.
+    pub action: String,
+    /// The letter or job.
+    pub subject: Uuid,
+    /// The reason that was given.
+    pub reason: String,
+    /// The subject before.
+    #[schema(value_type = Value)]
+    pub before: Option<Value>,
+    /// The subject after.
+    #[schema(value_type = Value)]
+    pub after: Option<Value>,
+}
+
+/// Open letters that died of the same.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = DeadLetterGroup)]
+pub(crate) struct Group {
+    fingerprint: Option<String>,
+    count: u64,
+    /// A topic or action among them.
+    name: String,
+    /// The error's class.
+    class: Option<String>,
+    first_failed_at: Option<DateTime<Utc>>,
+    last_failed_at: Option<DateTime<Utc>>,
+    /// The youngest error.
+    sample_error: Option<String>,
+}
+
+/// The groups, the largest first, a hundred at most.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetterGroups)]
+pub(crate) struct Groups {
+    pub(crate) items: Vec<Group>,
+}
+
+/// A bulk replay.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReplayJob)]
+pub(crate) struct Job {
+    /// Null of a dry run, which is no job.
+    id: Option<Uuid>,
+    /// `running`, `finished`, `stopped` by an operator, `halted` because too many failed again, or `dry_run`.
+    state: String,
+    /// Letters that the filter meant when it began.
+    matched: u64,
+    /// Letters that were sent round so far.
+    replayed: u64,
+    /// Of them, those that failed again.
+    failed_again: u64,
+    fingerprint: Option<String>,
+    key: Option<String>,
+    name: Option<String>,
+    actor: Option<Uuid>,
+    reason: Option<String>,
+    rate_per_second: Option<u32>,
+    created_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+/// Reads what the kernel tells as a document into its shape, so that the interface shows what it documents.
+pub(crate) fn shaped<T: DeserializeOwned>(document: Value) -> Result<T, Problem> {
+    serde_json::from_value(document).map_err(Problem::internal)
+}
+
+impl From<&Letter> for Summary {
+    fn from(letter: &Letter) -> Self {
+        Self {
+            id: letter.id,
+            state: letter.state.clone(),
+            kind: letter.kind.clone(),
+            name: letter.name.clone(),
+            key: letter
+                .key
+                .as_deref()
+                .map(|key| String::from_utf8_lossy(key).into_owned()),
+            event_id: letter.event_id,
+            attempts: letter.attempts,
+            deaths: letter.deaths,
+            error: ErrorView {
+                class: letter.error_class.clone(),
+                message: letter.error_message.clone(),
+                fingerprint: letter.error_fingerprint.clone(),
+            },
+            first_failed_at: letter.first_failed_at,
+            last_failed_at: letter.last_failed_at,
+            superseded_by: letter.superseded_by,
+            job_id: letter.job_id,
+            created_at: letter.created_at,
+            updated_at: letter.updated_at,
+        }
     }
-    view
+}
+
+impl Whole {
+    /// A letter and its history.
+    pub(crate) fn new(letter: Letter, history: Vec<AuditEntry>) -> Self {
+        let payload = letter.payload.as_deref();
+        Self {
+            summary: Summary::from(&letter),
+            payload: payload.and_then(|payload| serde_json::from_slice(payload).ok()),
+            payload_base64: payload.map(|payload| STANDARD.encode(payload)),
+            origin: Origin {
+                topic: letter.origin_topic,
+                partition: letter.origin_partition,
+                offset: letter.origin_offset,
+                timestamp: letter.origin_timestamp,
+            },
+            headers: letter.headers,
+            history,
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! One letter: replay, edit and replay, discard, restore.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Bytea, Int4, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Bytea, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use serde_json::Value;
 use uuid::Uuid;
@@ -51,21 +51,15 @@ const SET: &str = "update dead_letter set state = $2, superseded_by = coalesce($
     job_id = $4, updated_at = now() where id = $1";
 const AGAIN: &str = "update work set state = 'pending', attempts = 0, next_attempt_at = now(), claim = null,
     replays = replays + 1 where id = $1 and state = 'dead'";
-const PUBLISH: &str = "insert into outbox (event_id, topic, key, headers, payload)
-    select coalesce(event_id, id), name, key, headers, $2 from dead_letter where id = $1";
-const MARK: &str = "update work set replays = replays + 1 where id = $1";
-const DELETE: &str = "delete from work where id = $1";
+const PUBLISH: &str = "insert into outbox (event_id, topic, key, headers, payload, work_id)
+    select coalesce(event_id, id), name, key, headers, payload, id from dead_letter where id = $1";
+/// In place: the edited message keeps its place among those of its key.
+const RENAME: &str = "update work set id = $2, payload = $3 where id = $1 and state = 'dead'";
 const COPY_LETTER: &str = "insert into dead_letter (id, state, kind, name, key, event_id, headers, payload, attempts,
         deaths, origin_topic, origin_partition, origin_offset, origin_timestamp, error_class, error_message,
         error_fingerprint, first_failed_at, last_failed_at)
     select $2, 'replaying', kind, name, key, event_id, headers, $3, attempts, deaths, origin_topic, origin_partition,
         origin_offset, origin_timestamp, error_class, error_message, error_fingerprint, first_failed_at, last_failed_at
-    from dead_letter where id = $1";
-const COPY_WORK: &str =
-    "insert into work (id, kind, name, key, event_id, headers, payload, replays, origin_topic,
-        origin_partition, origin_offset, origin_timestamp, first_failed_at)
-    select id, kind, name, key, event_id, headers, payload, 1, origin_topic, origin_partition, origin_offset,
-        origin_timestamp, first_failed_at
     from dead_letter where id = $1";
 const AUDIT: &str = "insert into operation_audit (actor, action, subject, reason, before, after)
     values ($1, $2, $3, $4, $5, $6)";
@@ -114,7 +108,7 @@ pub(super) async fn apply(
     match act {
         Act::Replay => {
             set(conn, id, "replaying", None, job).await?;
-            send_round(conn, &before, before.payload.as_deref()).await?;
+            send_round(conn, id, &before.kind).await?;
         }
         Act::Edit(payload) => edit(conn, &before, payload).await?,
         Act::Discard => set(conn, id, "discarded", None, before.job_id).await?,
@@ -144,47 +138,42 @@ async fn set(conn: &mut Conn, id: Uuid, state: &str, by: Option<Uuid>, job: Opti
         .map(drop)
 }
 
+/// A message or action is pending work again; a refused publication is besides in the outbox again, and stays in `work`
+/// until Kafka has taken it.
+async fn send_round(conn: &mut Conn, id: Uuid, kind: &str) -> Result<(), OperationError> {
+    if on_row(conn, AGAIN, id).await? == 0 {
+        return Err(without_work());
+    }
+    if kind == crate::work::PUBLICATION {
+        on_row(conn, PUBLISH, id).await?;
+    }
+    Ok(())
+}
+
 async fn on_row(conn: &mut Conn, sql: &str, id: Uuid) -> QueryResult<usize> {
     diesel::sql_query(sql).bind::<SqlUuid, _>(id).execute(conn).await
 }
 
-/// A message or action becomes pending work again; a refused publication goes back to the outbox.
-async fn send_round(conn: &mut Conn, letter: &Letter, payload: Option<&[u8]>) -> Result<(), OperationError> {
-    if letter.kind == crate::work::PUBLICATION {
-        diesel::sql_query(PUBLISH)
-            .bind::<SqlUuid, _>(letter.id)
-            .bind::<Nullable<Bytea>, _>(payload)
-            .execute(conn)
-            .await?;
-        on_row(conn, MARK, letter.id).await?;
-        on_row(conn, DELETE, letter.id).await?;
-    } else if on_row(conn, AGAIN, letter.id).await? == 0 {
-        return Err(OperationError::Conflict("without its work".to_owned()));
-    }
-    Ok(())
+fn without_work() -> OperationError {
+    OperationError::Conflict("without its work".to_owned())
 }
 
+/// The edited message is a letter of its own, with the work of the original.
 async fn edit(conn: &mut Conn, letter: &Letter, payload: &[u8]) -> Result<(), OperationError> {
     let by = clock::new_id();
     set(conn, letter.id, "superseded", Some(by), None).await?;
-    diesel::sql_query(COPY_LETTER)
-        .bind::<SqlUuid, _>(letter.id)
-        .bind::<SqlUuid, _>(by)
-        .bind::<Bytea, _>(payload)
-        .execute(conn)
-        .await?;
-    if on_row(conn, DELETE, letter.id).await? == 0 {
-        return Err(OperationError::Conflict("without its work".to_owned()));
+    for sql in [COPY_LETTER, RENAME] {
+        let written = diesel::sql_query(sql)
+            .bind::<SqlUuid, _>(letter.id)
+            .bind::<SqlUuid, _>(by)
+            .bind::<Bytea, _>(payload)
+            .execute(conn)
+            .await?;
+        if written == 0 {
+            return Err(without_work());
+        }
     }
-    on_row(conn, COPY_WORK, by).await?;
-    if letter.kind == crate::work::PUBLICATION {
-        let edited = Letter {
-            id: by,
-            ..letter.clone()
-        };
-        send_round(conn, &edited, Some(payload)).await?;
-    }
-    Ok(())
+    send_round(conn, by, &letter.kind).await
 }
 
 pub(super) async fn audit(
@@ -205,17 +194,4 @@ pub(super) async fn audit(
         .execute(conn)
         .await
         .map(drop)
-}
-
-/// Forgets what was settled more than `days` ago, a bounded number at a time.
-pub(crate) async fn forget(conn: &mut Conn, days: i32) -> QueryResult<usize> {
-    diesel::sql_query(
-        "with old as (select id from dead_letter where state not in ('open', 'replaying')
-                and updated_at < now() - make_interval(days => $1) limit 10000 for update skip locked),
-            gone as (delete from work w using old where w.id = old.id and w.state = 'dead')
-        delete from dead_letter d using old where d.id = old.id",
-    )
-    .bind::<Int4, _>(days)
-    .execute(conn)
-    .await
 }

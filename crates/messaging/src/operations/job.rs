@@ -1,54 +1,27 @@
-//! Replaying many letters: paced, a transaction a letter, by whichever replica is there.
-
-use std::time::Duration;
+//! Replaying many letters: begun, looked at, stopped.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bytea, Int4, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
-use tracing::debug;
 use uuid::Uuid;
 
-use super::act::{Act, apply, audit};
+use super::act::audit;
+use super::pace::{FAILED, MEANT};
 use super::{Document, Filter, Mandate, OperationError, Operations};
 use crate::Conn;
-use crate::kernel::Core;
 use chassis::clock;
 
-/// Letters that a filter ($1 fingerprint, $2 key, $3 name) means.
-const MEANT: &str = "state = 'open' and ($1 is null or error_fingerprint = $1) and ($2 is null or key = $2)
-    and ($3 is null or name = $3)";
-/// Letters of a job that have failed again; the first attempt counts, or a fast job would be over before the last one.
-const FAILED: &str = "(select count(*) from dead_letter d where job_id = $1 and (state = 'open'
-    or state = 'replaying' and exists (select from work w where w.id = d.id and w.attempts > 0)))";
-
 #[derive(QueryableByName)]
-struct Count {
+pub(super) struct Count {
     #[diesel(sql_type = BigInt)]
-    count: i64,
+    pub(super) count: i64,
 }
 
 #[derive(QueryableByName)]
-struct Job {
+pub(super) struct Found {
     #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
-    #[diesel(sql_type = Nullable<Text>)]
-    fingerprint: Option<String>,
-    #[diesel(sql_type = Nullable<Bytea>)]
-    key: Option<Vec<u8>>,
-    #[diesel(sql_type = Nullable<Text>)]
-    name: Option<String>,
-    #[diesel(sql_type = SqlUuid)]
-    actor: Uuid,
-    #[diesel(sql_type = Text)]
-    reason: String,
-}
-
-#[derive(QueryableByName)]
-struct Found {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
+    pub(super) id: Uuid,
 }
 
 impl Operations {
@@ -76,10 +49,14 @@ impl Operations {
                 json!({ "id": null, "state": "dry_run", "matched": matched, "replayed": 0, "failed_again": 0 }),
             );
         }
-        let id = conn
-            .transaction(async |conn| start(conn, filter, rate_per_second, matched, mandate).await)
-            .await?;
-        self.job(id).await
+        loop {
+            let started = conn
+                .transaction(async |conn| start(conn, filter, rate_per_second, matched, mandate).await)
+                .await?;
+            if let Some(id) = started {
+                return look(&mut conn, id).await;
+            }
+        }
     }
 
     /// How far a bulk replay is.
@@ -109,14 +86,15 @@ impl Operations {
     }
 }
 
-/// Begins a bulk replay, unless the same one is running: then it answers with that one.
+/// Begins a bulk replay, unless the same one is running: then it answers with that one. None when that one has ended
+/// meanwhile.
 async fn start(
     conn: &mut Conn,
     filter: &Filter,
     rate: i32,
     matched: i64,
     mandate: &Mandate,
-) -> Result<Uuid, OperationError> {
+) -> Result<Option<Uuid>, OperationError> {
     let id = clock::new_id();
     let begun = diesel::sql_query(
         "insert into dead_letter_job (id, fingerprint, key, name, actor, reason, rate_per_second, matched)
@@ -141,12 +119,13 @@ async fn start(
             .bind::<Nullable<Bytea>, _>(filter.key.as_ref().map(String::as_bytes))
             .bind::<Nullable<Text>, _>(&filter.name)
             .get_result::<Found>(conn)
-            .await?
-            .id);
+            .await
+            .optional()?
+            .map(|found| found.id));
     }
     let after = look(conn, id).await?;
     audit(conn, "replay-many", id, mandate, None, Some(after)).await?;
-    Ok(id)
+    Ok(Some(id))
 }
 
 async fn look(conn: &mut Conn, id: Uuid) -> Result<Value, OperationError> {
@@ -162,7 +141,7 @@ async fn look(conn: &mut Conn, id: Uuid) -> Result<Value, OperationError> {
     .ok_or(OperationError::NotFound)
 }
 
-async fn end(conn: &mut Conn, id: Uuid, state: &str) -> QueryResult<usize> {
+pub(super) async fn end(conn: &mut Conn, id: Uuid, state: &str) -> QueryResult<usize> {
     diesel::sql_query(format!(
         "update dead_letter_job set state = $2, finished_at = now(), failed_again = {FAILED}
         where id = $1 and state = 'running'"
@@ -171,115 +150,4 @@ async fn end(conn: &mut Conn, id: Uuid, state: &str) -> QueryResult<usize> {
     .bind::<Text, _>(state)
     .execute(conn)
     .await
-}
-
-impl Core {
-    /// Works on whatever bulk replays are due, until the process stops.
-    pub(crate) async fn replay_jobs(&self, stop: CancellationToken) {
-        let mut polls = tokio::time::interval(Duration::from_millis(self.settings.replay_poll_ms.max(1)));
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = polls.tick() => {}
-            }
-            loop {
-                match self.replay_one().await {
-                    Ok(true) if !stop.is_cancelled() => {}
-                    Ok(_) => break,
-                    Err(error) => {
-                        debug!(%error, "a bulk replay is put off");
-                        break;
-                    }
-                }
-            }
-        }
-    }
-
-    /// One step of one job. Returns whether there was one.
-    async fn replay_one(&self) -> Result<bool, OperationError> {
-        let mut conn = self.connection().await?;
-        let halt_after = i64::from(self.settings.replay_halt_after);
-        let worked = conn
-            .transaction(async |conn| step(conn, halt_after).await)
-            .await?;
-        if worked {
-            self.signals.woke(true, true);
-        }
-        Ok(worked)
-    }
-}
-
-async fn step(conn: &mut Conn, halt_after: i64) -> Result<bool, OperationError> {
-    let due = "select id, fingerprint, key, name, actor, reason from dead_letter_job
-        where state = 'running' and next_at <= now() order by next_at limit 1 for update skip locked";
-    let Some(job) = diesel::sql_query(due).get_result::<Job>(conn).await.optional()? else {
-        return Ok(false);
-    };
-    let failed = diesel::sql_query(format!("select {FAILED} as count"))
-        .bind::<SqlUuid, _>(job.id)
-        .get_result::<Count>(conn)
-        .await?
-        .count;
-    if failed >= halt_after {
-        end(conn, job.id, "halted").await?;
-        return Ok(true);
-    }
-    let Some(next) = next(conn, &job).await? else {
-        settle(conn, job.id).await?;
-        return Ok(true);
-    };
-    let mandate = Mandate {
-        actor: job.actor,
-        reason: job.reason,
-    };
-    apply(conn, next, &Act::Replay, &mandate, Some(job.id)).await?;
-    diesel::sql_query(format!(
-        "update dead_letter_job set replayed = replayed + 1, failed_again = {FAILED},
-            next_at = greatest(next_at, now() - interval '1 second') + interval '1 second' / rate_per_second
-        where id = $1"
-    ))
-    .bind::<SqlUuid, _>(job.id)
-    .execute(conn)
-    .await?;
-    Ok(true)
-}
-
-/// The next letter that was there when the job began, and that the job has not sent round yet.
-async fn next(conn: &mut Conn, job: &Job) -> Result<Option<Uuid>, OperationError> {
-    let found = diesel::sql_query(format!(
-        "select id from dead_letter where {MEANT} and job_id is distinct from $4
-            and updated_at <= (select created_at from dead_letter_job where id = $4)
-            and (kind = 'publication' or exists (
-                select from work w where w.id = dead_letter.id and w.state = 'dead'))
-        order by id limit 1 for update skip locked"
-    ))
-    .bind::<Nullable<Text>, _>(&job.fingerprint)
-    .bind::<Nullable<Bytea>, _>(&job.key)
-    .bind::<Nullable<Text>, _>(&job.name)
-    .bind::<SqlUuid, _>(job.id)
-    .get_result::<Found>(conn)
-    .await
-    .optional()?;
-    Ok(found.map(|found| found.id))
-}
-
-/// Nothing is left to send: finished once nothing of it is under way, looked at again in a second before.
-async fn settle(conn: &mut Conn, id: Uuid) -> Result<(), OperationError> {
-    let under_way = "select count(*) from dead_letter where job_id = $1 and state = 'replaying'";
-    let left = diesel::sql_query(under_way)
-        .bind::<SqlUuid, _>(id)
-        .get_result::<Count>(conn)
-        .await?
-        .count;
-    if left == 0 {
-        end(conn, id, "finished").await?;
-    } else {
-        diesel::sql_query(format!(
-            "update dead_letter_job set next_at = now() + interval '1 second', failed_again = {FAILED} where id = $1"
-        ))
-        .bind::<SqlUuid, _>(id)
-        .execute(conn)
-        .await?;
-    }
-    Ok(())
 }

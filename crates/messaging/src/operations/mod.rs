@@ -3,7 +3,9 @@
 
 mod act;
 mod job;
+mod pace;
 mod read;
+mod status;
 
 use std::sync::Arc;
 
@@ -15,7 +17,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 pub use act::Act;
-pub(crate) use act::forget;
+pub use status::{Backlog, Counts, Stats, Status, Totals};
 
 use crate::kernel::Core;
 use crate::{BrokerState, Outage};

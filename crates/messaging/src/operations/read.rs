@@ -1,6 +1,5 @@
-//! Lists, groups, history, status and statistics.
+//! Lists, groups and history.
 
-use contracts::Topic;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bytea, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
@@ -89,57 +88,5 @@ impl Operations {
         .load(&mut conn)
         .await?;
         Ok(rows.into_iter().map(|row| row.document).collect())
-    }
-
-    /// How the events of this service stand.
-    ///
-    /// # Errors
-    /// [`OperationError`]
-    pub async fn status(&self) -> Result<Value, OperationError> {
-        let mut conn = self.core.connection().await?;
-        let backlog: Document = diesel::sql_query(
-            "select jsonb_build_object(
-                'outbox', (select jsonb_build_object('rows', count(*), 'oldest_age_seconds',
-                    coalesce(extract(epoch from now() - min(created_at)), 0)) from outbox),
-                'pending', (select count(*) from work where state = 'pending'),
-                'dead_letters', (select count(*) from dead_letter where state = 'open')) as document",
-        )
-        .get_result(&mut conn)
-        .await?;
-        let mut topics: Vec<&String> = self.core.topics.keys().collect();
-        topics.sort_unstable();
-        let mut status = self.core.metrics.status(&topics);
-        merge(&mut status, backlog.document);
-        merge(
-            &mut status,
-            serde_json::json!({ "broker": if self.broker.is_up() { "up" } else { "down" }, "topics": topics }),
-        );
-        Ok(status)
-    }
-
-    /// What this process has counted since its start, and what stands in the database.
-    ///
-    /// # Errors
-    /// [`OperationError`]
-    pub async fn stats(&self) -> Result<Value, OperationError> {
-        let mut conn = self.core.connection().await?;
-        let totals: Document = diesel::sql_query(
-            "select jsonb_build_object('pending', (select count(*) from work where state = 'pending'),
-                'totals', (select jsonb_build_object('dead_letters', count(*),
-                    'open', count(*) filter (where state = 'open'),
-                    'replayed', count(*) filter (where state = 'replayed'),
-                    'discarded', count(*) filter (where state = 'discarded')) from dead_letter)) as document",
-        )
-        .get_result(&mut conn)
-        .await?;
-        let mut stats = self.core.metrics.stats(&Topic::ALL.map(Topic::name));
-        merge(&mut stats, totals.document);
-        Ok(stats)
-    }
-}
-
-fn merge(into: &mut Value, from: Value) {
-    if let (Value::Object(into), Value::Object(from)) = (into, from) {
-        into.extend(from);
     }
 }

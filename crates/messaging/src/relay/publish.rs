@@ -12,6 +12,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+use uuid::Uuid;
 
 use super::session::Row;
 use crate::Failure;
@@ -26,6 +27,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(crate) struct Published {
     /// Ids that Kafka has.
     pub(super) acknowledged: Vec<i64>,
+    /// Dead letters that those make good: publications that were replayed.
+    pub(super) made_good: Vec<Uuid>,
     /// Rows that Kafka will never take, and why.
     pub(super) refused: Vec<(Row, Failure)>,
     /// Why the rest is not on Kafka yet.
@@ -166,6 +169,7 @@ impl Published {
     fn note(&mut self, row: Row, answer: Answer) {
         let Err(error) = answer else {
             self.acknowledged.push(row.id);
+            self.made_good.extend(row.work_id);
             *self.topics.entry(row.topic).or_default() += 1;
             return;
         };

@@ -7,6 +7,7 @@ use diesel::sql_types::{BigInt, Bool};
 use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use tracing::error;
+use uuid::Uuid;
 
 use super::low_water::{Candidate, LowWater};
 use super::publish::Published;
@@ -15,7 +16,7 @@ use crate::kernel::Core;
 use crate::new_work::NewWork;
 use crate::schema::outbox;
 use crate::work::{self, PUBLICATION};
-use crate::{Conn, Headers, Outage, outbox as append_only};
+use crate::{Conn, Failure, Headers, Outage, outbox as append_only};
 use chassis::clock;
 
 /// The lead of a database's relay; any number that nothing else in the database uses.
@@ -29,11 +30,13 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 #[diesel(table_name = outbox)]
 pub(super) struct Row {
     pub(super) id: i64,
-    pub(super) event_id: uuid::Uuid,
+    pub(super) event_id: Uuid,
     pub(super) topic: String,
     pub(super) key: Option<Vec<u8>>,
     pub(super) headers: serde_json::Value,
     pub(super) payload: Option<Vec<u8>>,
+    /// The refused publication that this row sends round again.
+    pub(super) work_id: Option<Uuid>,
 }
 
 impl Row {
@@ -117,11 +120,12 @@ impl Session {
         }
     }
 
-    /// Deletes exactly what Kafka acknowledged, and sets aside what it refused for good.
+    /// Deletes exactly what Kafka acknowledged, with the dead letters that are thereby made good, and sets aside what it
+    /// refused for good.
     pub(super) async fn finish(&mut self, core: &Core, published: &Published) -> Result<(), Outage> {
         chassis::crossing!("relay.acknowledged");
         let mut done = published.acknowledged.clone();
-        if published.refused.is_empty() {
+        if published.refused.is_empty() && published.made_good.is_empty() {
             delete(&mut self.conn, &done).await?;
         } else {
             done.extend(published.refused.iter().map(|(row, _)| row.id));
@@ -129,6 +133,7 @@ impl Session {
                 .transaction::<_, Outage, _>(async |conn| {
                     // in this order: outbox ids are drawn by transactions that have their number already
                     delete(conn, &done).await?;
+                    work::delete(conn, &published.made_good).await?;
                     set_aside(conn, core, published).await
                 })
                 .await?;
@@ -149,24 +154,19 @@ async fn delete(conn: &mut Conn, ids: &[i64]) -> Result<(), Outage> {
     Ok(())
 }
 
-/// A record that Kafka will never take becomes a dead letter. Its announcement leaves the body out, which may be
-/// why; it stays in the row. What was itself a dead letter is only kept.
+/// A record that Kafka will never take becomes a dead letter, or the one again that it was before its replay. Its
+/// announcement leaves the body out, which may be why; it stays in the row. What was itself a dead letter is only kept.
 async fn set_aside(conn: &mut Conn, core: &Core, published: &Published) -> Result<(), Outage> {
     let settings = &core.settings;
     for (row, failure) in &published.refused {
         error!(kafka.topic = row.topic, event.id = %row.event_id, error = %failure, "kafka refuses the record");
-        let kept = NewWork::refused(
-            &row.topic,
-            row.key.clone(),
-            row.event_id,
-            &row.headers(),
-            row.payload.clone(),
-            failure,
-            settings,
-        );
         let now = clock::now();
+        let work_id = match again(conn, core, row, failure).await? {
+            Some(known) => known,
+            None => keep(conn, core, row, failure).await?,
+        };
         let death = Death {
-            work_id: kept.id,
+            work_id,
             kind: PUBLICATION,
             name: &row.topic,
             key: row.key.clone(),
@@ -179,7 +179,30 @@ async fn set_aside(conn: &mut Conn, core: &Core, published: &Published) -> Resul
         if let Some(letter) = dead_letter::announce(&core.service, death, failure, settings, now) {
             append_only::append(conn, &[letter]).await?;
         }
-        work::insert(conn, &[kept]).await?;
     }
     Ok(())
+}
+
+/// A replay that is refused: its dead letter is open again.
+async fn again(conn: &mut Conn, core: &Core, row: &Row, failure: &Failure) -> Result<Option<Uuid>, Outage> {
+    let Some(known) = row.work_id else {
+        return Ok(None);
+    };
+    let died = work::refuse_again(conn, known, &row.topic, failure, &core.settings).await?;
+    Ok((died == 1).then_some(known))
+}
+
+async fn keep(conn: &mut Conn, core: &Core, row: &Row, failure: &Failure) -> Result<Uuid, Outage> {
+    let kept = NewWork::refused(
+        &row.topic,
+        row.key.clone(),
+        row.event_id,
+        &row.headers(),
+        row.payload.clone(),
+        failure,
+        &core.settings,
+    );
+    let id = kept.id;
+    work::insert(conn, &[kept]).await?;
+    Ok(id)
 }

@@ -271,7 +271,7 @@ async fn what_a_crashed_replica_had_claimed_is_taken_over() {
     service.stop().await;
 }
 
-trait Aside {
+pub(crate) trait Aside {
     /// Calls `start` inside this runtime, from a thread that belongs to none.
     fn block_on_aside<T: Send>(&self, start: impl FnOnce() -> T + Send) -> T;
 }

@@ -174,7 +174,7 @@ async fn what_cannot_be_read_is_kept_as_it_came_and_parked_once() {
 }
 
 /// A version 7 UUID of another time.
-fn id_of(time: DateTime<Utc>) -> Uuid {
+pub(crate) fn id_of(time: DateTime<Utc>) -> Uuid {
     let millis = u64::try_from(time.timestamp_millis()).unwrap();
     Builder::from_unix_timestamp_millis(millis, &[7; 10]).into_uuid()
 }

@@ -3,23 +3,35 @@
 #[cfg(test)]
 mod acting;
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod broker;
 #[cfg(test)]
 mod consuming;
 #[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
+mod desk;
+#[cfg(test)]
 mod failing;
+#[cfg(test)]
+mod forgetting;
 #[cfg(test)]
 mod operating;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod publications;
+#[cfg(test)]
 mod relaying;
+#[cfg(test)]
+mod replaying;
 #[cfg(test)]
 mod tables;
 #[cfg(test)]
 mod tally;
+#[cfg(test)]
+mod telling;
 #[cfg(test)]
 mod topic;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The infrastructure goes and comes back: nobody's attempt is counted, nothing is lost, nothing happens twice.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use contracts::{Context, Topic};
@@ -105,8 +106,9 @@ async fn a_database_that_goes_and_comes_back_loses_nothing_and_counts_no_attempt
     database.until_zero("select count(*) from outbox").await;
     assert_eq!(database.number("select count(*) from work").await, 0);
     assert_eq!(service.metric("messaging_attempts_failed_total"), 0);
-    let mut announced = read(broker.address(), Topic::OrderConfirmed.name()).await;
-    announced.dedup_by_key(|record| record.header("ce_id").map(ToOwned::to_owned));
+    // a batch that Kafka had when the database went is published once more, under the same ids
+    let records = read(broker.address(), Topic::OrderConfirmed.name()).await;
+    let announced: HashSet<_> = records.iter().map(|record| record.header("ce_id")).collect();
     assert_eq!(announced.len(), orders.len() * 3);
     // it has been a member of its group all the time: nothing was delivered again
     let consumed = service.metric("messaging_client_consumed_messages_total");

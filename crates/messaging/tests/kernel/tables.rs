@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use stack::postgres::TestDatabase;
 
-use crate::world::KERNEL;
+use crate::world::{KERNEL, OPERATIONS, PUBLICATIONS};
 
 macro_rules! kernel_of {
     ($service:literal, $file:literal) => {
@@ -43,35 +43,49 @@ fn all_five_services_have_the_same_kernel() {
     }
 }
 
-macro_rules! operations_of {
+macro_rules! later_ones_of {
     ($service:literal) => {
         (
             $service,
-            include_str!(concat!(
-                "../../../../migrations/",
-                $service,
-                "/00000000000010_operations/up.sql"
-            )),
-            include_str!(concat!(
-                "../../../../migrations/",
-                $service,
-                "/00000000000010_operations/down.sql"
-            )),
+            [
+                include_str!(concat!(
+                    "../../../../migrations/",
+                    $service,
+                    "/00000000000010_operations/up.sql"
+                )),
+                include_str!(concat!(
+                    "../../../../migrations/",
+                    $service,
+                    "/00000000000011_publications/up.sql"
+                )),
+            ],
+            [
+                include_str!(concat!(
+                    "../../../../migrations/",
+                    $service,
+                    "/00000000000010_operations/down.sql"
+                )),
+                include_str!(concat!(
+                    "../../../../migrations/",
+                    $service,
+                    "/00000000000011_publications/down.sql"
+                )),
+            ],
         )
     };
 }
 
 #[test]
 fn all_five_services_have_the_same_operations() {
-    let down = include_str!("../../../../migrations/order/00000000000010_operations/down.sql");
+    let (_, _, down) = later_ones_of!("order");
     for (service, up_sql, down_sql) in [
-        operations_of!("auth"),
-        operations_of!("gateway"),
-        operations_of!("notification"),
-        operations_of!("order"),
-        operations_of!("payment"),
+        later_ones_of!("auth"),
+        later_ones_of!("gateway"),
+        later_ones_of!("notification"),
+        later_ones_of!("order"),
+        later_ones_of!("payment"),
     ] {
-        assert_eq!(up_sql, crate::world::OPERATIONS, "up.sql of {service}");
+        assert_eq!(up_sql, [OPERATIONS, PUBLICATIONS], "up.sql of {service}");
         assert_eq!(down_sql, down, "down.sql of {service}");
     }
 }
@@ -86,14 +100,16 @@ struct Column {
 async fn the_code_knows_the_columns_that_the_migration_makes() {
     let database = TestDatabase::empty().await.unwrap();
     let mut conn = AsyncPgConnection::establish(database.url()).await.unwrap();
-    conn.batch_execute(KERNEL).await.unwrap();
+    for up_sql in [KERNEL, OPERATIONS, PUBLICATIONS] {
+        conn.batch_execute(up_sql).await.unwrap();
+    }
     let columns: Vec<Column> = diesel::sql_query(
         "select table_name || ' ' || column_name || ' '
                 || case when is_nullable = 'YES' then 'Nullable<' || kind || '>' else kind end as line
          from information_schema.columns,
               lateral (select case udt_name when 'bytea' then 'Bytea' when 'timestamptz' then 'Timestamptz'
                               else initcap(udt_name) end as kind) kinds
-         where table_schema = 'public' order by table_name, ordinal_position",
+         where table_name in ('outbox', 'processed_event', 'work') order by table_name, ordinal_position",
     )
     .load(&mut conn)
     .await
@@ -101,8 +117,11 @@ async fn the_code_knows_the_columns_that_the_migration_makes() {
     let found: Vec<String> = columns.into_iter().map(|column| column.line).collect();
     assert_eq!(found, declared(include_str!("../../src/schema.rs")));
     // and going down leaves nothing behind
-    let down = include_str!("../../../../migrations/order/00000000000001_kernel/down.sql");
-    conn.batch_execute(down).await.unwrap();
+    let (_, _, [operations, publications]) = later_ones_of!("order");
+    let kernel = include_str!("../../../../migrations/order/00000000000001_kernel/down.sql");
+    for down in [publications, operations, kernel] {
+        conn.batch_execute(down).await.unwrap();
+    }
     let left: Vec<Column> = diesel::sql_query(
         "select relname::text as line from pg_class where relnamespace = 'public'::regnamespace",
     )

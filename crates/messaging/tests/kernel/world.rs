@@ -23,6 +23,8 @@ use crate::tally::TABLE;
 pub(crate) const KERNEL: &str = include_str!("../../../../migrations/order/00000000000001_kernel/up.sql");
 pub(crate) const OPERATIONS: &str =
     include_str!("../../../../migrations/order/00000000000010_operations/up.sql");
+pub(crate) const PUBLICATIONS: &str =
+    include_str!("../../../../migrations/order/00000000000011_publications/up.sql");
 /// The service of most stories: its name is its consumer group and names its dead letters.
 pub(crate) const SERVICE: &str = "order";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -141,6 +143,7 @@ impl Database {
 async fn prepare(conn: &mut AsyncPgConnection) {
     conn.batch_execute(KERNEL).await.unwrap();
     conn.batch_execute(OPERATIONS).await.unwrap();
+    conn.batch_execute(PUBLICATIONS).await.unwrap();
     conn.batch_execute(TABLE).await.unwrap();
 }
 
@@ -201,6 +204,7 @@ impl<'a> Setup<'a> {
             pool_size: 8,
             wait_timeout_ms: 2_000,
             statement_timeout_ms: 10_000,
+            idle_in_transaction_timeout_ms: 60_000,
             start_timeout_s: 30,
         })
         .unwrap();
