@@ -14,9 +14,13 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use utoipa::OpenApi as _;
 
 use crate::command::{self, Command};
-use crate::config::{AuthSettings, SessionSettings};
-use crate::crypto::{Hasher, Issuer, SigningKeyPair, key_set};
-use crate::{jobs, routes, store};
+use crate::config::{AuthSettings, KeySettings, SessionSettings};
+use crate::crypto::{Hasher, Issuer, KeyEncryption};
+use crate::domain::password::Rules;
+use crate::metrics::AuthMetrics;
+use crate::signing::{self, KeyRing};
+use crate::throttle::Throttle;
+use crate::{jobs, routes};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/auth");
 
@@ -29,7 +33,12 @@ pub struct AuthService;
 pub(crate) struct State {
     pub(crate) pool: Pool,
     pub(crate) hasher: Hasher,
+    pub(crate) rules: Rules,
+    pub(crate) throttle: Throttle,
     pub(crate) issuer: Arc<Issuer>,
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) key_settings: KeySettings,
+    pub(crate) metrics: AuthMetrics,
     pub(crate) session: SessionSettings,
     pub(crate) signals: Signals,
 }
@@ -56,21 +65,33 @@ impl Service for AuthService {
     }
 
     async fn build(parts: Parts<AuthSettings>) -> anyhow::Result<App> {
+        let settings = &parts.settings;
+        settings.validate(&parts.core.token)?;
+        let encryption = Arc::new(signing::encryption(&settings.keys)?);
+        let metrics = AuthMetrics::default();
+        parts.metrics.register(|registry| metrics.register(registry));
         let kernel = kernel(&parts)?;
-        let hasher = Hasher::new(&parts.settings.password, parts.tasks.runtime().clone())?;
+        let runtime = parts.tasks.runtime().clone();
+        let hasher = Hasher::new(&settings.password, runtime, metrics.password_hashes.clone())?;
         expose_queue(&parts, &hasher);
+        let keys = keys(&parts, &encryption).await?;
         let state = State {
             pool: parts.pool.clone(),
             hasher,
-            issuer: Arc::new(issuer(&parts).await?),
-            session: parts.settings.session.clone(),
+            rules: settings.password.rules(),
+            throttle: Throttle::new(&settings.throttle, &encryption, metrics.clone()),
+            issuer: Arc::new(Issuer::new(&parts.core.token, settings.session.access_ttl())),
+            keys: Arc::clone(&keys),
+            key_settings: settings.keys.clone(),
+            metrics,
+            session: settings.session.clone(),
             signals: kernel.signals(),
         };
         let broker = kernel.probe();
         let operations = kernel.operations();
         kernel.start(&parts.tasks)?;
-        jobs::start(&parts.tasks, parts.pool.clone(), parts.settings.session.clone());
-        let verifier = TokenVerifier::new(&parts.core.token, own_keys(parts.pool));
+        let verifier = TokenVerifier::new(&parts.core.token, own_keys(Arc::clone(&keys)));
+        jobs::start(&parts.tasks, parts.pool, &parts.settings, keys, verifier.clone());
         Ok(App::new(move |config| {
             operations::configure(config, "/auth", operations.clone());
             routes::configure(config, &state);
@@ -98,25 +119,28 @@ fn kernel(parts: &Parts<AuthSettings>) -> anyhow::Result<Kernel> {
     Ok(builder.metrics(metrics).build()?)
 }
 
-async fn issuer(parts: &Parts<AuthSettings>) -> anyhow::Result<Issuer> {
-    let mut connection = parts.pool.get().await.context("no database connection")?;
-    let candidate = SigningKeyPair::generate();
-    let key = store::keys::active_or(&mut connection, &candidate, clock::now()).await?;
-    Issuer::new(&key, &parts.core.token, parts.settings.session.access_ttl())
+/// The keys of the database; the first service to start makes the first one.
+async fn keys(parts: &Parts<AuthSettings>, encryption: &Arc<KeyEncryption>) -> anyhow::Result<Arc<KeyRing>> {
+    let settings = &parts.settings;
+    let overlap = signing::overlap(&settings.keys, &settings.session);
+    {
+        let mut connection = parts.pool.get().await.context("no database connection")?;
+        signing::ensure_one(&mut connection, encryption, clock::now()).await?;
+    }
+    let ring = KeyRing::open(parts.pool.clone(), Arc::clone(encryption), overlap).await?;
+    Ok(Arc::new(ring))
 }
 
-/// Tokens are verified with the keys in the database, the same that are published.
-fn own_keys(pool: Pool) -> KeySource {
+/// Tokens are verified with the keys that are published.
+fn own_keys(keys: Arc<KeyRing>) -> KeySource {
     KeySource::new(Arc::new(move || {
-        let pool = pool.clone();
-        Box::pin(async move {
-            let mut connection = pool.get().await?;
-            key_set(&store::keys::published(&mut connection).await?)
-        })
+        let keys = Arc::clone(&keys);
+        Box::pin(async move { keys.fetch().await })
     }))
 }
 
-/// What caused an account to change: a request, which no saga precedes.
+/// What caused an account to change: a request, which no saga precedes. Make it when the login or the account is locked:
+/// then tokens and revocations of a user have times in the order in which they were committed.
 pub(crate) fn context() -> Context {
     let request = clock::new_id();
     Context {

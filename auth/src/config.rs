@@ -1,87 +1,47 @@
-//! The settings of the auth service.
+//! The settings of the auth service, one file a section.
 
-use std::time::Duration;
+mod keys;
+mod password;
+mod session;
+mod throttle;
 
-use chrono::TimeDelta;
+use anyhow::ensure;
+use chassis::settings::TokenSettings;
 use messaging::MessagingSettings;
 use serde::Deserialize;
+
+pub use keys::KeySettings;
+pub use password::PasswordSettings;
+pub use session::SessionSettings;
+pub use throttle::ThrottleSettings;
 
 /// The service's own sections.
 #[derive(Debug, Clone, Deserialize)]
 pub struct AuthSettings {
-    /// How passwords are hashed.
+    /// What passwords must be like, and how they are hashed.
     pub password: PasswordSettings,
     /// How long logins live.
     pub session: SessionSettings,
+    /// How the keys that sign access tokens are sealed and follow each other.
+    pub keys: KeySettings,
+    /// What failed logins cost.
+    pub throttle: ThrottleSettings,
     /// The messaging kernel's limits.
     #[serde(default)]
     pub messaging: MessagingSettings,
 }
 
-/// `password.*`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PasswordSettings {
-    /// argon2id memory, in KiB.
-    pub memory_kib: u32,
-    /// argon2id passes.
-    pub iterations: u32,
-    /// argon2id lanes.
-    pub parallelism: u32,
-    /// Hashes at the same time; 0 is one for each core.
-    pub threads: usize,
-    /// Hashes that may wait for a thread.
-    pub queue_max: usize,
-    /// How long one may wait, in milliseconds.
-    pub wait_ms: u64,
-}
-
-impl PasswordSettings {
-    /// How long a hash may wait for a thread.
-    #[must_use]
-    pub fn wait(&self) -> Duration {
-        Duration::from_millis(self.wait_ms)
-    }
-}
-
-/// `session.*`, in seconds.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SessionSettings {
-    /// Life of an access token.
-    pub access_ttl_s: u32,
-    /// Life of a refresh token.
-    pub refresh_ttl_s: u32,
-    /// How long a spent refresh token may be sent again by a client that missed the answer.
-    pub retry_grace_s: u32,
-    /// How long sessions are kept after their end.
-    pub retention_s: u32,
-    /// How often ended sessions are swept.
-    pub sweep_interval_s: u32,
-}
-
-impl SessionSettings {
-    /// Life of an access token.
-    #[must_use]
-    pub fn access_ttl(&self) -> TimeDelta {
-        TimeDelta::seconds(self.access_ttl_s.into())
-    }
-
-    /// Life of a refresh token.
-    #[must_use]
-    pub fn refresh_ttl(&self) -> TimeDelta {
-        TimeDelta::seconds(self.refresh_ttl_s.into())
-    }
-
-    /// How long a spent refresh token may be sent again.
-    #[must_use]
-    pub fn retry_grace(&self) -> TimeDelta {
-        TimeDelta::seconds(self.retry_grace_s.into())
-    }
-
-    /// How long sessions are kept after their end.
-    #[must_use]
-    pub fn retention(&self) -> TimeDelta {
-        TimeDelta::seconds(self.retention_s.into())
+impl AuthSettings {
+    /// Checks what the types do not say.
+    pub(crate) fn validate(&self, token: &TokenSettings) -> anyhow::Result<()> {
+        self.password.validate()?;
+        self.throttle.validate()?;
+        let (lead, seen) = (self.keys.lead_s, self.keys.seen_after_s(token));
+        ensure!(
+            lead > seen,
+            "keys.lead_s: must be over {seen} s: keys.jwks_max_age_s + token.jwks_refresh_s + \
+             keys.reload_interval_s may pass before a new key is known everywhere"
+        );
+        Ok(())
     }
 }

@@ -3,19 +3,27 @@
 //! - [`config`]: the settings
 //! - [`app`]: the composition root
 //! - [`domain`]: e-mail, password and role rules, the life of an account and of a login; pure
-//! - `crypto`: password hashing and signing, off the HTTP workers
+//! - `crypto`: password hashing off the HTTP workers, signing, sealing
+//! - `signing`: which key signs, which are published, how they follow each other
+//! - `throttle`: what failed logins cost
+//! - `client`: who a request comes from
 //! - `store`: rows
 //! - `routes`: one file an endpoint
-//! - `jobs`: retention
-//! - `command`: `create-admin`
+//! - `jobs`: retention, reading the keys again
+//! - `metrics`: what is counted
+//! - `command`: `create-admin`, `keys`
 
 pub mod app;
+mod client;
 mod command;
 pub mod config;
 mod crypto;
 pub mod domain;
 mod jobs;
+mod metrics;
 mod routes;
+mod signing;
 mod store;
+mod throttle;
 
 pub use app::AuthService;

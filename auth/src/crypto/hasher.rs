@@ -9,6 +9,7 @@ use std::time::Duration;
 use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use prometheus_client::metrics::counter::Counter;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -46,6 +47,18 @@ impl PasswordHash {
     }
 }
 
+/// Whether a password is the one that was stored.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is not, or there is none.
+    Wrong,
+    /// It is.
+    Right {
+        /// Its hash by the parameters of today, where the stored one has others.
+        rehashed: Option<PasswordHash>,
+    },
+}
+
 /// Hashes and verifies passwords. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Hasher {
@@ -61,16 +74,21 @@ struct Inner {
     /// One permit for each hash that runs.
     threads: Arc<Semaphore>,
     wait: Duration,
+    operations: Counter,
     /// Verified when there is no account, so that the answer takes as long as with one.
     dummy: PasswordHash,
 }
 
 impl Hasher {
-    /// A hasher whose threads belong to `runtime`.
+    /// A hasher whose threads belong to `runtime`; `operations` counts what it does.
     ///
     /// # Errors
     /// When argon2 refuses the parameters.
-    pub(crate) fn new(settings: &PasswordSettings, runtime: Handle) -> Result<Self, HasherError> {
+    pub(crate) fn new(
+        settings: &PasswordSettings,
+        runtime: Handle,
+        operations: Counter,
+    ) -> Result<Self, HasherError> {
         let params = Params::new(
             settings.memory_kib,
             settings.iterations,
@@ -93,6 +111,7 @@ impl Hasher {
                 places_total: places,
                 threads: Arc::new(Semaphore::new(threads)),
                 wait: settings.wait(),
+                operations,
                 dummy,
             }),
         })
@@ -103,11 +122,10 @@ impl Hasher {
     /// # Errors
     /// When there is too much to do.
     pub(crate) async fn hash(&self, password: SecretString) -> Result<PasswordHash, HasherError> {
-        self.run(move |inner| hash(&inner.argon2, password.expose_secret().as_bytes()))
-            .await?
+        self.run(move |inner| inner.hash(&password)).await?
     }
 
-    /// Whether the password is the one of `stored`. Without a stored hash it is not, after the same time.
+    /// Whether the password is the one of `stored`. Without a stored hash it is not, after the same work.
     ///
     /// # Errors
     /// When there is too much to do, or the stored hash cannot be read.
@@ -115,12 +133,16 @@ impl Hasher {
         &self,
         password: SecretString,
         stored: Option<PasswordHash>,
-    ) -> Result<bool, HasherError> {
+    ) -> Result<Verdict, HasherError> {
         self.run(move |inner| {
-            let exists = stored.is_some();
-            let stored = stored.as_ref().unwrap_or(&inner.dummy);
-            let matches = verify(&inner.argon2, password.expose_secret().as_bytes(), stored)?;
-            Ok(matches && exists)
+            let matches = inner.verify(&password, stored.as_ref().unwrap_or(&inner.dummy))?;
+            let Some(stored) = stored.filter(|_| matches) else {
+                return Ok(Verdict::Wrong);
+            };
+            let rehashed = (!inner.is_current(&stored)?)
+                .then(|| inner.hash(&password))
+                .transpose()?;
+            Ok(Verdict::Right { rehashed })
         })
         .await?
     }
@@ -160,20 +182,48 @@ impl Hasher {
     }
 }
 
+impl Inner {
+    fn hash(&self, password: &SecretString) -> Result<PasswordHash, HasherError> {
+        self.operations.inc();
+        hash(&self.argon2, password.expose_secret().as_bytes())
+    }
+
+    fn verify(&self, password: &SecretString, stored: &PasswordHash) -> Result<bool, HasherError> {
+        self.operations.inc();
+        let phc = stored.parse()?;
+        match self
+            .argon2
+            .verify_password(password.expose_secret().as_bytes(), &phc)
+        {
+            Ok(()) => Ok(true),
+            Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
+            Err(error) => Err(HasherError::Argon2(error.to_string())),
+        }
+    }
+
+    /// Whether a hash was made with the parameters of today.
+    fn is_current(&self, stored: &PasswordHash) -> Result<bool, HasherError> {
+        let phc = stored.parse()?;
+        let params = Params::try_from(&phc).map_err(|error| HasherError::Argon2(error.to_string()))?;
+        let today = self.argon2.params();
+        Ok(phc.algorithm == Algorithm::Argon2id.ident()
+            && phc.version == Some(Version::V0x13.into())
+            && (params.m_cost(), params.t_cost(), params.p_cost())
+                == (today.m_cost(), today.t_cost(), today.p_cost()))
+    }
+}
+
+impl PasswordHash {
+    fn parse(&self) -> Result<Phc, HasherError> {
+        Phc::new(self.as_str()).map_err(|error| HasherError::Argon2(error.to_string()))
+    }
+}
+
 fn hash(argon2: &Argon2<'_>, password: &[u8]) -> Result<PasswordHash, HasherError> {
     let phc = argon2
         .hash_password(password)
         .map_err(|error| HasherError::Argon2(error.to_string()))?;
     Ok(PasswordHash(phc.to_string()))
-}
-
-fn verify(argon2: &Argon2<'_>, password: &[u8], stored: &PasswordHash) -> Result<bool, HasherError> {
-    let phc = Phc::new(stored.as_str()).map_err(|error| HasherError::Argon2(error.to_string()))?;
-    match argon2.verify_password(password, &phc) {
-        Ok(()) => Ok(true),
-        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
-        Err(error) => Err(HasherError::Argon2(error.to_string())),
-    }
 }
 
 #[cfg(test)]

@@ -12,13 +12,17 @@ use crate::domain::Role;
 /// Marks a token as an access token (RFC 9068).
 const TOKEN_TYPE: &str = "at+jwt";
 
-/// Signs access tokens with the active key.
+/// Makes access tokens, with whatever key signs at the time.
 pub(crate) struct Issuer {
-    header: Header,
-    key: EncodingKey,
     issuer: String,
     audience: String,
     ttl: TimeDelta,
+}
+
+/// A key, ready to sign.
+pub(crate) struct Signer {
+    header: Header,
+    key: EncodingKey,
 }
 
 /// What a token says.
@@ -49,34 +53,42 @@ struct Claims<'a> {
     exp: i64,
 }
 
-impl Issuer {
-    /// An issuer that signs with `key`.
+impl Signer {
+    /// Makes a key ready.
     ///
     /// # Errors
     /// When the key cannot be used.
-    pub(crate) fn new(
-        key: &SigningKeyPair,
-        settings: &chassis::settings::TokenSettings,
-        ttl: TimeDelta,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn new(key: &SigningKeyPair) -> anyhow::Result<Self> {
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TOKEN_TYPE.to_owned());
         header.kid = Some(key.kid.clone());
         Ok(Self {
             header,
             key: key.encoding_key()?,
+        })
+    }
+}
+
+impl Issuer {
+    /// An issuer of tokens that live for `ttl`.
+    pub(crate) fn new(settings: &chassis::settings::TokenSettings, ttl: TimeDelta) -> Self {
+        Self {
             issuer: settings.issuer.clone(),
             audience: settings.audience.clone(),
             ttl,
-        })
+        }
     }
 
     /// A signed token.
     ///
     /// # Errors
     /// When signing fails: a bug.
-    pub(crate) fn issue(&self, grant: TokenGrant) -> Result<String, jsonwebtoken::errors::Error> {
-        let issued_at = grant.now.timestamp();
+    pub(crate) fn issue(
+        &self,
+        signer: &Signer,
+        grant: TokenGrant,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        let now = grant.now.timestamp();
         let claims = Claims {
             iss: &self.issuer,
             aud: &self.audience,
@@ -84,10 +96,10 @@ impl Issuer {
             sid: grant.session_id,
             jti: grant.token_id,
             roles: [grant.role.as_str()],
-            iat: issued_at,
-            nbf: issued_at,
+            iat: now,
+            nbf: now,
             exp: (grant.now + self.ttl).timestamp(),
         };
-        encode(&self.header, &claims, &self.key)
+        encode(&signer.header, &claims, &signer.key)
     }
 }

@@ -1,11 +1,13 @@
-//! Password hashing and token signing.
+//! Password hashing, token signing, sealing.
 
 mod hasher;
 mod issuer;
 mod keys;
 mod refresh_token;
+mod sealing;
 
-pub(crate) use hasher::{Hasher, HasherError, PasswordHash};
-pub(crate) use issuer::{Issuer, TokenGrant};
+pub(crate) use hasher::{Hasher, HasherError, PasswordHash, Verdict};
+pub(crate) use issuer::{Issuer, Signer, TokenGrant};
 pub(crate) use keys::{SigningKeyPair, VerifyingKey, key_set};
 pub(crate) use refresh_token::RefreshToken;
+pub(crate) use sealing::{KeyEncryption, OpenError, SealedSeed};

@@ -2,15 +2,21 @@
 
 use std::fmt;
 
+use unicode_normalization::UnicodeNormalization;
+
 /// Longest address (RFC 5321, with its angle brackets taken off).
 const LENGTH_MAX: usize = 254;
+/// Longest text looked at, in bytes: an address in wide characters takes four times its length.
+const RECEIVED_LENGTH_MAX: usize = 4 * LENGTH_MAX;
 /// Longest part before the `@`.
 const LOCAL_LENGTH_MAX: usize = 64;
 /// Longest label of a domain name.
 const LABEL_LENGTH_MAX: usize = 63;
 
-/// A well-formed address in canonical form: ASCII, lower case. Addresses outside ASCII are refused, which
-/// leaves no room for look-alikes; an international domain is written in its ASCII form.
+/// A well-formed address in canonical form: compatibility characters replaced by what they stand for (Unicode
+/// NFKC), lower case. What is then still outside ASCII is refused, which leaves no room for look-alikes; an
+/// international domain is written in its ASCII form. Nothing is trimmed. The canonical form is the only one that
+/// is kept, shown and written to, so that it cannot differ from the one that was compared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EmailAddress(String);
 
@@ -31,15 +37,31 @@ impl EmailAddress {
     /// # Errors
     /// When it is none.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
-        if text.len() > LENGTH_MAX {
+        if text.len() > RECEIVED_LENGTH_MAX {
             return Err(EmailError::TooLong);
         }
-        let (local, domain) = text.rsplit_once('@').ok_or(EmailError::Malformed)?;
+        let canonical = canonical(text);
+        if canonical.len() > LENGTH_MAX {
+            return Err(EmailError::TooLong);
+        }
+        let (local, domain) = canonical.rsplit_once('@').ok_or(EmailError::Malformed)?;
         if is_local(local) && is_domain(domain) {
-            Ok(Self(text.to_ascii_lowercase()))
+            Ok(Self(canonical))
         } else {
             Err(EmailError::Malformed)
         }
+    }
+
+    /// What is before the `@`.
+    #[must_use]
+    pub fn local(&self) -> &str {
+        self.0.rsplit_once('@').map_or(&self.0, |(local, _domain)| local)
+    }
+
+    /// What is behind the `@`.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        self.0.rsplit_once('@').map_or("", |(_local, domain)| domain)
     }
 
     /// The address.
@@ -53,6 +75,18 @@ impl fmt::Display for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// The form in which texts are compared: Unicode NFKC, lower case. It is its own canonical form.
+#[must_use]
+pub fn canonical(text: &str) -> String {
+    let lower = |text: &str| text.nfkc().flat_map(char::to_lowercase).collect::<String>();
+    // The lower case of a few characters is not in NFKC again, and the NFKC of a few not in lower case.
+    let mut canonical = lower(text);
+    for _ in 0..2 {
+        canonical = lower(&canonical);
+    }
+    canonical.nfkc().collect()
 }
 
 /// A dot-atom (RFC 5322): no quotes, no dot at either end, no two in a row.
@@ -78,56 +112,4 @@ fn is_label(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn case_makes_no_twin() {
-        assert_eq!(
-            EmailAddress::parse("Ada.L+x@Example.ORG").unwrap().as_str(),
-            "ada.l+x@example.org"
-        );
-    }
-
-    #[test]
-    fn what_is_no_address_is_refused() {
-        for text in [
-            "",
-            "@",
-            "ada",
-            "ada@",
-            "@example.org",
-            "ada@example",
-            "ada@@example.org",
-            "a b@example.org",
-            " ada@example.org",
-            "ada@example.org ",
-            ".ada@example.org",
-            "ada.@example.org",
-            "a..b@example.org",
-            "ada@-example.org",
-            "ada@example-.org",
-            "ada@example..org",
-            "ada@example.org.",
-            "àda@example.org",
-            "ada@exämple.org",
-            "\"a\"@example.org",
-            "ada@example.org\n",
-            "ada@[127.0.0.1]",
-            "ada\0@example.org",
-        ] {
-            assert_eq!(EmailAddress::parse(text), Err(EmailError::Malformed), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn length_is_bounded() {
-        let local = "a".repeat(64);
-        assert!(EmailAddress::parse(&format!("{local}@example.org")).is_ok());
-        assert_eq!(
-            EmailAddress::parse(&format!("a{local}@example.org")),
-            Err(EmailError::Malformed)
-        );
-        assert_eq!(EmailAddress::parse(&"a".repeat(255)), Err(EmailError::TooLong));
-    }
-}
+mod tests;

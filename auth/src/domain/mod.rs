@@ -3,6 +3,7 @@
 pub mod email;
 pub mod password;
 pub mod session;
+pub mod throttle;
 pub mod user;
 
 pub use email::EmailAddress;

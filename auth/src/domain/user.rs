@@ -10,6 +10,9 @@ use super::EmailAddress;
 /// Longest display name, in characters.
 pub const DISPLAY_NAME_LENGTH_MAX: usize = 100;
 
+/// Most logins whose ends are announced one by one.
+pub const ANNOUNCED_MAX: usize = 100;
+
 /// What a user may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -155,13 +158,41 @@ impl User {
         reason: RevocationReason,
         context: &Context,
     ) -> Transition<Self> {
-        let user_id = self.id;
-        Transition::to(self).announce(SessionRevoked {
-            user_id,
-            session_id,
-            revoked_at: context.now,
-            reason,
-        })
+        self.revoking_each([session_id], reason, context)
+    }
+
+    /// Announces that these logins ended; of more than [`ANNOUNCED_MAX`], that all did: a login that goes on then needs
+    /// another access token, and gets it for its refresh token.
+    #[must_use]
+    pub fn revoking_some(
+        self,
+        sessions: &[Uuid],
+        reason: RevocationReason,
+        context: &Context,
+    ) -> Transition<Self> {
+        if sessions.len() > ANNOUNCED_MAX {
+            return self.revoking(None, reason, context);
+        }
+        self.revoking_each(sessions.iter().copied().map(Some), reason, context)
+    }
+
+    fn revoking_each(
+        self,
+        sessions: impl IntoIterator<Item = Option<Uuid>>,
+        reason: RevocationReason,
+        context: &Context,
+    ) -> Transition<Self> {
+        let (user_id, revoked_at) = (self.id, context.now);
+        let facts: Vec<SessionRevoked> = sessions
+            .into_iter()
+            .map(|session_id| SessionRevoked {
+                user_id,
+                session_id,
+                revoked_at,
+                reason,
+            })
+            .collect();
+        facts.into_iter().fold(Transition::to(self), Transition::announce)
     }
 }
 

@@ -1,47 +1,69 @@
-//! Deletes sessions that ended long ago, with their refresh tokens. Any replica may; they do not disturb each
-//! other.
+//! Deletes what is over: sessions that ended long ago with their refresh tokens, failed logins that are forgotten,
+//! signing keys whose tokens have expired. Any replica may; they do not disturb each other.
 
 use std::time::Duration;
 
 use chassis::{Pool, clock};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::SessionSettings;
-use crate::store;
+use crate::config::AuthSettings;
+use crate::{signing, store};
 
-/// Sessions deleted in one statement.
+/// Rows deleted in one statement.
 const BATCH: i64 = 1_000;
 
 /// Sweeps at an interval until told to stop.
-pub(crate) async fn run(pool: Pool, settings: SessionSettings, stopping: CancellationToken) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(settings.sweep_interval_s.max(1).into()));
+pub(crate) async fn run(pool: Pool, settings: AuthSettings, stopping: CancellationToken) {
+    let interval = settings.session.sweep_interval_s.max(1);
+    let mut ticks = tokio::time::interval(Duration::from_secs(interval.into()));
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
             _ = ticks.tick() => {}
         }
         match sweep(&pool, &settings, &stopping).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(sessions.deleted = count, "old sessions deleted"),
-            Err(error) => tracing::warn!(error.message = format!("{error:#}"), "old sessions not deleted"),
+            Ok(Swept {
+                sessions: 0,
+                throttles: 0,
+                keys: 0,
+            }) => {}
+            Ok(swept) => tracing::info!(
+                sessions.deleted = swept.sessions,
+                throttles.deleted = swept.throttles,
+                keys.deleted = swept.keys,
+                "what was over is deleted"
+            ),
+            Err(error) => tracing::warn!(error.message = format!("{error:#}"), "sweep failed"),
         }
     }
 }
 
-async fn sweep(
-    pool: &Pool,
-    settings: &SessionSettings,
-    stopping: &CancellationToken,
-) -> anyhow::Result<usize> {
-    let before = clock::now() - settings.retention();
-    let mut total = 0_usize;
+/// What was deleted.
+#[derive(Default)]
+struct Swept {
+    sessions: usize,
+    throttles: usize,
+    keys: usize,
+}
+
+async fn sweep(pool: &Pool, settings: &AuthSettings, stopping: &CancellationToken) -> anyhow::Result<Swept> {
+    let now = clock::now();
+    let mut swept = Swept::default();
+    {
+        let overlap = signing::overlap(&settings.keys, &settings.session);
+        let mut connection = pool.get().await?;
+        swept.keys = signing::remove_old(&mut connection, overlap, now).await?;
+    }
+    let before = now - settings.session.retention();
     while !stopping.is_cancelled() {
         let mut connection = pool.get().await?;
-        let deleted = store::sessions::sweep(&mut connection, before, BATCH).await?;
-        total = total.saturating_add(deleted);
-        if deleted == 0 {
+        let sessions = store::sessions::sweep(&mut connection, before, BATCH).await?;
+        let throttles = store::throttle::sweep(&mut connection, now, BATCH).await?;
+        swept.sessions = swept.sessions.saturating_add(sessions);
+        swept.throttles = swept.throttles.saturating_add(throttles);
+        if sessions == 0 && throttles == 0 {
             break;
         }
     }
-    Ok(total)
+    Ok(swept)
 }

@@ -6,13 +6,14 @@ use chassis::auth::AdminPrincipal;
 use chassis::json::Json;
 use chassis::problem::{Code, Problem, ProblemBody};
 use contracts::events::RevocationReason;
-use contracts::{Context, Step, UserId};
+use contracts::{Step, UserId};
 use diesel_async::AsyncConnection;
 use garde::Validate;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::caller;
 use super::user_view::{RoleView, UserView};
 use crate::app::{State, context};
 use crate::domain::User;
@@ -90,36 +91,29 @@ pub(crate) async fn change_user(
         role: request.role.map(Into::into),
         disabled: request.disabled,
     };
-    let context = context();
     let mut connection = state.connection().await?;
+    caller::admin(&mut connection, &admin).await?;
     let user = connection
-        .transaction::<User, ChangeUserError, _>(async |conn| {
-            change(conn, id, wanted, admin.user_id, &context).await
-        })
+        .transaction::<User, ChangeUserError, _>(async |conn| change(conn, id, wanted, admin.user_id).await)
         .await?;
     state.signals.committed();
     tracing::info!(user.id = %id, admin.id = %admin.user_id, "user changed");
     Ok(HttpResponse::Ok().json(UserView::from(user)))
 }
 
-async fn change(
-    conn: &mut Conn,
-    id: UserId,
-    wanted: Change,
-    admin: UserId,
-    context: &Context,
-) -> Result<User, ChangeUserError> {
+async fn change(conn: &mut Conn, id: UserId, wanted: Change, admin: UserId) -> Result<User, ChangeUserError> {
     store::sessions::lock_all(conn, id).await?;
     let user = store::users::lock(conn, id)
         .await?
         .ok_or(ChangeUserError::NotFound)?;
-    match user.change(wanted, admin, context)? {
+    let context = context();
+    match user.change(wanted, admin, &context)? {
         Step::Unchanged => Ok(user),
         Step::Next(transition) => {
             if transition.state.disabled {
                 store::sessions::end_all(conn, id, RevocationReason::AccountChanged, context.now).await?;
             }
-            store::users::save(conn, &transition, context).await?;
+            store::users::save(conn, &transition, &context).await?;
             Ok(transition.state)
         }
     }

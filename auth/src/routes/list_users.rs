@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::auth::AdminPrincipal;
-use chassis::page::{self, Cursor, Page};
+use chassis::page::{self, List, Page};
 use chassis::problem::{Problem, ProblemBody};
 use chassis::query::Query;
 use garde::Validate;
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
+use super::caller;
 use super::user_view::UserView;
 use crate::app::State;
 use crate::store;
@@ -26,6 +27,7 @@ pub(crate) struct ListUsers {
     limit: Option<u16>,
     /// `next_cursor` of the page before.
     #[garde(skip)]
+    #[param(min_length = 1)]
     cursor: Option<String>,
 }
 
@@ -44,14 +46,16 @@ pub(crate) struct ListUsers {
 )]
 pub(crate) async fn list_users(
     state: Data<State>,
-    _admin: AdminPrincipal,
+    AdminPrincipal(admin): AdminPrincipal,
     Query(query): Query<ListUsers>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let after: Option<Uuid> = query.cursor.as_deref().map(Cursor::position).transpose()?;
+    let list = List::of(&request, admin.user_id)?;
+    let after: Option<Uuid> = list.position(query.cursor.as_deref())?;
     let limit = page::limit(query.limit);
     let mut connection = state.connection().await?;
+    caller::admin(&mut connection, &admin).await?;
     let users = store::users::list(&mut connection, after, i64::from(limit).saturating_add(1)).await?;
-    let page = Page::from_rows(users, limit, |user| user.id.uuid())?;
+    let page = list.page(users, limit, |user| user.id.uuid())?;
     Ok(page.map(UserView::from).respond(&request))
 }

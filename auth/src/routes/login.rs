@@ -1,21 +1,25 @@
 //! `POST /auth/login`
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use chassis::clock;
 use chassis::json::Json;
 use chassis::problem::{Code, Problem, ProblemBody};
+use contracts::{Context, UserId};
 use diesel_async::AsyncConnection;
 use garde::Validate;
 use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
+use super::guess;
 use super::token_response::{self, TokenResponse};
-use crate::app::State;
+use crate::app::{State, context};
 use crate::crypto::{PasswordHash, RefreshToken};
 use crate::domain::{EmailAddress, Session, User};
-use crate::store::{self, StoreError};
+use crate::store::{self, Conn, StoreError};
+use crate::throttle::Attempt;
 
 /// Who wants in. Nothing is said about what is wrong with it: to say that an address or a password cannot be
 /// is to say something about accounts.
@@ -46,7 +50,7 @@ pub(crate) struct LoginRequest {
             content_type = "application/problem+json"),
         (status = 422, description = "Missing or unknown member", body = ProblemBody,
             content_type = "application/problem+json"),
-        (status = 429, description = "Too many attempts; see Retry-After", body = ProblemBody,
+        (status = 429, description = "Too many failed attempts, whatever the password; see Retry-After", body = ProblemBody,
             content_type = "application/problem+json"),
         (status = 503, description = "Too much to do; see Retry-After", body = ProblemBody,
             content_type = "application/problem+json"),
@@ -54,33 +58,103 @@ pub(crate) struct LoginRequest {
 )]
 pub(crate) async fn login(
     state: Data<State>,
-    Json(request): Json<LoginRequest>,
+    request: HttpRequest,
+    Json(body): Json<LoginRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let (user, hash) = find(&state, &request.email).await?.unzip();
-    let matches = state.hasher.verify(request.password, hash).await?;
-    // A disabled account answers as a wrong password does, after the same time.
-    let user = user.filter(|user| matches && !user.disabled);
-    let Some(user) = user else {
-        return Err(Problem::new(Code::InvalidCredentials));
+    let (attempt, found) = admit(&state, &body.email, &request).await?;
+    // A disabled account answers as one that is not there, with the right password too.
+    let (user, hash) = found.unzip();
+    let hash = hash.filter(|_| user.as_ref().is_some_and(|user| !user.disabled));
+    let verdict = guess::judge(&state, attempt, body.password, hash.clone()).await?;
+    let (Some((attempt, rehashed)), Some(user), Some(hash)) = (verdict, &user, hash) else {
+        return Err(refused(user.as_ref()));
     };
-    let now = clock::now();
-    let session = Session::begin(clock::new_id(), user.id, now, state.session.refresh_ttl());
     let token = RefreshToken::generate();
     let mut connection = state.connection().await?;
-    connection
-        .transaction::<(), StoreError, _>(async |conn| {
-            store::sessions::begin(conn, &session, &token, now).await
+    let begun = connection
+        .transaction::<Option<Begun>, StoreError, _>(async |conn| {
+            begin(conn, &state, user.id, &token, (&hash, rehashed.as_ref())).await
         })
         .await?;
-    tracing::info!(user.id = %user.id, session.id = %session.id, "login");
-    token_response::respond(&state, (user.id, user.role), session.id, token, now)
+    let Some(Begun {
+        user,
+        session_id,
+        context,
+    }) = begun
+    else {
+        state
+            .throttle
+            .failed(&mut connection, attempt, clock::now())
+            .await?;
+        return Err(refused(Some(user)));
+    };
+    state
+        .throttle
+        .succeeded(&mut connection, attempt, context.now)
+        .await?;
+    tracing::info!(user.id = %user.id, session.id = %session_id, "login");
+    token_response::respond(&state, &user, session_id, token, &context)
+}
+
+/// Every refusal is the same to the client; the log says which account it was, if there is one.
+fn refused(user: Option<&User>) -> Problem {
+    let user_id = user.map(|user| user.id.to_string());
+    tracing::info!(
+        security.event = "login_failed",
+        user.id = user_id,
+        "login refused"
+    );
+    Problem::new(Code::InvalidCredentials)
 }
 
 /// The connection is given back before the password is hashed: that takes longer than any query.
-async fn find(state: &State, email: &str) -> Result<Option<(User, PasswordHash)>, Problem> {
-    let Ok(email) = EmailAddress::parse(email) else {
+async fn admit(
+    state: &State,
+    email: &str,
+    request: &HttpRequest,
+) -> Result<(Attempt, Option<(User, PasswordHash)>), Problem> {
+    let mut connection = state.connection().await?;
+    let attempt = state
+        .throttle
+        .admit(&mut connection, email, request, clock::now())
+        .await?;
+    let found = match EmailAddress::parse(email) {
+        Ok(email) => store::users::by_email(&mut connection, &email).await?,
+        Err(_) => None,
+    };
+    Ok((attempt, found))
+}
+
+/// A login that was stored.
+struct Begun {
+    user: User,
+    session_id: Uuid,
+    context: Context,
+}
+
+/// Stores the login, if the account still is what it was when the password was compared: not disabled meanwhile, and
+/// with the same password.
+async fn begin(
+    conn: &mut Conn,
+    state: &State,
+    user_id: UserId,
+    token: &RefreshToken,
+    (hash, rehashed): (&PasswordHash, Option<&PasswordHash>),
+) -> Result<Option<Begun>, StoreError> {
+    let locked = store::users::lock_with_hash(conn, user_id).await?;
+    let Some((user, _same)) = locked.filter(|(user, current)| !user.disabled && current == hash) else {
         return Ok(None);
     };
-    let mut connection = state.connection().await?;
-    Ok(store::users::by_email(&mut connection, &email).await?)
+    let context = context();
+    let session = Session::begin(clock::new_id(), user_id, context.now, state.session.refresh_ttl());
+    store::sessions::begin(conn, &session, token, context.now).await?;
+    if let Some(rehashed) = rehashed {
+        store::users::set_password(conn, user.id, rehashed, user.updated_at).await?;
+        tracing::info!(user.id = %user.id, "password hashed with the parameters of today");
+    }
+    Ok(Some(Begun {
+        user,
+        session_id: session.id,
+        context,
+    }))
 }

@@ -4,7 +4,6 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chassis::json::Json;
 use chassis::problem::{Problem, ProblemBody};
-use contracts::Context;
 use contracts::events::RevocationReason;
 use diesel_async::AsyncConnection;
 use garde::Validate;
@@ -45,10 +44,9 @@ pub(crate) async fn logout(
     Json(request): Json<LogoutRequest>,
 ) -> Result<HttpResponse, Problem> {
     let presented = RefreshToken::received(request.refresh_token);
-    let context = context();
     let mut connection = state.connection().await?;
     let ended = connection
-        .transaction::<bool, StoreError, _>(async |conn| end(conn, &presented, &context).await)
+        .transaction::<bool, StoreError, _>(async |conn| end(conn, &presented).await)
         .await?;
     if ended {
         state.signals.committed();
@@ -56,17 +54,17 @@ pub(crate) async fn logout(
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn end(conn: &mut Conn, presented: &RefreshToken, context: &Context) -> Result<bool, StoreError> {
+async fn end(conn: &mut Conn, presented: &RefreshToken) -> Result<bool, StoreError> {
     let Some((session, _token)) = store::sessions::lock_by_token(conn, presented).await? else {
         return Ok(false);
     };
     if session.ended {
         return Ok(false);
     }
-    let reason = RevocationReason::Logout;
+    let (reason, context) = (RevocationReason::Logout, context());
     store::sessions::end(conn, session.id, reason, context.now).await?;
     if let Some(user) = store::users::lock(conn, session.user_id).await? {
-        store::users::save(conn, &user.revoking(Some(session.id), reason, context), context).await?;
+        store::users::save(conn, &user.revoking(Some(session.id), reason, &context), &context).await?;
     }
     tracing::info!(user.id = %session.user_id, session.id = %session.id, "logout");
     Ok(true)

@@ -3,11 +3,11 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chassis::auth::Principal;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Problem, ProblemBody};
 
+use super::caller;
 use super::user_view::UserView;
 use crate::app::State;
-use crate::store;
 
 /// The caller's own account.
 #[utoipa::path(
@@ -18,12 +18,8 @@ use crate::store;
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn me(state: Data<State>, caller: Principal) -> Result<HttpResponse, Problem> {
+pub(crate) async fn me(state: Data<State>, principal: Principal) -> Result<HttpResponse, Problem> {
     let mut connection = state.connection().await?;
-    let user = store::users::by_id(&mut connection, caller.user_id).await?;
-    match user.filter(|user| !user.disabled) {
-        Some(user) => Ok(HttpResponse::Ok().json(UserView::from(user))),
-        // The token outlives its account by some minutes.
-        None => Err(Problem::new(Code::Unauthenticated).detail("the account is gone or disabled")),
-    }
+    let (user, _hash) = caller::account(&mut connection, &principal).await?;
+    Ok(HttpResponse::Ok().json(UserView::from(user)))
 }

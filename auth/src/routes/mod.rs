@@ -1,10 +1,16 @@
 //! The HTTP interface, one file an endpoint.
 
+mod caller;
+mod change_password;
 mod change_user;
+mod end_session;
+mod guess;
 mod jwks;
+mod list_sessions;
 mod list_users;
 mod login;
 mod logout;
+mod logout_all;
 mod me;
 mod refresh;
 mod register;
@@ -27,7 +33,11 @@ use crate::app::State;
         login::login,
         refresh::refresh,
         logout::logout,
+        logout_all::logout_all,
         me::me,
+        change_password::change_password,
+        list_sessions::list_sessions,
+        end_session::end_session,
         list_users::list_users,
         change_user::change_user,
         jwks::jwks,
@@ -46,6 +56,10 @@ pub(crate) fn configure(config: &mut ServiceConfig, state: &State) {
         .service(web::resource("/auth/login").route(web::post().to(login::login)))
         .service(web::resource("/auth/refresh").route(web::post().to(refresh::refresh)))
         .service(web::resource("/auth/logout").route(web::post().to(logout::logout)))
+        .service(web::resource("/auth/logout-all").route(web::post().to(logout_all::logout_all)))
+        .service(web::resource("/auth/password").route(web::put().to(change_password::change_password)))
+        .service(web::resource("/auth/sessions").route(web::get().to(list_sessions::list_sessions)))
+        .service(web::resource("/auth/sessions/{id}").route(web::delete().to(end_session::end_session)))
         .service(web::resource("/auth/me").route(web::get().to(me::me)))
         .service(web::resource("/auth/users").route(web::get().to(list_users::list_users)))
         .service(web::resource("/auth/users/{id}").route(web::patch().to(change_user::change_user)))

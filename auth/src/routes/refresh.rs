@@ -16,8 +16,8 @@ use super::token_response::{self, TokenResponse};
 use crate::app::{State, context};
 use crate::config::SessionSettings;
 use crate::crypto::RefreshToken;
+use crate::domain::User;
 use crate::domain::session::{Refresh, Session};
-use crate::domain::{Role, User};
 use crate::store::{self, Conn, StoreError};
 
 /// The token of the last login or refresh.
@@ -34,8 +34,9 @@ pub(crate) struct RefreshRequest {
 enum Outcome {
     Refreshed {
         session: Session,
-        role: Role,
+        user: User,
         token: RefreshToken,
+        context: Context,
     },
     Reused {
         session: Session,
@@ -67,20 +68,26 @@ pub(crate) async fn refresh(
     Json(request): Json<RefreshRequest>,
 ) -> Result<HttpResponse, Problem> {
     let presented = RefreshToken::received(request.refresh_token);
-    let context = context();
     let mut connection = state.connection().await?;
     let outcome = connection
-        .transaction::<Outcome, StoreError, _>(async |conn| {
-            exchange(conn, &state.session, &presented, &context).await
-        })
+        .transaction::<Outcome, StoreError, _>(async |conn| exchange(conn, &state.session, &presented).await)
         .await?;
     match outcome {
-        Outcome::Refreshed { session, role, token } => {
-            token_response::respond(&state, (session.user_id, role), session.id, token, context.now)
-        }
+        Outcome::Refreshed {
+            session,
+            user,
+            token,
+            context,
+        } => token_response::respond(&state, &user, session.id, token, &context),
         Outcome::Reused { session } => {
             state.signals.committed();
-            tracing::warn!(user.id = %session.user_id, session.id = %session.id, "spent refresh token used again");
+            state.metrics.token_reuse.inc();
+            tracing::warn!(
+                security.event = "refresh_token_reuse",
+                user.id = %session.user_id,
+                session.id = %session.id,
+                "spent refresh token used again, the login is ended"
+            );
             Err(Problem::new(Code::InvalidRefreshToken))
         }
         Outcome::Refused => Err(Problem::new(Code::InvalidRefreshToken)),
@@ -91,32 +98,32 @@ async fn exchange(
     conn: &mut Conn,
     settings: &SessionSettings,
     presented: &RefreshToken,
-    context: &Context,
 ) -> Result<Outcome, StoreError> {
     let Some((session, token)) = store::sessions::lock_by_token(conn, presented).await? else {
         return Ok(Outcome::Refused);
     };
+    let context = context();
     match session.refresh(token, context.now, settings.retry_grace()) {
         Refresh::Over => Ok(Outcome::Refused),
         Refresh::Reuse => {
-            end_family(conn, &session, context).await?;
+            end_family(conn, &session, &context).await?;
             Ok(Outcome::Reused { session })
         }
         Refresh::Rotate { generation } | Refresh::Retry { generation } => {
             let user = store::users::by_id(conn, session.user_id).await?;
-            let Some(User {
-                role,
-                disabled: false,
-                ..
-            }) = user
-            else {
+            let Some(user) = user.filter(|user| !user.disabled) else {
                 return Ok(Outcome::Refused);
             };
             let token = RefreshToken::generate();
             let expires_at = context.now + settings.refresh_ttl();
             store::sessions::replace_token(conn, session.id, generation, &token, context.now, expires_at)
                 .await?;
-            Ok(Outcome::Refreshed { session, role, token })
+            Ok(Outcome::Refreshed {
+                session,
+                user,
+                token,
+                context,
+            })
         }
     }
 }

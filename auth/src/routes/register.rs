@@ -14,19 +14,10 @@ use uuid::Uuid;
 
 use super::user_view::RoleView;
 use crate::app::{State, context};
-use crate::crypto::{HasherError, PasswordHash};
+use crate::crypto::PasswordHash;
 use crate::domain::user::DISPLAY_NAME_LENGTH_MAX;
-use crate::domain::{EmailAddress, Role, User, password};
+use crate::domain::{EmailAddress, Role, User};
 use crate::store::{self, StoreError};
-
-impl From<HasherError> for Problem {
-    fn from(error: HasherError) -> Self {
-        match error {
-            HasherError::Overloaded => Self::new(Code::Overloaded).retry_after(2).caused_by(error),
-            HasherError::Argon2(_) | HasherError::Thread(_) => Self::internal(error),
-        }
-    }
-}
 
 /// A new account.
 #[derive(Deserialize, Validate, ToSchema)]
@@ -36,8 +27,8 @@ pub(crate) struct RegisterRequest {
     #[garde(custom(well_formed))]
     #[schema(format = "email", max_length = 254, example = "ada@example.org")]
     email: String,
-    /// Any 12 to 128 characters.
-    #[garde(custom(strong_enough))]
+    /// Any 12 to 128 characters; not a common password, a repetition, a sequence, or a part of the e-mail address.
+    #[garde(skip)]
     #[schema(value_type = String, format = "password", min_length = 12, max_length = 128)]
     password: SecretString,
     /// What the user wants to be called.
@@ -81,6 +72,10 @@ pub(crate) async fn register(
 ) -> Result<HttpResponse, Problem> {
     let email =
         EmailAddress::parse(&request.email).map_err(|error| Problem::invalid("/email", error.to_string()))?;
+    state
+        .rules
+        .check(request.password.expose_secret(), &email)
+        .map_err(|error| Problem::invalid("/password", error.to_string()))?;
     let hash = state.hasher.hash(request.password).await?;
     let context = context();
     let transition = User::register(email, request.display_name, Role::Customer, &context);
@@ -116,10 +111,6 @@ fn well_formed(email: &str, (): &()) -> garde::Result {
     EmailAddress::parse(email).map(drop).map_err(garde::Error::new)
 }
 
-fn strong_enough(password: &SecretString, (): &()) -> garde::Result {
-    password::check(password.expose_secret()).map_err(garde::Error::new)
-}
-
 fn presentable(name: &str, (): &()) -> garde::Result {
     let length = name.chars().count();
     if length > DISPLAY_NAME_LENGTH_MAX {
@@ -127,8 +118,18 @@ fn presentable(name: &str, (): &()) -> garde::Result {
             "is longer than {DISPLAY_NAME_LENGTH_MAX} characters"
         )));
     }
-    if name.trim().is_empty() || name.chars().any(char::is_control) {
+    if name.trim().is_empty()
+        || name
+            .chars()
+            .any(|letter| letter.is_control() || turns_text(letter))
+    {
         return Err(garde::Error::new("is blank or has control characters"));
     }
     Ok(())
+}
+
+/// Whether it changes the direction of what stands around it: a name could then be read as another one (Unicode
+/// Standard Annex 9, explicit directional formatting).
+const fn turns_text(letter: char) -> bool {
+    matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

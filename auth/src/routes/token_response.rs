@@ -2,17 +2,15 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, PRAGMA};
-use chassis::clock;
 use chassis::problem::Problem;
-use chrono::{DateTime, Utc};
-use contracts::UserId;
+use contracts::Context;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::State;
 use crate::crypto::{RefreshToken, TokenGrant};
-use crate::domain::Role;
+use crate::domain::User;
 
 /// A pair of tokens.
 #[derive(Serialize, ToSchema)]
@@ -32,23 +30,28 @@ pub(crate) struct TokenResponse {
     refresh_expires_in: u32,
 }
 
-/// 200 with an access token for the login and its new refresh token.
+/// 200 with an access token for the login and its new refresh token. The access token is from the moment of `context`,
+/// when the login was locked: a revocation, which waits for that lock, is after it.
 pub(crate) fn respond(
     state: &State,
-    (user_id, role): (UserId, Role),
+    user: &User,
     session_id: Uuid,
     refresh_token: RefreshToken,
-    now: DateTime<Utc>,
+    context: &Context,
 ) -> Result<HttpResponse, Problem> {
     let grant = TokenGrant {
-        user_id,
+        user_id: user.id,
         session_id,
-        role,
-        token_id: clock::new_id(),
-        now,
+        role: user.role,
+        token_id: context.fresh_id,
+        now: context.now,
     };
+    let signer = state
+        .keys
+        .signer(context.now)
+        .ok_or_else(|| Problem::internal(anyhow::anyhow!("there is no signing key")))?;
     let body = TokenResponse {
-        access_token: state.issuer.issue(grant).map_err(Problem::internal)?,
+        access_token: state.issuer.issue(&signer, grant).map_err(Problem::internal)?,
         token_type: "Bearer",
         expires_in: state.session.access_ttl_s,
         refresh_token: refresh_token.into_text(),

@@ -1,52 +1,99 @@
-//! Keys that sign access tokens.
+//! Keys that sign access tokens, sealed.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use secrecy::ExposeSecret;
 
 use super::schema::signing_keys;
 use super::{Conn, StoreError};
-use crate::crypto::{SigningKeyPair, VerifyingKey};
+use crate::crypto::SealedSeed;
 
-/// The key that signs; `candidate` becomes it when there is none yet. Of replicas that start at once, all get
-/// the same: the database lets one key be active.
-pub(crate) async fn active_or(
-    conn: &mut Conn,
-    candidate: &SigningKeyPair,
-    now: DateTime<Utc>,
-) -> Result<SigningKeyPair, StoreError> {
-    diesel::insert_into(signing_keys::table)
-        .values((
-            signing_keys::kid.eq(&candidate.kid),
-            signing_keys::public_key.eq(&candidate.public[..]),
-            signing_keys::private_key.eq(&candidate.seed.expose_secret()[..]),
-            signing_keys::created_at.eq(now),
-        ))
-        .on_conflict_do_nothing()
-        .execute(conn)
-        .await?;
-    let seed: Vec<u8> = signing_keys::table
-        .filter(signing_keys::retired_at.is_null())
-        .select(signing_keys::private_key)
-        .first(conn)
-        .await?;
-    let seed: [u8; 32] = seed.try_into().map_err(|_wrong_length| StoreError::Corrupt {
-        table: "signing_keys",
-        column: "private_key",
-    })?;
-    Ok(SigningKeyPair::from_seed(seed))
+/// A key as it is stored.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = signing_keys)]
+#[diesel(check_for_backend(diesel::pg::Pg))]
+pub(crate) struct StoredKey {
+    /// Its name.
+    pub(crate) kid: String,
+    public_key: Vec<u8>,
+    /// Since when it is published.
+    pub(crate) created_at: DateTime<Utc>,
+    sealed_seed: Vec<u8>,
+    sealed_with: String,
+    /// From when it signs.
+    pub(crate) signs_from: DateTime<Utc>,
 }
 
-/// The keys to publish.
-pub(crate) async fn published(conn: &mut Conn) -> Result<Vec<VerifyingKey>, StoreError> {
-    let rows: Vec<(String, Vec<u8>)> = signing_keys::table
-        .select((signing_keys::kid, signing_keys::public_key))
-        .order(signing_keys::created_at.desc())
+impl StoredKey {
+    /// A new row.
+    pub(crate) fn new(
+        (kid, public): (&str, &[u8]),
+        sealed: SealedSeed,
+        created_at: DateTime<Utc>,
+        signs_from: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            kid: kid.to_owned(),
+            public_key: public.to_vec(),
+            created_at,
+            sealed_seed: sealed.bytes,
+            sealed_with: sealed.sealed_with,
+            signs_from,
+        }
+    }
+
+    /// The sealed seed.
+    pub(crate) fn sealed(&self) -> SealedSeed {
+        SealedSeed {
+            bytes: self.sealed_seed.clone(),
+            sealed_with: self.sealed_with.clone(),
+        }
+    }
+}
+
+/// All keys, in the order in which they sign.
+pub(crate) async fn all(conn: &mut Conn) -> Result<Vec<StoredKey>, StoreError> {
+    Ok(signing_keys::table
+        .select(StoredKey::as_select())
+        .order((signing_keys::signs_from, signing_keys::kid))
         .load(conn)
+        .await?)
+}
+
+/// Lets one transaction at a time add or change keys; readers are not held up.
+pub(crate) async fn lock(conn: &mut Conn) -> Result<(), StoreError> {
+    diesel::sql_query("lock table signing_keys in share row exclusive mode")
+        .execute(conn)
         .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(kid, public)| VerifyingKey { kid, public })
-        .collect())
+    Ok(())
+}
+
+/// Stores a new key.
+pub(crate) async fn add(conn: &mut Conn, key: &StoredKey) -> Result<(), StoreError> {
+    diesel::insert_into(signing_keys::table)
+        .values(key)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Puts a seed that was sealed anew in the place of the one before.
+pub(crate) async fn reseal(conn: &mut Conn, kid: &str, sealed: &SealedSeed) -> Result<(), StoreError> {
+    diesel::update(signing_keys::table.find(kid))
+        .set((
+            signing_keys::sealed_seed.eq(&sealed.bytes),
+            signing_keys::sealed_with.eq(&sealed.sealed_with),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Deletes keys. Answers with how many were there.
+pub(crate) async fn remove(conn: &mut Conn, kids: &[String]) -> Result<usize, StoreError> {
+    Ok(
+        diesel::delete(signing_keys::table.filter(signing_keys::kid.eq_any(kids)))
+            .execute(conn)
+            .await?,
+    )
 }

@@ -4,6 +4,7 @@ pub(crate) mod keys;
 #[rustfmt::skip]
 pub(crate) mod schema;
 pub(crate) mod sessions;
+pub(crate) mod throttle;
 pub(crate) mod users;
 
 /// The connection every function here works on.
@@ -27,6 +28,10 @@ pub(crate) enum StoreError {
 
 impl From<StoreError> for chassis::problem::Problem {
     fn from(error: StoreError) -> Self {
-        Self::internal(error)
+        match error {
+            // 503 when the database went away in the middle: asking again helps.
+            StoreError::Database(error) => error.into(),
+            corrupt @ StoreError::Corrupt { .. } => Self::internal(corrupt),
+        }
     }
 }

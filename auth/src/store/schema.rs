@@ -1,6 +1,15 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    login_throttle (subject) {
+        subject -> Bytea,
+        failures -> Int4,
+        blocked_until -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     refresh_tokens (token_hash) {
         token_hash -> Bytea,
         session_id -> Uuid,
@@ -27,9 +36,10 @@ diesel::table! {
     signing_keys (kid) {
         kid -> Text,
         public_key -> Bytea,
-        private_key -> Bytea,
         created_at -> Timestamptz,
-        retired_at -> Nullable<Timestamptz>,
+        sealed_seed -> Bytea,
+        sealed_with -> Text,
+        signs_from -> Timestamptz,
     }
 }
 
@@ -50,4 +60,4 @@ diesel::table! {
 diesel::joinable!(refresh_tokens -> sessions (session_id));
 diesel::joinable!(sessions -> users (user_id));
 
-diesel::allow_tables_to_appear_in_same_query!(refresh_tokens, sessions, signing_keys, users,);
+diesel::allow_tables_to_appear_in_same_query!(login_throttle, refresh_tokens, sessions, signing_keys, users,);

@@ -36,6 +36,86 @@ impl From<Row> for Session {
     }
 }
 
+/// A login as its user sees it. Where it came from is not kept: neither address nor user agent.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = sessions)]
+#[diesel(check_for_backend(diesel::pg::Pg))]
+pub(crate) struct LiveSession {
+    /// Its id.
+    pub(crate) id: Uuid,
+    /// When it began.
+    pub(crate) created_at: DateTime<Utc>,
+    /// When it was last refreshed.
+    pub(crate) refreshed_at: DateTime<Utc>,
+    /// When it ends unless it is refreshed.
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+/// Logins of a user that have not ended, from the newest to the oldest, those after `after`.
+pub(crate) async fn live(
+    conn: &mut Conn,
+    user_id: UserId,
+    now: DateTime<Utc>,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<LiveSession>, StoreError> {
+    let mut query = sessions::table
+        .filter(sessions::user_id.eq(user_id.uuid()))
+        .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now)))
+        .select(LiveSession::as_select())
+        .order(sessions::id.desc())
+        .limit(limit)
+        .into_boxed();
+    if let Some(after) = after {
+        query = query.filter(sessions::id.lt(after));
+    }
+    Ok(query.load(conn).await?)
+}
+
+/// A login of a user, its row locked until the transaction ends.
+pub(crate) async fn lock_of(
+    conn: &mut Conn,
+    user_id: UserId,
+    session_id: Uuid,
+) -> Result<Option<Session>, StoreError> {
+    let row: Option<Row> = sessions::table
+        .find(session_id)
+        .filter(sessions::user_id.eq(user_id.uuid()))
+        .select(Row::as_select())
+        .for_update()
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(row.map(Session::from))
+}
+
+/// Ends every login of a user but one. Answers with those whose access tokens may still live: they were refreshed
+/// since `alive_since`.
+pub(crate) async fn end_others(
+    conn: &mut Conn,
+    (user_id, kept): (UserId, Uuid),
+    reason: RevocationReason,
+    now: DateTime<Utc>,
+    alive_since: DateTime<Utc>,
+) -> Result<Vec<Uuid>, StoreError> {
+    let others = sessions::table
+        .filter(sessions::user_id.eq(user_id.uuid()))
+        .filter(sessions::id.ne(kept).and(sessions::ended_at.is_null()));
+    let ended: Vec<(Uuid, DateTime<Utc>)> = diesel::update(others)
+        .set((
+            sessions::ended_at.eq(now),
+            sessions::end_reason.eq(reason_column(reason)),
+        ))
+        .returning((sessions::id, sessions::refreshed_at))
+        .get_results(conn)
+        .await?;
+    Ok(ended
+        .into_iter()
+        .filter(|(_, refreshed_at)| *refreshed_at >= alive_since)
+        .map(|(id, _)| id)
+        .collect())
+}
+
 /// Stores a new login with its first token.
 pub(crate) async fn begin(
     conn: &mut Conn,

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::schema::users;
+use super::schema::{sessions, users};
 use super::{Conn, StoreError};
 use crate::crypto::PasswordHash;
 use crate::domain::{EmailAddress, Role, User};
@@ -152,6 +152,14 @@ pub(crate) async fn by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>, S
 
 /// An account, its row locked until the transaction ends. Lock its sessions first.
 pub(crate) async fn lock(conn: &mut Conn, id: UserId) -> Result<Option<User>, StoreError> {
+    Ok(lock_with_hash(conn, id).await?.map(|(user, _hash)| user))
+}
+
+/// The same, with the hash of its password.
+pub(crate) async fn lock_with_hash(
+    conn: &mut Conn,
+    id: UserId,
+) -> Result<Option<(User, PasswordHash)>, StoreError> {
     let row = users::table
         .find(id.uuid())
         .select(Row::as_select())
@@ -159,7 +167,26 @@ pub(crate) async fn lock(conn: &mut Conn, id: UserId) -> Result<Option<User>, St
         .first(conn)
         .await
         .optional()?;
-    Ok(row.map(Row::read).transpose()?.map(|(user, _hash)| user))
+    row.map(Row::read).transpose()
+}
+
+/// The account of a login that has not ended, with the hash of its password; none when the account is disabled.
+pub(crate) async fn of_live_session(
+    conn: &mut Conn,
+    id: UserId,
+    session_id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Option<(User, PasswordHash)>, StoreError> {
+    let row = users::table
+        .inner_join(sessions::table)
+        .filter(users::id.eq(id.uuid()).and(users::disabled.eq(false)))
+        .filter(sessions::id.eq(session_id))
+        .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now)))
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Row::read).transpose()
 }
 
 /// Accounts from the newest to the oldest, those after `after`.

@@ -1,5 +1,8 @@
 //! A service and a database for each test, and a client.
 
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
 use auth::AuthService;
 use chassis::test::TestService;
 use diesel::QueryableByName;
@@ -12,6 +15,9 @@ use stack::postgres::TestDatabase;
 
 /// A password that is long enough.
 pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// A key-encryption key.
+pub(crate) const KEY_ENCRYPTION_KEY: &str = "rNNkdlYrvlOqRL8yq1cXpmBvYIKWkEYZ1t2NUZ2y6lk=";
 
 /// The service under test. Nothing listens where it looks for Kafka: what it announces stays in the outbox.
 pub(crate) struct Auth {
@@ -82,14 +88,33 @@ impl Auth {
     }
 
     async fn serve(database: &TestDatabase, settings: &[(&str, &str)]) -> TestService {
-        let mut all = vec![("database.url", database.url()), ("kafka.brokers", "127.0.0.1:1")];
+        let mut all = vec![
+            ("database.url", database.url()),
+            ("kafka.brokers", "127.0.0.1:1"),
+            ("keys.encryption_secret", KEY_ENCRYPTION_KEY),
+        ];
         all.extend_from_slice(settings);
         TestService::start::<AuthService>(&all).await.unwrap()
     }
 
     /// Another replica on the same database.
     pub(crate) async fn replica(&self) -> TestService {
-        Self::serve(&self.database, &[]).await
+        self.replica_with(&[]).await
+    }
+
+    /// Another replica, with settings of its own.
+    pub(crate) async fn replica_with(&self, settings: &[(&str, &str)]) -> TestService {
+        Self::serve(&self.database, settings).await
+    }
+
+    /// Runs a subcommand of the service's program on the same database; answers with what it printed.
+    pub(crate) fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_auth"));
+        command.args(arguments).env_remove("QUADRILLE_ADMIN_PASSWORD");
+        command.env("QUADRILLE__DATABASE__URL", self.database.url());
+        command.env("QUADRILLE__KEYS__ENCRYPTION_SECRET", KEY_ENCRYPTION_KEY);
+        command.envs(environment.iter().copied());
+        command.output().unwrap()
     }
 
     pub(crate) async fn send(
@@ -115,6 +140,42 @@ impl Auth {
 
     pub(crate) async fn get(&self, path: &str, token: Option<&str>) -> Answer {
         self.send(Method::GET, path, token, None).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, token: &str, body: &Value) -> Answer {
+        self.send(Method::PUT, path, Some(token), Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str, token: &str) -> Answer {
+        self.send(Method::DELETE, path, Some(token), None).await
+    }
+
+    /// A login as the gateway forwards it, from a client at `address`.
+    pub(crate) async fn login_from(&self, address: &str, email: &str, password: &str) -> Answer {
+        let request = self
+            .client
+            .post(self.service.url("/auth/login"))
+            .header("x-forwarded-for", address)
+            .json(&json!({"email": email, "password": password}));
+        answer(request).await
+    }
+
+    /// Logs in with a password of the test's own.
+    pub(crate) async fn login_with(&self, email: &str, password: &str) -> Answer {
+        self.post("/auth/login", &json!({"email": email, "password": password}))
+            .await
+    }
+
+    /// One of the service's metrics, without labels.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let url = format!("http://{}/metrics", self.service.management_address());
+        let text = self.client.get(url).send().await.unwrap().text().await.unwrap();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("{name} in {text}"))
+            .parse()
+            .unwrap()
     }
 
     pub(crate) async fn patch(&self, path: &str, token: &str, body: &Value) -> Answer {
@@ -199,12 +260,24 @@ impl Auth {
             .collect()
     }
 
-    async fn connection(&self) -> AsyncPgConnection {
+    pub(crate) async fn connection(&self) -> AsyncPgConnection {
         AsyncPgConnection::establish(self.database.url()).await.unwrap()
     }
 
     pub(crate) fn database_url(&self) -> &str {
         self.database.url()
+    }
+}
+
+/// How long a condition may take to come about.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for a condition.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "{what}: not in time");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -32,7 +32,11 @@ async fn the_interface_is_documented() {
         "/auth/login",
         "/auth/refresh",
         "/auth/logout",
+        "/auth/logout-all",
         "/auth/me",
+        "/auth/password",
+        "/auth/sessions",
+        "/auth/sessions/{id}",
         "/auth/users",
     ] {
         assert!(document.body["paths"][path].is_object(), "{path}");

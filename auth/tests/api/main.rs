@@ -7,10 +7,16 @@
 )]
 
 mod admin;
+mod announced;
 mod harness;
 mod interface;
+mod keys;
 mod login;
 mod logout;
+mod password;
 mod process;
 mod refresh;
 mod register;
+mod secrets;
+mod sessions;
+mod throttle;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Auth, PASSWORD};
+use crate::harness::{Auth, KEY_ENCRYPTION_KEY, PASSWORD};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Process {
     child: Child,
@@ -73,12 +73,13 @@ fn command(database_url: &str) -> Command {
     command
         .env("QUADRILLE__DATABASE__URL", database_url)
         .env("QUADRILLE__KAFKA__BROKERS", "127.0.0.1:1")
+        .env("QUADRILLE__KEYS__ENCRYPTION_SECRET", KEY_ENCRYPTION_KEY)
         .env("QUADRILLE__LOG__FILTER", "info,librdkafka=off");
     command
 }
 
 /// Free a moment ago; the process takes it at once.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -173,4 +174,6 @@ fn the_configuration_is_printed_without_its_secrets() {
         "postgres://auth:[redacted]@127.0.0.1/auth"
     );
     assert_eq!(printed["password"]["memory_kib"], 19_456);
+    assert_eq!(printed["keys"]["encryption_secret"], "[redacted]");
+    assert_eq!(printed["keys"]["previous_encryption_secret"], "[redacted]");
 }

@@ -21,12 +21,17 @@ async fn a_customer_registers_and_it_is_announced() {
 }
 
 #[tokio::test]
-async fn an_address_is_taken_once_whatever_its_case() {
+async fn an_address_is_taken_once_however_it_is_written() {
     let auth = Auth::start().await;
     assert_eq!(auth.register("ada@example.org").await.status, 201);
-    auth.register("ADA@example.ORG")
-        .await
-        .is_problem(409, "email-taken");
+    for twin in [
+        "ADA@example.ORG",
+        "\u{ff41}da@example.org",
+        "ada\u{ff20}example.org",
+        "\u{1d41a}da@example.org",
+    ] {
+        auth.register(twin).await.is_problem(409, "email-taken");
+    }
     assert_eq!(auth.announced("user.registered").await.len(), 1);
 }
 
@@ -58,6 +63,7 @@ async fn what_is_wrong_is_pointed_at_and_nothing_is_stored() {
         (with("display_name", json!("")), "/display_name"),
         (with("display_name", json!("x".repeat(101))), "/display_name"),
         (with("display_name", json!("a\u{0}b")), "/display_name"),
+        (with("display_name", json!("nimda\u{202e}")), "/display_name"),
         (with("role", json!("admin")), "/role"),
         (with("user_id", json!("x")), "/user_id"),
     ] {

@@ -2,6 +2,8 @@ use super::*;
 
 fn settings(queue_max: usize, wait_ms: u64) -> PasswordSettings {
     PasswordSettings {
+        length_min: 12,
+        length_max: 128,
         memory_kib: 19_456,
         iterations: 2,
         parallelism: 1,
@@ -12,7 +14,7 @@ fn settings(queue_max: usize, wait_ms: u64) -> PasswordSettings {
 }
 
 fn hasher(settings: &PasswordSettings) -> Hasher {
-    Hasher::new(settings, Handle::current()).unwrap()
+    Hasher::new(settings, Handle::current(), Counter::default()).unwrap()
 }
 
 fn password() -> SecretString {
@@ -28,25 +30,89 @@ async fn a_password_fits_its_hash_alone() {
         "{}",
         hash.as_str()
     );
-    assert!(hasher.verify(password(), Some(hash.clone())).await.unwrap());
-    assert!(
-        !hasher
-            .verify("another password".into(), Some(hash))
-            .await
-            .unwrap()
-    );
-    assert!(!hasher.verify(password(), None).await.unwrap());
+    assert!(is_right(&hasher, password(), Some(hash.clone())).await);
+    assert!(!is_right(&hasher, "another password".into(), Some(hash)).await);
+    assert!(!is_right(&hasher, password(), None).await);
+}
+
+async fn is_right(hasher: &Hasher, password: SecretString, stored: Option<PasswordHash>) -> bool {
+    hasher.verify(password, stored).await.unwrap() != Verdict::Wrong
+}
+
+/// Work is counted, not timed: each of them is one hash of the same parameters.
+#[tokio::test]
+async fn a_wrong_password_an_empty_one_and_no_account_cost_the_same() {
+    let hasher = hasher(&settings(4, 5_000));
+    let stored = hasher.hash(password()).await.unwrap();
+    let empty = || SecretString::from("");
+    for (password, stored) in [
+        ("another password".into(), Some(stored.clone())),
+        (password(), Some(stored.clone())),
+        (empty(), Some(stored)),
+        (password(), None),
+        (empty(), None),
+    ] {
+        let before = hasher.inner.operations.get();
+        drop(hasher.verify(password, stored).await.unwrap());
+        assert_eq!(hasher.inner.operations.get() - before, 1);
+    }
+    let dummy = hasher.inner.dummy.as_str();
+    assert!(dummy.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{dummy}");
+}
+
+#[tokio::test]
+async fn a_hash_of_other_parameters_is_made_anew_when_the_password_is_known() {
+    let weak = hasher(&PasswordSettings {
+        memory_kib: 8_192,
+        iterations: 1,
+        ..settings(4, 5_000)
+    });
+    let stored = weak.hash(password()).await.unwrap();
+    let hasher = hasher(&settings(4, 5_000));
+    let Verdict::Right {
+        rehashed: Some(rehashed),
+    } = hasher.verify(password(), Some(stored.clone())).await.unwrap()
+    else {
+        panic!("the password is right and its hash outdated")
+    };
+    assert!(rehashed.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+    let again = hasher.verify(password(), Some(rehashed)).await.unwrap();
+    assert!(again == Verdict::Right { rehashed: None });
+    assert!(!is_right(&hasher, "another password".into(), Some(stored)).await);
+}
+
+/// Whoever hangs up leaves a job behind that keeps its place until it is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_makes_no_room() {
+    let hasher = hasher(&settings(0, 60_000));
+    let (started, begins) = tokio::sync::oneshot::channel();
+    let (finish, may_finish) = std::sync::mpsc::channel::<()>();
+    let job = hasher.run(move |_| {
+        let _sent = started.send(());
+        let _told = may_finish.recv();
+    });
+    let mut job = Box::pin(job);
+    tokio::select! {
+        _ = &mut job => panic!("it waits for the test"),
+        begun = begins => begun.unwrap(),
+    }
+    drop(job);
+    assert_eq!(hasher.in_hand(), 1);
+    assert!(matches!(
+        hasher.hash(password()).await,
+        Err(HasherError::Overloaded)
+    ));
+    finish.send(()).unwrap();
+    while hasher.in_hand() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(hasher.hash(password()).await.is_ok());
 }
 
 #[tokio::test]
 async fn no_account_has_the_dummys_password() {
     let hasher = hasher(&settings(4, 5_000));
-    assert!(
-        !hasher
-            .verify("no account has this password".into(), None)
-            .await
-            .unwrap()
-    );
+    assert!(!is_right(&hasher, "no account has this password".into(), None).await);
 }
 
 #[tokio::test]

@@ -107,3 +107,26 @@ fn an_admin_cannot_lock_themselves_out() {
         );
     }
 }
+
+#[test]
+fn logins_that_end_are_announced_one_by_one_and_many_as_all() {
+    let sessions: Vec<Uuid> = (1..=101).map(Uuid::from_u128).collect();
+    let reason = RevocationReason::PasswordChanged;
+    let few = user(Role::Customer).revoking_some(&sessions[..2], reason, &context());
+    let ended: Vec<Option<Uuid>> = few
+        .events
+        .iter()
+        .filter_map(|outgoing| {
+            let Event::SessionRevoked(revoked) = &outgoing.event else {
+                return None;
+            };
+            Some(revoked.session_id)
+        })
+        .collect();
+    assert_eq!(ended, [Some(sessions[0]), Some(sessions[1])]);
+    assert_eq!(few.events[1].sequence, few.events[0].sequence + 1);
+    let many = user(Role::Customer).revoking_some(&sessions, reason, &context());
+    assert_eq!(many.events.len(), 1);
+    let none = user(Role::Customer).revoking_some(&[], reason, &context());
+    assert!(none.events.is_empty());
+}
