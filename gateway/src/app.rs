@@ -1,23 +1,29 @@
 //! The composition root.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web;
 use anyhow::Context;
+use chassis::auth::TokenVerifier;
+use chassis::settings::TokenSettings;
 use chassis::{App, NoCommand, Parts, Probe, Service};
+use chrono::TimeDelta;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use messaging::Kernel;
 use messaging::metrics::KernelMetrics;
 use utoipa::OpenApi as _;
 
 use crate::config::Settings;
-use crate::edge::Gate;
-use crate::jobs::forget_the_idle;
+use crate::edge::{Gate, Revocations};
+use crate::jobs::check_health::HealthChecks;
+use crate::jobs::{follow_revocations, forget_the_idle};
 use crate::limits::Limits;
 use crate::metrics::GatewayMetrics;
 use crate::openapi::Documentation;
 use crate::proxy::{Proxy, ProxyConfig};
 use crate::routes::health::LastAnswer;
+use crate::store::revocations::{Mark, RevocationRepository};
 use crate::{reactions, routes};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/gateway");
@@ -41,14 +47,24 @@ impl Service for GatewayService {
 
     async fn build(parts: Parts<Settings>) -> anyhow::Result<App> {
         let broker = start_kernel(&parts)?;
+        let metrics = GatewayMetrics::registered(&parts.metrics);
+        let verifier = verifier(&parts, &metrics).await?;
         let limits = Arc::new(Limits::new(&parts.settings.rate_limit));
         let remembered = limits.clone();
-        parts.tasks.spawn("rate limits", |stopping| {
-            forget_the_idle::run(remembered, stopping)
+        let every = parts.settings.rate_limit.clean();
+        parts.tasks.spawn("rate limits", move |stopping| {
+            forget_the_idle::run(remembered, every, stopping)
         });
 
-        let gate = web::Data::new(Gate::new(limits, GatewayMetrics::registered(&parts.metrics)));
-        let proxy = Arc::new(proxy_config(&parts)?);
+        let gate = web::Data::new(Gate::new(limits, parts.settings.edge.clone(), metrics.clone()));
+        let proxy = Arc::new(proxy_config(&parts, &metrics)?);
+        if let Some(every) = parts.settings.proxy.check_interval() {
+            let checks = HealthChecks::new(proxy.clone(), every)?;
+            parts
+                .tasks
+                .spawn("health checks", |stopping| checks.run(stopping));
+        }
+        let edge_settings = parts.settings.edge.clone();
         let reconciliation = web::Data::new(parts.settings.reconciliation);
         let pool = web::Data::new(parts.pool.clone());
         let last_health = web::Data::new(LastAnswer::default());
@@ -59,9 +75,13 @@ impl Service for GatewayService {
                 .app_data(reconciliation.clone())
                 .app_data(last_health.clone())
                 .app_data(web::Data::new(Proxy::new(proxy.clone())));
-            routes::configure(config);
+            routes::configure(config, &edge_settings);
         });
-        Ok(app.probe(broker).without_docs().without_health_route())
+        Ok(app
+            .verifier(verifier)
+            .probe(broker)
+            .without_docs()
+            .without_health_route())
     }
 
     async fn command(command: NoCommand, _parts: Parts<Settings>) -> anyhow::Result<()> {
@@ -79,18 +99,50 @@ fn start_kernel(parts: &Parts<Settings>) -> anyhow::Result<Probe> {
         parts.settings.messaging.clone(),
     )
     .metrics(metrics)
-    .participant(reactions::participant())
+    .participant(reactions::timeline::participant())
+    .participant(reactions::revocations::participant(RevocationRepository {
+        token_lifetime: token_lifetime(&parts.core.token),
+    }))
     .build()?;
     let probe = kernel.probe();
     kernel.start(&parts.tasks)?;
     Ok(probe)
 }
 
-fn proxy_config(parts: &Parts<Settings>) -> anyhow::Result<ProxyConfig> {
-    Ok(ProxyConfig {
-        upstreams: parts.settings.upstreams.clone(),
-        settings: parts.settings.proxy.clone(),
-        body_limit_bytes: u64::try_from(parts.core.http.body_limit_bytes).context("http.body_limit_bytes")?,
-        draining: parts.tasks.draining(),
-    })
+/// Verifies tokens by the published keys, and refuses those whose login has ended. What is known of ended logins is read
+/// before the first request is.
+async fn verifier(parts: &Parts<Settings>, metrics: &GatewayMetrics) -> anyhow::Result<TokenVerifier> {
+    let settings = parts.settings.revocations;
+    let lifetime = TimeDelta::from_std(token_lifetime(&parts.core.token)).context("token.lifetime_max_s")?;
+    let revocations = Revocations::new(settings.max_entries.get(), lifetime);
+    let mark = revocations
+        .catch_up(&parts.pool, &Mark::default())
+        .await
+        .context("cannot read which logins have ended")?;
+    let verifier = TokenVerifier::from_url(&parts.core.token)?.refusing(revocations.judge());
+    let (pool, metrics) = (parts.pool.clone(), metrics.clone());
+    parts.tasks.spawn("revocations", move |stopping| {
+        follow_revocations::run(revocations, mark, pool, settings, metrics, stopping)
+    });
+    let pool = parts.pool.clone();
+    parts.tasks.spawn("revocations sweep", move |stopping| {
+        follow_revocations::sweep(pool, settings.sweep(), stopping)
+    });
+    Ok(verifier)
+}
+
+/// How long a token may outlive what ends it: its longest life, and what clocks may disagree.
+fn token_lifetime(settings: &TokenSettings) -> Duration {
+    Duration::from_secs(settings.leeway_s.saturating_mul(2))
+        + Duration::from_secs(settings.lifetime_max_s.into())
+}
+
+fn proxy_config(parts: &Parts<Settings>, metrics: &GatewayMetrics) -> anyhow::Result<ProxyConfig> {
+    Ok(ProxyConfig::new(
+        &parts.settings.upstreams,
+        parts.settings.proxy.clone(),
+        u64::try_from(parts.core.http.body_limit_bytes).context("http.body_limit_bytes")?,
+        parts.tasks.draining(),
+        metrics,
+    ))
 }

@@ -4,9 +4,9 @@
 //! The map:
 //! - `app`: puts it together
 //! - [`domain`]: what it decides, without I/O: routes, headers, the order of a timeline
-//! - `edge`: what every request passes: its name, its limits, its token
+//! - `edge`: what every request passes: its name and origin, its limits, its token, the logins that ended
 //! - [`limits`]: how often one address and one user may call
-//! - [`proxy`]: the exchange with a service
+//! - [`proxy`]: the exchange with a service: its endpoints, attempts, clocks and bodies
 //! - `routes`: what it answers, itself or through a service
 //! - [`reactions`], [`store`]: the timeline, from the topics into the database and out of it
 //! - `reconciliation`: what the services show, read to be compared

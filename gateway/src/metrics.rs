@@ -4,13 +4,23 @@ use chassis::Metrics;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 
+use crate::domain::routing::Upstream;
 use crate::limits::Limit;
 
 /// Counters of the gateway. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct GatewayMetrics {
     rate_limited: Family<LimitLabels, Counter>,
+    revocations: Gauge,
+    retries: Family<UpstreamLabels, Counter>,
+    ejections: Family<UpstreamLabels, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UpstreamLabels {
+    upstream: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -29,8 +39,46 @@ impl GatewayMetrics {
                 "Requests turned away because a limit was reached",
                 own.rate_limited.clone(),
             );
+            registry.register(
+                "gateway_revocations",
+                "Ended logins whose access tokens have not all expired",
+                own.revocations.clone(),
+            );
+            registry.register(
+                "gateway_upstream_retries",
+                "Requests to a service that were made once more",
+                own.retries.clone(),
+            );
+            registry.register(
+                "gateway_upstream_ejections",
+                "Endpoints of a service that were left alone because they failed several times in a row",
+                own.ejections.clone(),
+            );
         });
         own
+    }
+
+    /// How many ended logins this instance knows.
+    pub fn revocations(&self, count: usize) {
+        self.revocations.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a request that is made once more.
+    pub fn retried(&self, upstream: Upstream) {
+        self.retries
+            .get_or_create(&UpstreamLabels {
+                upstream: upstream.name(),
+            })
+            .inc();
+    }
+
+    /// Counts an endpoint that is left alone.
+    pub fn ejected(&self, upstream: Upstream) {
+        self.ejections
+            .get_or_create(&UpstreamLabels {
+                upstream: upstream.name(),
+            })
+            .inc();
     }
 
     /// Counts a request that was turned away.

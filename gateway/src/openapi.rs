@@ -4,13 +4,13 @@ use chassis::docs::BearerToken;
 use chassis::problem::ProblemBody;
 use utoipa::OpenApi;
 
-use crate::routes::{health, reconciliation, timeline};
+use crate::routes::{audit, health, reconciliation, timeline};
 
 /// What the gateway answers itself; everything else is in the services' documents.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Quadrille gateway", description = "The only entry: health, saga timelines and reconciliation"),
-    paths(health::health, timeline::timeline, reconciliation::reconciliation),
+    info(title = "Quadrille gateway", description = "The only entry: health, saga timelines, reconciliation and the operators' audit"),
+    paths(health::health, timeline::timeline, reconciliation::reconciliation, audit::audit),
     components(schemas(ProblemBody)),
     modifiers(&BearerToken),
     tags(

@@ -27,6 +27,28 @@ const STATED_BY_THE_GATEWAY: [&str; 5] = [
     "x-request-id",
 ];
 
+/// Headers by which other proxies, frameworks and programs are told who calls, or that another request was meant.
+/// Nobody behind the gateway asks for them, and nobody shall begin to.
+const DANGEROUS: [&str; 14] = [
+    "baggage",
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    "proxy",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-host",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-host",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
+/// Headers by which a service would tell what it is built with.
+const TALKATIVE: [&str; 3] = ["server", "via", "x-powered-by"];
+
 /// Families of headers that only the gateway may state.
 const STATED_BY_THE_GATEWAY_PREFIXES: [&str; 2] = ["x-forwarded-", "x-user-"];
 
@@ -69,6 +91,7 @@ fn is_plain_option(option: &str) -> bool {
 pub fn passes_to_service(name: &str, options: &ConnectionOptions<'_>) -> bool {
     !CONNECTION_BOUND.contains(&name)
         && !STATED_BY_THE_GATEWAY.contains(&name)
+        && !DANGEROUS.contains(&name)
         && !STATED_BY_THE_GATEWAY_PREFIXES
             .iter()
             .any(|prefix| name.starts_with(prefix))
@@ -78,7 +101,30 @@ pub fn passes_to_service(name: &str, options: &ConnectionOptions<'_>) -> bool {
 /// Whether a service's header is passed to the client.
 #[must_use]
 pub fn passes_to_client(name: &str, options: &ConnectionOptions<'_>) -> bool {
-    !CONNECTION_BOUND.contains(&name) && name != "x-request-id" && !options.names(name)
+    !CONNECTION_BOUND.contains(&name)
+        && !TALKATIVE.contains(&name)
+        && name != "x-request-id"
+        && !options.names(name)
+}
+
+/// Why a request's headers are not even looked at, by their names in the order in which they came. Programs that read
+/// `-` and `_` as one take `X_User_Id` for `X-User-Id`; of two hosts, or two tokens, two programs may take different
+/// ones.
+#[must_use]
+pub fn refusal<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'static str> {
+    let (mut hosts, mut authorizations) = (0_usize, 0_usize);
+    for name in names {
+        if name.contains('_') {
+            return Some("a header's name has an underscore");
+        }
+        hosts += usize::from(name == "host");
+        authorizations += usize::from(name == "authorization");
+    }
+    match (hosts, authorizations) {
+        (2.., _) => Some("there is more than one Host header"),
+        (_, 2..) => Some("there is more than one Authorization header"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -127,8 +173,32 @@ mod tests {
             "x-real-ip",
             "x-request-id",
             "traceparent",
+            "x-http-method-override",
+            "x-original-url",
+            "true-client-ip",
         ] {
             assert!(!passes_to_service(name, &none()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_two_programs_could_read_differently_is_refused() {
+        for names in [
+            &["x_user_id"][..],
+            &["host", "content_length"],
+            &["host", "accept", "host"],
+            &["authorization", "authorization"],
+        ] {
+            assert!(refusal(names.iter().copied()).is_some(), "{names:?}");
+        }
+        let usual = ["host", "authorization", "accept", "accept", "x-forwarded-for"];
+        assert_eq!(refusal(usual.into_iter()), None);
+    }
+
+    #[test]
+    fn a_service_does_not_tell_what_it_is_built_with() {
+        for name in TALKATIVE {
+            assert!(!passes_to_client(name, &none()), "{name}");
         }
     }
 
@@ -159,6 +229,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_names_make_it_panic_and_an_underscore_never_passes(
+            names in proptest::collection::vec("[a-z_-]{0,12}", 0..8)
+        ) {
+            let refused = refusal(names.iter().map(String::as_str)).is_some();
+            prop_assert!(refused || names.iter().all(|name| !name.contains('_')));
+        }
+
         #[test]
         fn no_connection_header_lets_a_forged_one_through(value in ".{0,200}", suffix in "[a-z-]{1,20}") {
             let options = ConnectionOptions::parse(std::iter::once(value.as_str()));

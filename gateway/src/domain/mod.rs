@@ -5,5 +5,7 @@ pub mod client_address;
 pub mod entry;
 pub mod headers;
 pub mod request_id;
+pub mod revocation;
 pub mod routing;
+pub mod template;
 pub mod timeline;

@@ -16,6 +16,19 @@ pub fn is_acceptable(id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::is_acceptable;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_kept_can_stand_in_a_header_and_in_a_log_line(id in ".{0,80}|[a-zA-Z0-9._-]{0,80}") {
+            if is_acceptable(&id) {
+                prop_assert!(id.len() <= 64 && id.is_ascii());
+                let telling = |c: char| c.is_whitespace() || c.is_control() || "\"'\\{}".contains(c);
+                let misread = id.contains(telling);
+                prop_assert!(!misread);
+            }
+        }
+    }
 
     #[test]
     fn usual_ids_are_kept() {

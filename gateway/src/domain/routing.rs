@@ -110,6 +110,8 @@ pub fn route(method: &str, path: &str) -> Option<Route> {
 fn access(method: &str, path: &str) -> Access {
     match (method, path) {
         ("POST", "/auth/register" | "/auth/login" | "/auth/refresh" | "/auth/logout")
+        // a payment provider's signature is its proof, which the service checks
+        | ("POST", "/payments/webhooks/stripe")
         | ("GET" | "HEAD", "/.well-known/jwks.json" | "/products") => Access::Public,
         _ => Access::Token,
     }
@@ -198,7 +200,7 @@ mod tests {
             "/.well-known",
             "/.well-known/other",
             "/metrics",
-            "/operations/audit",
+            "/operations/reconciliation",
         ] {
             assert_eq!(upstream(path), None, "{path}");
         }
@@ -235,6 +237,7 @@ mod tests {
             ("GET", "/.well-known/jwks.json"),
             ("GET", "/products"),
             ("HEAD", "/products"),
+            ("POST", "/payments/webhooks/stripe"),
         ];
         for (method, path) in public {
             assert_eq!(
@@ -248,6 +251,8 @@ mod tests {
             ("POST", "/auth/login/"),
             ("POST", "/auth/logout-all"),
             ("PUT", "/products"),
+            ("GET", "/payments/webhooks/stripe"),
+            ("POST", "/payments/webhooks/stripe/"),
             ("GET", "/products/ABC-1"),
             ("post", "/auth/login"),
             ("OPTIONS", "/orders"),

@@ -7,6 +7,7 @@ use chassis::auth::Principal;
 use chassis::problem::{Code, Problem};
 
 use super::Passage;
+use crate::config::EdgeSettings;
 use crate::limits::{Limits, Standing};
 use crate::metrics::GatewayMetrics;
 
@@ -17,20 +18,30 @@ const NOT_COUNTED: &str = "/health";
 #[derive(Debug, Clone)]
 pub(crate) struct Gate {
     limits: Arc<Limits>,
+    settings: EdgeSettings,
     metrics: GatewayMetrics,
 }
 
 impl Gate {
     /// A gate that turns away by `limits`.
-    pub(crate) const fn new(limits: Arc<Limits>, metrics: GatewayMetrics) -> Self {
-        Self { limits, metrics }
+    pub(crate) const fn new(limits: Arc<Limits>, settings: EdgeSettings, metrics: GatewayMetrics) -> Self {
+        Self {
+            limits,
+            settings,
+            metrics,
+        }
+    }
+
+    /// Whom the gateway believes, and what it tells browsers.
+    pub(super) const fn settings(&self) -> &EdgeSettings {
+        &self.settings
     }
 
     pub(super) fn count_address(&self, path: &str, passage: &Passage) -> Result<(), Problem> {
-        if path == NOT_COUNTED {
+        if path == NOT_COUNTED || self.limits.exempts(passage.address) {
             return Ok(());
         }
-        self.judge(self.limits.address(passage.client), passage)
+        self.judge(self.limits.address(passage.address.into()), passage)
     }
 
     fn judge(&self, verdict: Result<Standing, Standing>, passage: &Passage) -> Result<(), Problem> {
@@ -42,7 +53,11 @@ impl Gate {
             Err(standing) => {
                 passage.note(standing);
                 self.metrics.rate_limited(standing.limit);
-                let detail = format!("the limit is {} requests a minute", standing.quota);
+                let detail = format!(
+                    "the policy {:?} allows {} requests a minute",
+                    standing.limit.name(),
+                    standing.quota
+                );
                 Err(Problem::new(Code::RateLimited)
                     .detail(detail)
                     .retry_after(standing.wait_s()))
@@ -57,7 +72,13 @@ impl Gate {
 /// 401 without a valid token, 429 over the user's limit, 503 when no token can be judged.
 pub(crate) async fn admit(request: &HttpRequest) -> Result<Principal, Problem> {
     let principal = Principal::of(request).await?;
-    judge(request, |limits, _| limits.user(principal.user_id))?;
+    judge(request, |limits, _| {
+        if principal.is_admin() {
+            limits.admin(principal.user_id)
+        } else {
+            limits.user(principal.user_id)
+        }
+    })?;
     Ok(principal)
 }
 
@@ -66,7 +87,15 @@ pub(crate) async fn admit(request: &HttpRequest) -> Result<Principal, Problem> {
 /// # Errors
 /// 429 over the limit.
 pub(crate) fn admit_attempt(request: &HttpRequest) -> Result<(), Problem> {
-    judge(request, |limits, passage| limits.login(passage.client))
+    let exempt =
+        |gate: &Gate| Passage::of(request).is_some_and(|passage| gate.limits.exempts(passage.address));
+    if request
+        .app_data::<web::Data<Gate>>()
+        .is_some_and(|gate| exempt(gate))
+    {
+        return Ok(());
+    }
+    judge(request, |limits, passage| limits.login(passage.address.into()))
 }
 
 fn judge(

@@ -1,20 +1,29 @@
 //! What happens to every request before it is answered, and to every answer before it leaves.
 
+mod access_log;
 mod admission;
+mod browsers;
+mod origin;
+mod revocations;
+mod unread;
 
 pub(crate) use admission::{Gate, admit, admit_attempt};
+pub(crate) use browsers::cors;
+pub(crate) use revocations::Revocations;
 
 use std::cell::{Cell, Ref};
 use std::net::IpAddr;
+use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, ResponseError, web};
+use chassis::problem::Problem;
 
-use crate::domain::client_address::ClientAddress;
-use crate::domain::request_id;
+use crate::domain::routing::Upstream;
 use crate::limits::Standing;
 use crate::proxy::REQUEST_ID;
 
@@ -25,12 +34,24 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 pub(crate) struct Passage {
     /// The id it is known by.
     pub(crate) request_id: HeaderValue,
-    /// Whom it is counted against without a token.
-    pub(crate) client: ClientAddress,
+    /// Where it comes from, past the proxies that are believed.
+    pub(crate) address: IpAddr,
+    /// `http` or `https`, as the client sees it.
+    pub(crate) scheme: &'static str,
     standing: Cell<Option<Standing>>,
+    upstream: Cell<Option<Upstream>>,
+    attempts: Cell<u32>,
 }
 
 impl Passage {
+    /// Notes that a service is asked, for the access log.
+    pub(crate) fn asks(request: &HttpRequest, upstream: Upstream) {
+        if let Some(passage) = Self::of(request) {
+            passage.upstream.set(Some(upstream));
+            passage.attempts.set(passage.attempts.get().saturating_add(1));
+        }
+    }
+
     /// The passage of a request; [`pass`] has put it there.
     pub(crate) fn of(request: &HttpRequest) -> Option<Ref<'_, Self>> {
         Ref::filter_map(request.extensions(), Extensions::get::<Self>).ok()
@@ -48,24 +69,45 @@ impl Passage {
 
 /// The middleware around every route: names the request, counts it against its address, and signs the answer.
 pub(crate) async fn pass<B: MessageBody + 'static>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let passage = Passage {
-        request_id: named(&request),
-        client: client(&request),
-        standing: Cell::new(None),
-    };
+    let unread = unread::hold(&mut request);
+    let gate = request
+        .app_data::<web::Data<Gate>>()
+        .cloned()
+        .ok_or_else(|| Problem::internal(anyhow::anyhow!("there is no gate")))?;
+    let begun_at = Instant::now();
+    let passage = origin::passage(&request, gate.settings());
     tracing::Span::current().record("request.id", passage.request_id.to_str().unwrap_or_default());
-    let gate = request.app_data::<web::Data<Gate>>().cloned();
-    let refusal = gate.and_then(|gate| gate.count_address(request.path(), &passage).err());
+    let refusal = gate
+        .count_address(request.path(), &passage)
+        .and_then(|()| origin::check(&request))
+        .err();
     request.extensions_mut().insert(passage);
     let mut response = match refusal {
         Some(problem) => request.into_response(problem.error_response()),
-        None => next.call(request).await?.map_into_boxed_body(),
+        None => browsers::explain(next.call(request).await?.map_into_boxed_body()),
     };
+    hang_up(&mut response);
     sign(&mut response);
-    Ok(response)
+    browsers::warn(&mut response, gate.settings());
+    access_log::write(&response, begun_at.elapsed());
+    Ok(match unread {
+        Some(unread) => unread.until_sent(response),
+        None => response,
+    })
+}
+
+/// Closes the connection of a request that was refused before its end: nobody waits for the rest of it.
+fn hang_up(response: &mut ServiceResponse<BoxBody>) {
+    if matches!(
+        response.status(),
+        StatusCode::BAD_REQUEST | StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE
+    ) {
+        let head = response.response_mut().head_mut();
+        head.set_connection_type(ConnectionType::Close);
+    }
 }
 
 fn sign(response: &mut ServiceResponse<BoxBody>) {
@@ -85,26 +127,4 @@ fn rate_limit_headers(standing: &Standing) -> impl Iterator<Item = (HeaderName, 
     let policy = HeaderValue::try_from(standing.policy()).map(|value| (RATE_LIMIT_POLICY, value));
     let state = HeaderValue::try_from(standing.state()).map(|value| (RATE_LIMIT, value));
     [policy, state].into_iter().flatten()
-}
-
-/// The client's own id where it can be kept, else a new one.
-fn named(request: &ServiceRequest) -> HeaderValue {
-    let kept = request
-        .headers()
-        .get(REQUEST_ID)
-        .filter(|id| id.to_str().is_ok_and(request_id::is_acceptable));
-    kept.cloned().unwrap_or_else(fresh_id)
-}
-
-fn fresh_id() -> HeaderValue {
-    let id = chassis::clock::new_id().hyphenated().to_string();
-    HeaderValue::try_from(id).unwrap_or_else(|_never| HeaderValue::from_static("unnamed"))
-}
-
-/// The address of the connection. No header is believed: the gateway is the edge.
-fn client(request: &ServiceRequest) -> ClientAddress {
-    request
-        .peer_addr()
-        .map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip())
-        .into()
 }

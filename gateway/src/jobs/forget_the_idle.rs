@@ -7,12 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::limits::Limits;
 
-/// The longest that anybody is remembered for nothing.
-const EVERY: Duration = Duration::from_secs(60);
-
-/// Runs until the process stops.
-pub(crate) async fn run(limits: Arc<Limits>, stopping: CancellationToken) {
-    let mut ticks = tokio::time::interval(EVERY);
+/// `every` is the longest that anybody is remembered for nothing. Runs until the process stops.
+pub(crate) async fn run(limits: Arc<Limits>, every: Duration, stopping: CancellationToken) {
+    let mut ticks = tokio::time::interval(every);
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,

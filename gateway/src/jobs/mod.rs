@@ -1,3 +1,5 @@
 //! What happens by the clock.
 
+pub(crate) mod check_health;
+pub(crate) mod follow_revocations;
 pub(crate) mod forget_the_idle;

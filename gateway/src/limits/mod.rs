@@ -2,6 +2,7 @@
 
 mod store;
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use governor::middleware::StateInformationMiddleware;
 use governor::{Quota, RateLimiter};
 
 use crate::config::RateLimitSettings;
-use crate::domain::client_address::ClientAddress;
+use crate::domain::client_address::{ClientAddress, Networks};
 use store::BoundedStore;
 
 /// Quotas are given per minute.
@@ -26,6 +27,8 @@ pub enum Limit {
     Address,
     /// All requests of one user.
     User,
+    /// All requests of one admin.
+    Admin,
     /// Attempts on passwords from one address.
     Login,
 }
@@ -49,6 +52,8 @@ pub struct Limits {
     address: Limiter<ClientAddress>,
     login: Limiter<ClientAddress>,
     user: Limiter<UserId>,
+    admin: Limiter<UserId>,
+    exempt: Networks,
 }
 
 impl Limit {
@@ -58,6 +63,7 @@ impl Limit {
         match self {
             Self::Address => "address",
             Self::User => "user",
+            Self::Admin => "admin",
             Self::Login => "login",
         }
     }
@@ -112,7 +118,20 @@ impl Limits {
             address: limiter(settings.per_address_per_minute, keys_max),
             login: limiter(settings.login_per_minute, keys_max),
             user: limiter(settings.per_user_per_minute, keys_max),
+            admin: limiter(
+                settings
+                    .per_admin_per_minute
+                    .unwrap_or(settings.per_user_per_minute),
+                keys_max,
+            ),
+            exempt: settings.exempt_networks.clone(),
         }
+    }
+
+    /// Whether an address is not counted: an operator's own load driver, or a probe.
+    #[must_use]
+    pub fn exempts(&self, address: IpAddr) -> bool {
+        self.exempt.contain(address)
     }
 
     /// Counts a request of an address.
@@ -139,11 +158,20 @@ impl Limits {
         check(&self.user, Limit::User, &user)
     }
 
+    /// Counts a request of an admin.
+    ///
+    /// # Errors
+    /// The standing of an admin who must wait.
+    pub fn admin(&self, user: UserId) -> Result<Standing, Standing> {
+        check(&self.admin, Limit::Admin, &user)
+    }
+
     /// Forgets everybody whose quota is whole again.
     pub fn forget_the_idle(&self) {
         self.address.retain_recent();
         self.login.retain_recent();
         self.user.retain_recent();
+        self.admin.retain_recent();
     }
 }
 
@@ -195,8 +223,11 @@ mod tests {
         Limits::new(&RateLimitSettings {
             per_address_per_minute: quota,
             per_user_per_minute: quota,
+            per_admin_per_minute: None,
             login_per_minute: quota,
             max_keys: 100.try_into().unwrap(),
+            clean_s: 5.try_into().unwrap(),
+            exempt_networks: Networks::default(),
         })
     }
 

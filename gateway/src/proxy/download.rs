@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::error::PayloadError;
@@ -11,7 +12,7 @@ use actix_web::web::Bytes;
 use awc::ClientResponse;
 use futures::Stream;
 use thiserror::Error;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// Why a body breaks off. The client sees a connection that ends too early, never a body that looks whole.
@@ -23,48 +24,78 @@ pub(super) enum DownloadError {
     TooSlow,
 }
 
-/// What ends a body from our side.
-enum End {
-    /// The deadline of the whole exchange.
-    Deadline(Pin<Box<Sleep>>),
-    /// An event stream lives until this process stops.
-    Stop(Pin<Box<WaitForCancellationFutureOwned>>),
+/// When a body is given up.
+pub(super) struct Patience {
+    /// The deadline of the whole exchange; event streams have none.
+    pub(super) deadline: Instant,
+    /// How long a service may be silent within a body.
+    pub(super) idle: Duration,
+    /// How long it may be within an event stream.
+    pub(super) stream_idle: Duration,
 }
 
 /// Passes a body on as it comes.
 pub(super) struct Download {
     response: ClientResponse,
     size: BodySize,
-    end: End,
+    timer: Pin<Box<Sleep>>,
+    deadline: Option<Instant>,
+    idle: Duration,
+    /// Since when the service has been waited for; not at all while the client is.
+    awaited_since: Option<Instant>,
+    /// An event stream ends when this process stops.
+    stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl Download {
-    /// The body of `response`. `deadline` is a timer that is set to the end of the exchange.
+    /// The body of `response`. `timer` is whatever timer is at hand.
     pub(super) fn new(
         response: ClientResponse,
         method: &Method,
-        deadline: Pin<Box<Sleep>>,
+        mut timer: Pin<Box<Sleep>>,
+        patience: &Patience,
         draining: &CancellationToken,
     ) -> Self {
         let size = size(&response, method);
-        let end = if is_event_stream(&response) {
-            End::Stop(Box::pin(draining.clone().cancelled_owned()))
+        let streams = is_event_stream(&response);
+        let (deadline, idle) = if streams {
+            (None, patience.stream_idle)
         } else {
-            End::Deadline(deadline)
+            (Some(patience.deadline), patience.idle)
         };
-        Self { response, size, end }
-    }
-
-    /// Asked only while the service is silent: a body that flows costs no timer.
-    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, DownloadError>>> {
-        match &mut self.end {
-            End::Deadline(timer) => timer
-                .as_mut()
-                .poll(context)
-                .map(|()| Some(Err(DownloadError::TooSlow))),
-            End::Stop(stop) => stop.as_mut().poll(context).map(|()| None),
+        timer.as_mut().reset(earlier(Instant::now() + idle, deadline));
+        Self {
+            response,
+            size,
+            timer,
+            deadline,
+            idle,
+            awaited_since: None,
+            stop: streams.then(|| Box::pin(draining.clone().cancelled_owned())),
         }
     }
+
+    /// Asked only while the service is silent. The timer is set anew only when it fires: a body that flows costs none.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, DownloadError>>> {
+        if let Some(stop) = &mut self.stop
+            && stop.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(None);
+        }
+        let since = *self.awaited_since.get_or_insert_with(Instant::now);
+        let until = earlier(since + self.idle, self.deadline);
+        while self.timer.as_mut().poll(context).is_ready() {
+            if until <= Instant::now() {
+                return Poll::Ready(Some(Err(DownloadError::TooSlow)));
+            }
+            self.timer.as_mut().reset(until);
+        }
+        Poll::Pending
+    }
+}
+
+fn earlier(time: Instant, deadline: Option<Instant>) -> Instant {
+    deadline.map_or(time, |deadline| deadline.min(time))
 }
 
 /// A length is passed on where the service gave one, so that a body that breaks off is seen as such.
@@ -103,7 +134,10 @@ impl MessageBody for Download {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         match Pin::new(&mut self.response).poll_next(context) {
-            Poll::Ready(next) => Poll::Ready(next.map(|chunk| chunk.map_err(DownloadError::Broken))),
+            Poll::Ready(next) => {
+                self.awaited_since = None;
+                Poll::Ready(next.map(|chunk| chunk.map_err(DownloadError::Broken)))
+            }
             Poll::Pending => self.poll_end(context),
         }
     }

@@ -1,5 +1,7 @@
 //! Why an exchange with a service failed, and what the client is told.
 
+use std::time::Duration;
+
 use awc::error::{ConnectError, SendRequestError};
 use chassis::problem::{Code, Problem};
 use thiserror::Error;
@@ -32,6 +34,8 @@ pub enum ProxyError {
         upstream: Upstream,
         /// What happened.
         cause: String,
+        /// Whether the service may have seen the request.
+        sent: bool,
     },
     /// A connection could not be made in time, or the answer did not come in time.
     #[error("{} did not answer in time: {cause}", upstream.name())]
@@ -40,6 +44,16 @@ pub enum ProxyError {
         upstream: Upstream,
         /// What took too long.
         cause: &'static str,
+        /// Whether the service may have seen the request.
+        sent: bool,
+    },
+    /// The service has failed so often that it is left alone for a while.
+    #[error("{} is left alone for {wait:?}", upstream.name())]
+    Unavailable {
+        /// The service.
+        upstream: Upstream,
+        /// For how long.
+        wait: Duration,
     },
 }
 
@@ -58,15 +72,45 @@ impl ProxyError {
             SendRequestError::Connect(ConnectError::Timeout) => Self::UpstreamTimeout {
                 upstream,
                 cause: "connection",
+                sent: false,
             },
             SendRequestError::Timeout => Self::UpstreamTimeout {
                 upstream,
                 cause: "response",
+                sent: true,
+            },
+            // the library's `Disconnected` comes from an established connection, too
+            SendRequestError::Connect(
+                cause @ (ConnectError::Io(_) | ConnectError::Resolver(_) | ConnectError::NoRecords),
+            ) => Self::Upstream {
+                upstream,
+                cause: cause.to_string(),
+                sent: false,
             },
             other => Self::Upstream {
                 upstream,
                 cause: other.to_string(),
+                sent: true,
             },
+        }
+    }
+
+    /// Whether it speaks against the endpoint that was asked.
+    pub(super) const fn blames_the_service(&self) -> bool {
+        matches!(self, Self::Upstream { .. } | Self::UpstreamTimeout { .. })
+    }
+
+    /// Whether another attempt may do better. `repeatable` tells whether a request may be made twice. A service that took
+    /// all its time is not asked again: it has too much to do already.
+    pub(super) const fn is_worth_another(&self, repeatable: bool) -> bool {
+        match self {
+            Self::Upstream { sent, .. } => repeatable || !*sent,
+            Self::UpstreamTimeout { sent, .. } => !*sent,
+            Self::TooLarge { .. }
+            | Self::BrokenUpload(_)
+            | Self::SlowUpload
+            | Self::NoPath
+            | Self::Unavailable { .. } => false,
         }
     }
 }
@@ -76,6 +120,7 @@ impl From<UploadError> for ProxyError {
         match error {
             UploadError::TooLarge { limit_bytes } => Self::TooLarge { limit_bytes },
             UploadError::Broken(source) => Self::BrokenUpload(source.to_string()),
+            UploadError::Gone => Self::BrokenUpload(error.to_string()),
         }
     }
 }
@@ -89,8 +134,16 @@ impl From<ProxyError> for Problem {
             ProxyError::BrokenUpload(_) => Self::new(Code::BadRequest).detail("the body could not be read"),
             ProxyError::SlowUpload => Self::new(Code::RequestTimeout),
             ProxyError::NoPath => Self::new(Code::NotFound),
+            ProxyError::Unavailable { wait, .. } => Self::new(Code::Unavailable)
+                .retry_after(whole_seconds(wait))
+                .caused_by(error),
             ProxyError::Upstream { .. } => Self::new(Code::BadGateway).caused_by(error),
             ProxyError::UpstreamTimeout { .. } => Self::new(Code::GatewayTimeout).caused_by(error),
         }
     }
+}
+
+/// Rounded up, and at least one: whoever waits so long is not turned away for the same reason.
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }

@@ -7,67 +7,87 @@ use awc::{ClientResponse, SendClientRequest};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::error::ProxyError;
-use super::upload::Progress;
+use super::upload::{Body, Progress};
 use crate::config::ProxySettings;
 use crate::domain::routing::Upstream;
 
-/// One request to a service and its answer. A single timer serves the head and then the body.
+/// One request to a service and its answer, with all attempts. A single timer serves an attempt's head and then the body.
 pub(super) struct Exchange {
     upstream: Upstream,
-    begun_at: Instant,
     deadline: Instant,
     response_timeout: Duration,
+    idle_timeout: Duration,
+}
+
+/// What an attempt waits for, and until when.
+struct Patience {
+    until: Instant,
+    at_client: bool,
 }
 
 impl Exchange {
     pub(super) fn begin(upstream: Upstream, settings: &ProxySettings) -> Self {
-        let begun_at = Instant::now();
-        let deadline = begun_at + settings.total_timeout();
         Self {
             upstream,
-            begun_at,
-            deadline,
+            deadline: Instant::now() + settings.total_timeout(),
             response_timeout: settings.response_timeout(),
+            idle_timeout: settings.body_idle_timeout(),
         }
     }
 
-    /// Waits for the response's head, and hands it over with the timer set to the end of the exchange.
+    pub(super) const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Waits for the response's head, and hands it over with the timer.
     pub(super) async fn response(
-        self,
+        &self,
         mut sending: SendClientRequest,
-        upload: Option<Progress>,
+        body: Option<&Body>,
     ) -> Result<(ClientResponse, Pin<Box<Sleep>>), ProxyError> {
-        let mut timer = Box::pin(sleep_until(self.patience(Some(self.begun_at))));
+        let begun_at = Instant::now();
+        let mut timer = Box::pin(sleep_until(self.patience(begun_at, body).until));
         loop {
             tokio::select! {
                 biased;
                 outcome = &mut sending => {
                     let response = outcome.map_err(|error| ProxyError::from_send(error, self.upstream))?;
-                    timer.as_mut().reset(self.deadline);
                     return Ok((response, timer));
                 }
                 () = timer.as_mut() => {
-                    let sent_at = upload.as_ref().map_or(Some(self.begun_at), Progress::ended_at);
-                    timer.as_mut().reset(self.go_on(sent_at)?);
+                    let patience = self.patience(begun_at, body);
+                    if patience.until <= Instant::now() {
+                        return Err(self.too_late(&patience));
+                    }
+                    timer.as_mut().reset(patience.until);
                 }
             }
         }
     }
 
-    /// The service's time runs from the end of the request: a slow client does not use it up.
-    fn patience(&self, sent_at: Option<Instant>) -> Instant {
-        (sent_at.unwrap_or_else(Instant::now) + self.response_timeout).min(self.deadline)
+    /// The service's time runs from the end of the request: a slow client does not use it up. A client that falls silent
+    /// uses up its own.
+    fn patience(&self, begun_at: Instant, body: Option<&Body>) -> Patience {
+        let (since, timeout, at_client) = match body.map(Body::progress) {
+            None => (begun_at, self.response_timeout, false),
+            Some(Progress::Ended(at) | Progress::Offered(at)) => (at, self.response_timeout, false),
+            Some(Progress::Awaited(at)) => (at, self.idle_timeout, true),
+        };
+        Patience {
+            until: (since.max(begun_at) + timeout).min(self.deadline),
+            at_client,
+        }
     }
 
-    fn go_on(&self, sent_at: Option<Instant>) -> Result<Instant, ProxyError> {
-        let now = Instant::now();
-        match sent_at {
-            None if now >= self.deadline => Err(ProxyError::SlowUpload),
-            Some(_) if self.patience(sent_at) <= now => Err(ProxyError::UpstreamTimeout {
+    const fn too_late(&self, patience: &Patience) -> ProxyError {
+        if patience.at_client {
+            ProxyError::SlowUpload
+        } else {
+            ProxyError::UpstreamTimeout {
                 upstream: self.upstream,
                 cause: "response",
-            }),
-            Some(_) | None => Ok(self.patience(sent_at)),
+                sent: true,
+            }
         }
     }
 }

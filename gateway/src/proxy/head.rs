@@ -10,6 +10,7 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::domain::headers::{ConnectionOptions, passes_to_client, passes_to_service};
+use crate::edge::Passage;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -42,17 +43,22 @@ pub(super) fn copy_request(request: &HttpRequest, outgoing: &mut HeaderMap) {
 /// Adds what the gateway says itself. Who the user is stands in the token alone, which the service checks again.
 pub(super) fn state_request(request: &HttpRequest, request_id: &HeaderValue, outgoing: &mut HeaderMap) {
     outgoing.insert(REQUEST_ID, request_id.clone());
-    outgoing.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
-    if let Some(host) = request.headers().get(HOST) {
-        outgoing.insert(FORWARDED_HOST, host.clone());
+    if let Some(host) = host(request) {
+        outgoing.insert(FORWARDED_HOST, host);
     }
-    let peer = request
-        .peer_addr()
-        .map(|peer| HeaderValue::try_from(peer.ip().to_canonical().to_string()));
-    if let Some(Ok(peer)) = peer {
-        outgoing.insert(FORWARDED_FOR, peer);
+    if let Some(passage) = Passage::of(request) {
+        outgoing.insert(FORWARDED_PROTO, HeaderValue::from_static(passage.scheme));
+        if let Ok(address) = HeaderValue::try_from(passage.address.to_string()) {
+            outgoing.insert(FORWARDED_FOR, address);
+        }
     }
     state_trace(outgoing);
+}
+
+/// Whom the client meant to call; HTTP/2 says it in the request's target.
+fn host(request: &HttpRequest) -> Option<HeaderValue> {
+    let header = request.headers().get(HOST).cloned();
+    header.or_else(|| HeaderValue::try_from(request.uri().authority()?.as_str()).ok())
 }
 
 /// The current span is the parent of what the service does (W3C Trace Context, version 00).

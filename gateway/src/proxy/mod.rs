@@ -1,51 +1,43 @@
 //! The exchange with a service: a request in, a response out, both streamed.
 
+mod attempts;
+mod breaker;
+mod budget;
 mod connector;
 mod download;
+pub(crate) mod endpoints;
 mod error;
 mod exchange;
 mod head;
+mod shared;
 mod upload;
 
 pub use error::ProxyError;
 pub(crate) use head::REQUEST_ID;
+pub use shared::ProxyConfig;
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderName, HeaderValue};
 use actix_web::http::uri::{Authority, PathAndQuery};
 use actix_web::{HttpRequest, HttpResponse};
-use awc::{Client, ClientRequest, ClientResponse};
+use awc::{Client, ClientRequest};
 use serde::de::DeserializeOwned;
-use tokio::time::Sleep;
-use tokio_util::sync::CancellationToken;
 
-use crate::config::{ProxySettings, UpstreamSettings};
 use crate::domain::routing::{BodyClass, Route, Upstream};
+use attempts::Answered;
 use connector::UpstreamConnector;
-use download::Download;
-use exchange::Exchange;
-use upload::Upload;
+use download::{Download, Patience};
+use upload::Body;
+
+/// By it a service recognises a request that comes again.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Longest answer of a service about itself, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// Longest page of a list that the gateway reads itself, in bytes.
 const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// What all workers share.
-#[derive(Debug, Clone)]
-pub struct ProxyConfig {
-    /// Where the services answer.
-    pub upstreams: UpstreamSettings,
-    /// Timeouts and limits.
-    pub settings: ProxySettings,
-    /// Largest body of an ordinary request, in bytes.
-    pub body_limit_bytes: u64,
-    /// Cancelled when the process begins to stop: event streams end on it.
-    pub draining: CancellationToken,
-}
 
 /// One worker's way to the services: an HTTP client with its connections, which no other worker shares.
 pub struct Proxy {
@@ -85,18 +77,24 @@ impl Proxy {
         request_id: &HeaderValue,
     ) -> Result<HttpResponse, ProxyError> {
         let target = request.uri().path_and_query().ok_or(ProxyError::NoPath)?.clone();
-        let outgoing = self.outgoing(request, route.upstream, target, request_id)?;
-        let exchange = Exchange::begin(route.upstream, &self.config.settings);
-        let (response, deadline) = if matches!(payload, Payload::None) {
-            exchange.response(outgoing.send(), None).await?
-        } else {
-            let (upload, progress) =
-                Upload::new(payload, declared_bytes(request), self.limit_bytes(route.body))?;
-            exchange
-                .response(outgoing.send_body(upload), Some(progress))
-                .await?
+        let repeatable = may_repeat(request);
+        let body = match payload {
+            Payload::None => None,
+            payload @ (Payload::H1 { .. } | Payload::H2 { .. } | Payload::Stream { .. }) => {
+                let keep_max = if repeatable {
+                    self.config.settings.replay_buffer_bytes
+                } else {
+                    0
+                };
+                let limit = self.limit_bytes(route.body);
+                Some(Body::new(payload, declared_bytes(request), limit, keep_max)?)
+            }
         };
-        Ok(self.incoming(request, response, deadline))
+        let outgoing = |authority: &Authority| self.outgoing(request, authority, target.clone(), request_id);
+        let answered = self
+            .exchange(request, route.upstream, outgoing, body.as_ref(), repeatable)
+            .await?;
+        Ok(self.incoming(request, answered))
     }
 
     /// Asks a service for a document of its own, in the name of a client.
@@ -110,10 +108,10 @@ impl Proxy {
         path: &'static str,
         request_id: &HeaderValue,
     ) -> Result<HttpResponse, ProxyError> {
-        let outgoing = self.outgoing(request, upstream, PathAndQuery::from_static(path), request_id)?;
-        let exchange = Exchange::begin(upstream, &self.config.settings);
-        let (response, deadline) = exchange.response(outgoing.send(), None).await?;
-        Ok(self.incoming(request, response, deadline))
+        let target = PathAndQuery::from_static(path);
+        let outgoing = |authority: &Authority| self.outgoing(request, authority, target.clone(), request_id);
+        let answered = self.exchange(request, upstream, outgoing, None, true).await?;
+        Ok(self.incoming(request, answered))
     }
 
     /// Reads a document of a service in the name of a client, and nothing else of the client's: no condition, no
@@ -128,16 +126,23 @@ impl Proxy {
         target: PathAndQuery,
         request_id: &HeaderValue,
     ) -> Result<T, ProxyError> {
-        let uri = head::uri(self.authority(upstream), target).ok_or(ProxyError::NoPath)?;
-        let mut outgoing = self.client.get(uri).no_decompress();
-        if let Some(token) = request.headers().get(AUTHORIZATION) {
-            outgoing.headers_mut().insert(AUTHORIZATION, token.clone());
-        }
-        head::state_request(request, request_id, outgoing.headers_mut());
-        let failed = |cause: String| ProxyError::Upstream { upstream, cause };
+        let outgoing = |authority: &Authority| {
+            let uri = head::uri(authority, target.clone()).ok_or(ProxyError::NoPath)?;
+            let mut outgoing = self.client.get(uri).no_decompress();
+            if let Some(token) = request.headers().get(AUTHORIZATION) {
+                outgoing.headers_mut().insert(AUTHORIZATION, token.clone());
+            }
+            head::state_request(request, request_id, outgoing.headers_mut());
+            Ok(outgoing)
+        };
+        let failed = |cause: String| ProxyError::Upstream {
+            upstream,
+            cause,
+            sent: true,
+        };
         let reading = async {
-            let sent = outgoing.send().await;
-            let mut response = sent.map_err(|error| ProxyError::from_send(error, upstream))?;
+            let answered = self.exchange(request, upstream, outgoing, None, true).await?;
+            let mut response = answered.response;
             if !response.status().is_success() {
                 return Err(failed(format!("answered {}", response.status())));
             }
@@ -150,12 +155,14 @@ impl Proxy {
             .unwrap_or(Err(ProxyError::UpstreamTimeout {
                 upstream,
                 cause: "response",
+                sent: true,
             }))
     }
 
     /// Asks a service about its health. `None` when it does not answer in time or makes no sense.
     pub async fn ask<T: DeserializeOwned>(&self, upstream: Upstream, path: &'static str) -> Option<T> {
-        let uri = head::uri(self.authority(upstream), PathAndQuery::from_static(path))?;
+        let authority = self.config.service(upstream).ok()?.any()?;
+        let uri = head::uri(authority, PathAndQuery::from_static(path))?;
         let asking = async {
             let mut response = self.client.get(uri).no_decompress().send().await.ok()?;
             let body = response.body().limit(ANSWER_BYTES_MAX).await.ok()?;
@@ -170,35 +177,37 @@ impl Proxy {
     fn outgoing(
         &self,
         request: &HttpRequest,
-        upstream: Upstream,
+        authority: &Authority,
         target: PathAndQuery,
         request_id: &HeaderValue,
     ) -> Result<ClientRequest, ProxyError> {
-        let uri = head::uri(self.authority(upstream), target).ok_or(ProxyError::NoPath)?;
+        let uri = head::uri(authority, target).ok_or(ProxyError::NoPath)?;
         let mut outgoing = self.client.request(request.method().clone(), uri).no_decompress();
         head::copy_request(request, outgoing.headers_mut());
         head::state_request(request, request_id, outgoing.headers_mut());
         Ok(outgoing)
     }
 
-    fn incoming(
-        &self,
-        request: &HttpRequest,
-        response: ClientResponse,
-        deadline: Pin<Box<Sleep>>,
-    ) -> HttpResponse {
+    fn incoming(&self, request: &HttpRequest, answered: Answered) -> HttpResponse {
+        let Answered {
+            response,
+            timer,
+            deadline,
+        } = answered;
+        let patience = Patience {
+            deadline,
+            idle: self.config.settings.body_idle_timeout(),
+            stream_idle: self.config.settings.stream_idle_timeout(),
+        };
         let mut builder = HttpResponse::build(response.status());
         head::copy_response(&response, &mut builder);
         builder.body(Download::new(
             response,
             request.method(),
-            deadline,
+            timer,
+            &patience,
             &self.config.draining,
         ))
-    }
-
-    fn authority(&self, upstream: Upstream) -> &Authority {
-        self.config.upstreams.of(upstream).authority()
     }
 
     fn limit_bytes(&self, class: BodyClass) -> u64 {
@@ -207,6 +216,11 @@ impl Proxy {
             BodyClass::Credentials => self.config.settings.auth_body_limit_bytes,
         }
     }
+}
+
+/// Whether a request may reach a service twice: it changes nothing, or the service recognises it.
+fn may_repeat(request: &HttpRequest) -> bool {
+    request.method().is_safe() || request.headers().contains_key(IDEMPOTENCY_KEY)
 }
 
 fn declared_bytes(request: &HttpRequest) -> Option<u64> {

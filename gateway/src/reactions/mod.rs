@@ -1,5 +1,4 @@
 //! What the gateway does about events: it writes them down.
 
-mod timeline;
-
-pub use timeline::participant;
+pub mod revocations;
+pub mod timeline;

@@ -1,4 +1,4 @@
-//! Every topic, data and dead letters, into the timeline.
+//! Every topic, data and dead letters, into the timeline; but for logins that end, which are nobody's saga.
 
 use contracts::{Context, NoAction, Reaction, Rejection, Topic, UserId};
 use messaging::{Message, Participant, uuid_key};
@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 use crate::domain::entry::{self, Entry};
 use crate::store::timeline::TimelineRepository;
 
-/// Listens to everything there is.
+/// Listens to everything there is to tell.
 #[must_use]
 pub fn participant() -> Participant<TimelineRepository> {
     Topic::ALL
         .into_iter()
+        .filter(|topic| *topic != Topic::SessionRevoked)
         .fold(Participant::new(TimelineRepository), |participant, topic| {
             participant.on_any(topic, write_down)
         })

@@ -1,5 +1,6 @@
 //! The gateway's HTTP surface: what it answers itself, and what it passes on.
 
+pub(crate) mod audit;
 pub(crate) mod docs;
 mod forward;
 pub(crate) mod health;
@@ -12,6 +13,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard, web};
 use chassis::problem::{Code, Problem};
 
+use crate::config::EdgeSettings;
 use crate::edge;
 
 /// Prefixes that are passed on. Which service answers, and on which terms, is decided by
@@ -19,14 +21,18 @@ use crate::edge;
 const PREFIXES: [&str; 5] = ["/auth", "/products", "/orders", "/payments", "/notifications"];
 
 /// Registers everything, inside the middleware that every request passes.
-pub(crate) fn configure(config: &mut web::ServiceConfig) {
+pub(crate) fn configure(config: &mut web::ServiceConfig, settings: &EdgeSettings) {
     let mut scope = web::scope("")
+        .wrap(edge::cors(settings))
         .wrap(from_fn(edge::pass))
         .service(read_only("/health", health::health))
         .service(read_only("/openapi.json", docs::own_openapi))
         .service(read_only("/docs", docs::index))
         .service(read_only("/docs/", docs::index))
         .service(read_only("/docs/assets/{file}", docs::asset))
+        .service(read_only("/docs/events", docs::events::page))
+        .service(read_only("/docs/events/", docs::events::page))
+        .service(read_only("/docs/events/asyncapi.json", docs::events::asyncapi))
         .service(read_only("/docs/{name}", docs::page))
         .service(read_only("/docs/{name}/", docs::page))
         .service(read_only("/docs/{name}/openapi.json", docs::openapi))
@@ -35,6 +41,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
             "/operations/reconciliation",
             reconciliation::reconciliation,
         ))
+        .service(read_only("/operations/audit", audit::audit))
         .service(web::resource("/.well-known/jwks.json").to(forward::forward));
     for prefix in PREFIXES {
         scope = scope

@@ -1,4 +1,5 @@
 //! The gateway's database.
 
+pub mod revocations;
 mod schema;
 pub mod timeline;

@@ -16,3 +16,13 @@ diesel::table! {
         recorded_at -> Timestamptz,
     }
 }
+
+diesel::table! {
+    session_revocation (event_id) {
+        event_id -> Uuid,
+        user_id -> Uuid,
+        session_id -> Nullable<Uuid>,
+        revoked_at -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}

@@ -75,8 +75,12 @@ async fn what_is_not_routed_is_not_found() {
         "/",
         "/metrics",
         "/livez",
+        "/readyz",
+        "/internal",
+        "/internal/keys",
+        "/.git/config",
         "/ordersX",
-        "/operations/audit",
+        "/operations/other",
         "/docs/nobody",
         "/%6frders",
     ] {

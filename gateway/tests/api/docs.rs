@@ -62,3 +62,41 @@ async fn the_gateways_own_document_tells_of_its_timeline() {
     assert!(document["paths"]["/health"]["get"]["responses"]["503"].is_object());
     assert_eq!(gateway.anonymous().get("/openapi.json").await.json(), document);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_events_have_a_page_and_a_document() {
+    let gateway = Gateway::before(documents(&[])).await;
+    let client = gateway.anonymous();
+    let index = client.get("/docs").await.text();
+    for path in ["/docs/events", "/docs/events/asyncapi.json"] {
+        assert!(index.contains(&format!("href=\"{path}\"")), "{path}");
+    }
+    let document = client.get("/docs/events/asyncapi.json").await;
+    assert_eq!(document.header("content-type"), "application/json");
+    let document = document.json();
+    assert_eq!(document, contracts::asyncapi::document().unwrap());
+    let page = client.get("/docs/events").await;
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert!(
+        page.header("content-security-policy")
+            .starts_with("default-src 'self'")
+    );
+    let page = page.text();
+    assert_eq!(client.get("/docs/events/").await.text(), page);
+    assert!(!page.contains("{{") && !page.contains("<script"), "{page}");
+    assert!(!page.contains("src=\"http") && !page.contains("href=\"http"));
+    for topic in contracts::Topic::ALL {
+        assert!(page.contains(&format!("<section id=\"{topic}\">")), "{topic}");
+        assert!(page.contains(&format!("href=\"#{topic}\"")), "{topic}");
+    }
+    for words in [
+        "<td><code>items[].unit_price.amount_minor</code></td><td>integer (int64)</td><td>yes</td>",
+        "<td><code>ce_causationid</code></td><td>string (uuid)</td><td>yes</td>",
+        "<td><code>x-error-class</code></td>",
+        "payment_failed | customer_request | payment_timeout",
+        "The order service writes to order.created, and nobody else.",
+        "&quot;amount_minor&quot;: 4997",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
+}

@@ -138,3 +138,67 @@ async fn the_trace_goes_on_behind_the_gateway() {
     assert_eq!(begun.len(), 55);
     assert!(!begun.contains("4bf92f3577b34da6"), "{begun}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_two_programs_could_read_differently_reaches_nobody() {
+    let gateway = Gateway::before(echo()).await;
+    let token = gateway.issuer.customer(token::user(token::CUSTOMER)).unwrap();
+    let request = |head: &str| {
+        format!("GET /orders HTTP/1.1\r\nconnection: close\r\nauthorization: Bearer {token}\r\n{head}\r\n")
+    };
+    let twice = format!("host: a\r\nauthorization: Bearer {token}\r\n");
+    for head in [
+        "host: a\r\nx_user_id: 1\r\n",
+        "host: a\r\nContent_Length: 0\r\n",
+        "host: a\r\nhost: b\r\n",
+        "host: a@b\r\n",
+        "",
+        &twice,
+    ] {
+        let answer = crate::streaming::raw(&gateway, &request(head)).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{head}: {answer}");
+        // two hosts, or none, are not even parsed
+        let parsed = head.matches("host:").count() == 1;
+        assert_eq!(answer.contains("bad-request"), parsed, "{head}: {answer}");
+    }
+    assert!(gateway.upstream.seen().is_empty());
+    let answer = crate::streaming::raw(&gateway, &request("host: a\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_anywhere_but_in_its_header_is_none() {
+    let gateway = Gateway::before(echo()).await;
+    let token = gateway.issuer.customer(token::user(token::CUSTOMER)).unwrap();
+    let client = gateway.anonymous();
+    let in_query = client.get(&format!("/orders?access_token={token}")).await;
+    in_query.problem(401, "unauthenticated");
+    let request = client
+        .request(Method::GET, "/orders")
+        .header("cookie", format!("access_token={token}"))
+        .header("x-access-token", &token);
+    Answer::of(request).await.problem(401, "unauthenticated");
+    assert!(gateway.upstream.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trusted_proxy_is_believed_about_its_client_and_nobody_else_is() {
+    let settings = [("edge.trusted_proxies", "127.0.0.0/8, 10.0.0.0/8")];
+    let behind = Gateway::configured(echo(), &settings).await;
+    let direct = Gateway::before(echo()).await;
+    for gateway in [&behind, &direct] {
+        let request = gateway
+            .customer()
+            .request(Method::GET, "/orders")
+            .header("x-forwarded-for", "1.1.1.1")
+            .header("x-forwarded-for", "203.0.113.7, 10.0.0.3")
+            .header("x-forwarded-proto", "https");
+        assert_eq!(Answer::of(request).await.status, 200);
+    }
+    let seen = behind.upstream.only();
+    assert_eq!(seen.header("x-forwarded-for").as_deref(), Some("203.0.113.7"));
+    assert_eq!(seen.header("x-forwarded-proto").as_deref(), Some("https"));
+    let seen = direct.upstream.only();
+    assert_eq!(seen.header("x-forwarded-for").as_deref(), Some("127.0.0.1"));
+    assert_eq!(seen.header("x-forwarded-proto").as_deref(), Some("http"));
+}

@@ -128,3 +128,66 @@ async fn attempts_on_passwords_have_a_stricter_limit() {
     let kept = Answer::of(client.request(Method::GET, "/products")).await;
     assert_eq!(kept.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_made_up_address_is_no_new_client_but_one_that_a_trusted_proxy_tells_is() {
+    let limit = ("rate_limit.per_address_per_minute", "1");
+    let direct = Gateway::configured(echo(), &[limit]).await;
+    let behind = Gateway::configured(echo(), &[limit, ("edge.trusted_proxies", "127.0.0.1")]).await;
+    let ask = async |gateway: &Gateway, forwarded: &str| {
+        let request = gateway
+            .anonymous()
+            .request(Method::GET, "/products")
+            .header("x-forwarded-for", forwarded);
+        Answer::of(request).await.status.as_u16()
+    };
+    assert_eq!(ask(&direct, "203.0.113.1").await, 200);
+    assert_eq!(ask(&direct, "203.0.113.2").await, 429);
+    assert_eq!(ask(&behind, "203.0.113.1").await, 200);
+    assert_eq!(ask(&behind, "203.0.113.2").await, 200);
+    assert_eq!(ask(&behind, "9.9.9.9, 203.0.113.2").await, 429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admins_may_have_a_limit_of_their_own() {
+    let settings = [
+        ("rate_limit.per_user_per_minute", "1"),
+        ("rate_limit.per_admin_per_minute", "3"),
+    ];
+    let gateway = Gateway::configured(echo(), &settings).await;
+    let (admin, customer) = (gateway.admin(), gateway.customer());
+    for left in [2, 1, 0] {
+        let answer = admin.get("/orders").await;
+        assert_eq!(answer.header("ratelimit-policy"), r#""admin";q=3;w=60"#);
+        assert!(
+            answer
+                .header("ratelimit")
+                .starts_with(&format!(r#""admin";r={left};t="#))
+        );
+    }
+    let refused = admin.get("/orders").await.problem(429, "rate-limited");
+    assert_eq!(
+        refused["detail"],
+        r#"the policy "admin" allows 3 requests a minute"#
+    );
+    assert_eq!(customer.get("/orders").await.status, 200);
+    let refused = customer.get("/orders").await.problem(429, "rate-limited");
+    assert_eq!(
+        refused["detail"],
+        r#"the policy "user" allows 1 requests a minute"#
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_own_load_drivers_are_not_counted_by_address() {
+    let settings = [
+        ("rate_limit.per_address_per_minute", "1"),
+        ("rate_limit.login_per_minute", "1"),
+        ("rate_limit.exempt_networks", "127.0.0.0/8"),
+    ];
+    let gateway = Gateway::configured(echo(), &settings).await;
+    for _ in 0..3 {
+        assert_eq!(gateway.anonymous().get("/products").await.status, 200);
+        assert_eq!(gateway.anonymous().post("/auth/login", "{}").await.status, 200);
+    }
+}

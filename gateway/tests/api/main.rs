@@ -9,14 +9,21 @@
 )]
 
 mod admission;
+mod audit;
+mod browsers;
 mod docs;
+mod drain;
 mod harness;
 mod headers;
 mod health;
 mod limits;
+mod process;
 mod proxy;
 mod reconciliation;
 mod recording;
+mod resilience;
+mod revocation;
 mod streaming;
 mod timeline;
 mod timeouts;
+mod tls;

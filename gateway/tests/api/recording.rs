@@ -6,104 +6,15 @@ use chassis::clock;
 use contracts::events::{
     CancellationReason, OrderCancelled, OrderCreated, OrderLine, PaymentFailed, UserRegistered,
 };
-use contracts::{Currency, Envelope, Event, EventId, Money, OrderId, PaymentId, Topic, UserId};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use contracts::{Currency, Money, OrderId, PaymentId, Topic, UserId};
 use serde_json::Value;
-use stack::kafka::{Kafka, Options, client, topics};
-use uuid::Uuid;
 
+use crate::harness::broker::{Broker, Sent, announced};
 use crate::harness::upstream::echo;
 use crate::harness::{Gateway, token};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const PRICE: Money = Money::new(1_999, Currency::EUR);
-
-/// A record on its way to a topic.
-struct Sent {
-    topic: &'static str,
-    key: Uuid,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
-struct Broker {
-    kafka: Kafka,
-    producer: FutureProducer,
-    _directory: tempfile::TempDir,
-}
-
-impl Broker {
-    async fn start() -> Self {
-        let directory = stack::temporary().unwrap();
-        let (port, controller) = (stack::ports::lease().unwrap(), stack::ports::lease().unwrap());
-        let options = Options::new(directory.path().join("kafka"), port.port(), controller.port());
-        let kafka = Kafka::start(options).await.unwrap();
-        topics::ensure(kafka.bootstrap(), &topics::Plan::default())
-            .await
-            .unwrap();
-        let producer = client(kafka.bootstrap())
-            .set("enable.idempotence", "true")
-            .create()
-            .unwrap();
-        Self {
-            kafka,
-            producer,
-            _directory: directory,
-        }
-    }
-
-    async fn deliver(&self, sent: &Sent) {
-        let headers = sent
-            .headers
-            .iter()
-            .fold(OwnedHeaders::new(), |headers, (key, value)| {
-                headers.insert(Header {
-                    key,
-                    value: Some(value),
-                })
-            });
-        let key = sent.key.to_string();
-        let record = FutureRecord::to(sent.topic)
-            .key(&key)
-            .payload(&sent.body)
-            .headers(headers);
-        self.producer.send(record, Duration::from_secs(20)).await.unwrap();
-    }
-}
-
-fn announced(event: impl Into<Event>, cause: Uuid, sequence: u64) -> (EventId, Sent) {
-    let event = event.into();
-    let id = EventId::new(clock::new_id());
-    let envelope = Envelope {
-        id,
-        name: event.topic().name().to_owned(),
-        major: event.major(),
-        source: "test".to_owned(),
-        time: clock::now(),
-        key: event.key(),
-        sequence,
-        correlation_id: event.key(),
-        causation_id: cause,
-        traceparent: None,
-        tracestate: None,
-    };
-    let headers = envelope
-        .to_headers()
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    let body = serde_json::to_vec(&event).unwrap();
-    (
-        id,
-        Sent {
-            topic: event.topic().name(),
-            key: event.key(),
-            headers,
-            body,
-        },
-    )
-}
 
 /// What the notification service says when it has given up on an event.
 fn dead_letter_of(event: &Sent) -> Sent {

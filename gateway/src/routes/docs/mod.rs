@@ -1,4 +1,6 @@
-//! `/docs`: Swagger UI for every service, and for the gateway itself.
+//! `/docs`: Swagger UI for every service, and for the gateway itself; and the events of all.
+
+pub(crate) mod events;
 
 use std::sync::Arc;
 

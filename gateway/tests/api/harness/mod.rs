@@ -1,5 +1,6 @@
 //! A gateway with upstreams of the test's own.
 
+pub(crate) mod broker;
 pub(crate) mod client;
 pub(crate) mod token;
 pub(crate) mod upstream;
@@ -38,22 +39,8 @@ impl Gateway {
         .unwrap();
         let url = upstream.url("");
         let issuer = TestIssuer::start().unwrap();
-        let defaults = [
-            ("database.url", database.url()),
-            ("database.pool_size", "2"),
-            // nobody listens there: the broker is down, and nothing here may mind
-            ("kafka.brokers", "127.0.0.1:1"),
-            ("token.jwks_url", &issuer.jwks_url()),
-            ("upstreams.auth", &url),
-            ("upstreams.order", &url),
-            ("upstreams.payment", &url),
-            ("upstreams.notification", &url),
-            // what fails on purpose need not be read; a panic must be
-            (
-                "log.filter",
-                "error,actix_http=off,librdkafka=off,rdkafka=off,chassis::problem=off",
-            ),
-        ];
+        let jwks_url = issuer.jwks_url();
+        let defaults = defaults(database.url(), &jwks_url, &url);
         let all: Vec<_> = defaults.iter().chain(settings).copied().collect();
         let service = TestService::start::<GatewayService>(&all).await.unwrap();
         Self {
@@ -64,8 +51,34 @@ impl Gateway {
         }
     }
 
+    /// Another instance before the same services, with the same database.
+    pub(crate) async fn sibling(&self, settings: &[(&str, &str)]) -> TestService {
+        let url = self.upstream.url("");
+        let jwks_url = self.issuer.jwks_url();
+        let defaults = defaults(self.database.url(), &jwks_url, &url);
+        let all: Vec<_> = defaults.iter().chain(settings).copied().collect();
+        TestService::start::<GatewayService>(&all).await.unwrap()
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         self.service.url(path)
+    }
+
+    /// The same settings for a process, as its environment.
+    pub(crate) fn settings(&self, settings: &[(&str, &str)]) -> Vec<(String, String)> {
+        let url = self.upstream.url("");
+        let jwks_url = self.issuer.jwks_url();
+        let defaults = defaults(self.database.url(), &jwks_url, &url);
+        let all = defaults.iter().chain(settings);
+        all.map(|(key, value)| {
+            let variable = format!("QUADRILLE__{}", key.replace('.', "__").to_ascii_uppercase());
+            (variable, (*value).to_owned())
+        })
+        .collect()
+    }
+
+    pub(crate) fn service(&self) -> &TestService {
+        &self.service
     }
 
     pub(crate) fn address(&self) -> std::net::SocketAddr {
@@ -106,6 +119,25 @@ impl Gateway {
     pub(crate) async fn stop(self) -> bool {
         self.service.stop().await
     }
+}
+
+fn defaults<'a>(database: &'a str, jwks_url: &'a str, upstream: &'a str) -> [(&'static str, &'a str); 9] {
+    [
+        ("database.url", database),
+        ("database.pool_size", "2"),
+        // nobody listens there: the broker is down, and nothing here may mind
+        ("kafka.brokers", "127.0.0.1:1"),
+        ("token.jwks_url", jwks_url),
+        ("upstreams.auth", upstream),
+        ("upstreams.order", upstream),
+        ("upstreams.payment", upstream),
+        ("upstreams.notification", upstream),
+        // what fails on purpose need not be read; a panic must be
+        (
+            "log.filter",
+            "error,actix_http=off,librdkafka=off,rdkafka=off,chassis::problem=off",
+        ),
+    ]
 }
 
 fn gateway_migrations() -> diesel_migrations::EmbeddedMigrations {

@@ -44,12 +44,15 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
+    pub(crate) fn start(behaviour: Behaviour) -> Self {
+        Self::listening(TcpListener::bind("127.0.0.1:0").unwrap(), behaviour)
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "the server ends with the test's runtime"
     )]
-    pub(crate) fn start(behaviour: Behaviour) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    pub(crate) fn listening(listener: TcpListener, behaviour: Behaviour) -> Self {
         let address = listener.local_addr().unwrap();
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let book = seen.clone();

@@ -1,0 +1,85 @@
+//! One request, made as often as that can do no harm and may help.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::uri::Authority;
+use awc::{ClientRequest, ClientResponse};
+use tokio::time::{Instant, Sleep};
+
+use super::exchange::Exchange;
+use super::upload::Body;
+use super::{Proxy, ProxyError};
+use crate::domain::routing::Upstream;
+use crate::edge::Passage;
+
+/// An answer, and the timer that waited for it.
+pub(super) struct Answered {
+    pub(super) response: ClientResponse,
+    pub(super) timer: Pin<Box<Sleep>>,
+    pub(super) deadline: Instant,
+}
+
+impl Proxy {
+    /// Makes a request, and makes it again where that can do no harm and may help.
+    pub(super) async fn exchange(
+        &self,
+        request: &HttpRequest,
+        upstream: Upstream,
+        outgoing: impl Fn(&Authority) -> Result<ClientRequest, ProxyError>,
+        body: Option<&Body>,
+        repeatable: bool,
+    ) -> Result<Answered, ProxyError> {
+        let service = self.config.service(upstream)?;
+        let exchange = Exchange::begin(upstream, &self.config.settings);
+        service.budget.earn();
+        let mut tried = Vec::new();
+        loop {
+            let lease = service
+                .pick(&tried)
+                .map_err(|wait| ProxyError::Unavailable { upstream, wait })?;
+            Passage::asks(request, upstream);
+            let sending = match body {
+                None => outgoing(lease.authority())?.send(),
+                Some(body) => outgoing(lease.authority())?.send_body(body.upload()),
+            };
+            let error = match exchange.response(sending, body).await {
+                Ok((response, timer)) => {
+                    lease.succeeded();
+                    let deadline = exchange.deadline();
+                    return Ok(Answered {
+                        response,
+                        timer,
+                        deadline,
+                    });
+                }
+                Err(error) => error,
+            };
+            tried.push(lease.authority().clone());
+            if error.blames_the_service() {
+                lease.failed();
+            }
+            let again = error.is_worth_another(repeatable)
+                && body.is_none_or(Body::is_whole)
+                && tried.len() <= self.config.settings.retries_max
+                && service.budget.spend();
+            if !again {
+                return Err(error);
+            }
+            service.count_retry();
+            tracing::debug!(
+                upstream = upstream.name(),
+                error.message = %error,
+                "the request is made once more"
+            );
+            tokio::time::sleep(pause(tried.len())).await;
+        }
+    }
+}
+
+/// Before an attempt is repeated: a moment, longer each time, and not the same for all who wait.
+fn pause(attempts: usize) -> Duration {
+    let most_ms = 25_u64.saturating_mul(u64::try_from(attempts).unwrap_or(u64::MAX));
+    Duration::from_millis(rand::random_range(most_ms / 2..=most_ms))
+}

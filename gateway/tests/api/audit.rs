@@ -1,0 +1,110 @@
+//! `GET /operations/audit`: one list over the audits of four services.
+
+use actix_web::HttpResponse;
+use serde_json::{Value, json};
+
+use crate::harness::upstream::{behaviour, documents};
+use crate::harness::{Behaviour, Gateway, token};
+
+const PATH: &str = "/operations/audit";
+
+fn entry(id: i64, second: i64) -> Value {
+    json!({
+        "id": id, "at": format!("2026-11-21T10:00:{second:02}Z"), "actor": token::CUSTOMER, "action": "replay",
+        "subject": token::CUSTOMER, "reason": "because", "before": {"state": "open"}, "after": {"state": "replaying"},
+    })
+}
+
+/// Four services; each shows its entries by page, the youngest first, before the one that is asked for.
+fn services() -> Behaviour {
+    behaviour(|request, _| {
+        let entries = match request.path() {
+            "/orders/dead-letters/audit" => vec![entry(3, 50), entry(2, 20), entry(1, 10)],
+            // the clock was set back between 1 and 2
+            "/payments/dead-letters/audit" => vec![entry(2, 30), entry(1, 40)],
+            "/notifications/dead-letters/audit" => vec![entry(9, 45)],
+            _ => vec![],
+        };
+        let parameter = |name: &str| {
+            let mut pairs = request.query_string().split('&');
+            pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<i64>().ok())
+        };
+        let (limit, before) = (parameter("limit").unwrap(), parameter("before"));
+        let mut left: Vec<_> = entries
+            .into_iter()
+            .filter(|entry| before.is_none_or(|before| entry["id"].as_i64().unwrap() < before))
+            .collect();
+        let limit = usize::try_from(limit).unwrap();
+        let next = (left.len() > limit).then_some("next");
+        left.truncate(limit);
+        let page = json!({"items": left, "next_cursor": next});
+        async move { HttpResponse::Ok().json(page) }
+    })
+}
+
+fn shown(page: &Value) -> Vec<String> {
+    let items = page["items"].as_array().unwrap();
+    items
+        .iter()
+        .map(|item| format!("{} {}", item["service"].as_str().unwrap(), item["id"]))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_in_any_service_is_one_list() {
+    let gateway = Gateway::before(services()).await;
+    let all = [
+        "orders 3",
+        "notifications 9",
+        "payments 2",
+        "payments 1",
+        "orders 2",
+        "orders 1",
+    ];
+    let whole = gateway.admin().get(PATH).await;
+    assert_eq!(whole.status, 200);
+    assert_eq!(whole.header("cache-control"), "no-store");
+    let whole = whole.json();
+    assert_eq!(shown(&whole), all);
+    assert_eq!(whole["next_cursor"], Value::Null);
+    assert_eq!(whole["items"][0]["after"]["state"], "replaying");
+
+    for limit in 1..=6 {
+        let mut seen = Vec::new();
+        let mut query = format!("?limit={limit}");
+        loop {
+            let page = gateway.admin().get(&format!("{PATH}{query}")).await.json();
+            assert!(shown(&page).len() <= limit, "{page}");
+            seen.extend(shown(&page));
+            let Some(next) = page["next_cursor"].as_str() else {
+                break;
+            };
+            query = format!("?limit={limit}&cursor={next}");
+        }
+        assert_eq!(seen, all, "by pages of {limit}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_admins_see_what_was_done() {
+    let gateway = Gateway::before(services()).await;
+    gateway
+        .anonymous()
+        .get(PATH)
+        .await
+        .problem(401, "unauthenticated");
+    gateway.customer().get(PATH).await.problem(403, "forbidden");
+    let posted = gateway.admin().post(PATH, "").await;
+    posted.problem(405, "method-not-allowed");
+    for (query, code) in [("limit=x", "invalid-query"), ("cursor=x", "invalid-cursor")] {
+        let answer = gateway.admin().get(&format!("{PATH}?{query}")).await;
+        answer.problem(400, code);
+    }
+    assert!(gateway.upstream.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_with_a_service_missing_is_not_shown_as_whole() {
+    let gateway = Gateway::before(documents(&[("/orders/dead-letters/audit", 500, "{}")])).await;
+    gateway.admin().get(PATH).await.problem(502, "bad-gateway");
+}

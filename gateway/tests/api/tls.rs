@@ -1,0 +1,127 @@
+//! The gateway with a certificate of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::harness::Gateway;
+use crate::harness::upstream::echo;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Writes a certificate for `localhost` and its key into a directory, and hands it over.
+fn issue(directory: &Path) -> CertificateDer<'static> {
+    let issued = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(directory.join("key.pem"), issued.signing_key.serialize_pem()).unwrap();
+    std::fs::write(directory.join("certificate.pem"), issued.cert.pem()).unwrap();
+    issued.cert.der().clone()
+}
+
+async fn connect(
+    gateway: &Gateway,
+    trusted: &CertificateDer<'static>,
+    protocol: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+    let connection = TcpStream::connect(gateway.address()).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(config))
+        .connect(name, connection)
+        .await
+}
+
+async fn secured(directory: &Path) -> Gateway {
+    let path = |file: &str| directory.join(file).to_str().unwrap().to_owned();
+    let settings = [
+        ("http.tls.certificate", &*path("certificate.pem")),
+        ("http.tls.key", &*path("key.pem")),
+        ("http.tls.reload_s", "1"),
+    ];
+    Gateway::configured(echo(), &settings).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is started ends with the test's runtime"
+)]
+async fn with_a_certificate_it_speaks_tls_and_http_2_and_shows_a_new_one_when_the_file_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let old = issue(directory.path());
+    let gateway = secured(directory.path()).await;
+
+    // HTTP/1.1
+    let mut connection = connect(&gateway, &old, "http/1.1").await.unwrap();
+    let request = b"GET /products HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    connection.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    // the end of a TLS stream may come without its farewell
+    let _ended = connection.read_to_end(&mut answer).await;
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(
+        answer.contains("strict-transport-security: max-age=31536000; includeSubDomains"),
+        "{answer}"
+    );
+
+    // HTTP/2
+    let connection = connect(&gateway, &old, "h2").await.unwrap();
+    assert_eq!(connection.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (mut client, connection) = h2::client::handshake(connection).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let request = http::Request::get("https://localhost/products").body(()).unwrap();
+    let (response, _) = client.send_request(request, true).unwrap();
+    let response = response.await.unwrap();
+    assert_eq!(response.status().as_u16(), 200);
+    assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    drop((client, response));
+    driver.abort();
+    let seen = gateway.upstream.seen();
+    assert_eq!(seen.len(), 2);
+    for seen in seen {
+        assert_eq!(seen.header("x-forwarded-proto").as_deref(), Some("https"));
+        assert_eq!(seen.header("x-forwarded-host").as_deref(), Some("localhost"));
+    }
+
+    // a broken file changes nothing, a good one does
+    std::fs::write(directory.path().join("certificate.pem"), "nonsense").unwrap();
+    assert!(connect(&gateway, &old, "http/1.1").await.is_ok());
+    let new = issue(directory.path());
+    let deadline = Instant::now() + PATIENCE;
+    while connect(&gateway, &new, "http/1.1").await.is_err() {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(connect(&gateway, &old, "http/1.1").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_http_is_not_spoken_beside_it() {
+    let directory = tempfile::tempdir().unwrap();
+    issue(directory.path());
+    let gateway = secured(directory.path()).await;
+    let mut connection = TcpStream::connect(gateway.address()).await.unwrap();
+    connection
+        .write_all(b"GET /products HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    let _reset = connection.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP/"), "{answer:?}");
+    assert!(gateway.upstream.seen().is_empty());
+}
