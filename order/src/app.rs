@@ -1,5 +1,7 @@
 //! The composition root.
 
+use std::time::Duration;
+
 use chassis::{App, NoCommand, Parts, Pool, Service};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use messaging::metrics::KernelMetrics;
@@ -10,6 +12,7 @@ use crate::domain;
 use crate::jobs;
 use crate::routes;
 use crate::store::OrderRepository;
+use crate::streams::Streams;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/order");
 
@@ -22,6 +25,10 @@ pub(crate) struct State {
     pub(crate) pool: Pool,
     /// Wakes the relay after a commit.
     pub(crate) signals: Signals,
+    /// How long a request waits for another that has its idempotency key in hand.
+    pub(crate) key_patience: Duration,
+    /// Those who follow an order.
+    pub(crate) streams: Streams,
 }
 
 impl Service for OrderService {
@@ -57,6 +64,8 @@ impl Service for OrderService {
         let state = State {
             pool: parts.pool,
             signals: kernel.signals(),
+            key_patience: parts.settings.idempotency.patience(),
+            streams: Streams::new(parts.settings.streams, parts.tasks.draining()),
         };
         let broker = kernel.probe();
         let operations = kernel.operations();

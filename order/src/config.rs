@@ -13,6 +13,8 @@ pub struct Settings {
     pub saga: SagaSettings,
     /// How long keys are remembered.
     pub idempotency: IdempotencySettings,
+    /// Who may follow orders.
+    pub streams: StreamSettings,
     /// Limits of the messaging kernel.
     #[serde(default)]
     pub messaging: MessagingSettings,
@@ -58,6 +60,8 @@ pub struct IdempotencySettings {
     pub retention_s: u32,
     /// How often older ones are looked for, in milliseconds.
     pub sweep_ms: u32,
+    /// How long a request waits for another that has its key in hand, in milliseconds.
+    pub wait_ms: u32,
 }
 
 impl IdempotencySettings {
@@ -67,9 +71,43 @@ impl IdempotencySettings {
         TimeDelta::seconds(self.retention_s.into())
     }
 
+    /// How long a request waits for another that has its key in hand.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        Duration::from_millis(self.wait_ms.max(1).into())
+    }
+
     /// How often older ones are looked for.
     #[must_use]
     pub fn sweep_every(&self) -> Duration {
         Duration::from_millis(self.sweep_ms.max(1).into())
+    }
+}
+
+/// `streams.*`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamSettings {
+    /// How many orders a user may follow at once in one process.
+    pub per_user: usize,
+    /// How many streams a process has at most.
+    pub per_process: usize,
+    /// How often new facts are looked for, in milliseconds: one query for all streams of the process.
+    pub poll_ms: u32,
+    /// How often a stream on which nothing happens gives a sign of life, in milliseconds.
+    pub heartbeat_ms: u32,
+}
+
+impl StreamSettings {
+    /// How often new facts are looked for.
+    #[must_use]
+    pub fn poll(&self) -> Duration {
+        Duration::from_millis(self.poll_ms.max(1).into())
+    }
+
+    /// How often a stream gives a sign of life.
+    #[must_use]
+    pub fn heartbeat(&self) -> Duration {
+        Duration::from_millis(self.heartbeat_ms.max(1).into())
     }
 }

@@ -10,5 +10,7 @@ mod jobs;
 mod routes;
 /// The database.
 pub mod store;
+/// Those who follow an order.
+mod streams;
 
 pub use app::OrderService;

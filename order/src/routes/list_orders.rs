@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
 use chassis::auth::Principal;
-use chassis::page::{Cursor, Page, limit};
+use chassis::page::{List, Page, limit};
 use chassis::problem::{Problem, ProblemBody};
 use chassis::query::Query;
 use garde::Validate;
@@ -28,6 +28,7 @@ pub(super) struct ListOrders {
     limit: Option<u16>,
     /// `next_cursor` of the page before.
     #[garde(skip)]
+    #[param(min_length = 1)]
     cursor: Option<String>,
 }
 
@@ -49,14 +50,15 @@ pub(super) async fn list_orders(
     state: Data<State>,
     Query(query): Query<ListOrders>,
 ) -> Result<HttpResponse, Problem> {
+    let list = List::of(&request, caller.user_id)?;
     let filter = ListFilter {
         customer_id: (!caller.is_admin()).then_some(caller.user_id),
         status: query.status.map(StatusView::name),
-        before: query.cursor.as_deref().map(Cursor::position).transpose()?,
+        before: list.position(query.cursor.as_deref())?,
     };
     let limit = limit(query.limit);
     let mut conn = state.pool.get().await?;
     let orders = store::list(&mut conn, &filter, i64::from(limit) + 1).await?;
     let views: Vec<OrderView> = orders.into_iter().map(OrderView::from).collect();
-    Ok(Page::from_rows(views, limit, |order| order.id)?.respond(&request))
+    Ok(list.page(views, limit, |order| order.id)?.respond(&request))
 }

@@ -1,6 +1,7 @@
 //! The endpoints, one file each.
 
 mod cancel_order;
+mod follow_order;
 mod get_order;
 mod idempotency;
 mod list_orders;
@@ -27,6 +28,7 @@ use crate::app::State;
         list_orders::list_orders,
         get_order::get_order,
         cancel_order::cancel_order,
+        follow_order::follow_order,
     ),
     components(schemas(ProblemBody)),
     modifiers(&BearerToken),
@@ -46,7 +48,8 @@ pub(crate) fn configure(config: &mut ServiceConfig, state: State) {
         .service(place_order::place_order)
         .service(list_orders::list_orders)
         .service(get_order::get_order)
-        .service(cancel_order::cancel_order);
+        .service(cancel_order::cancel_order)
+        .service(follow_order::follow_order);
 }
 
 /// What is no id is no order either.

@@ -1,6 +1,7 @@
 //! `POST /orders`
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, post};
@@ -22,7 +23,8 @@ use super::idempotency::IdempotencyKey;
 use super::view::OrderView;
 use crate::app::State;
 use crate::domain::{Order, PaymentMethod, PlaceError, Product, place};
-use crate::store::{OrderRepository, idempotency, products};
+use crate::store::idempotency::{self, Taking};
+use crate::store::{OrderRepository, products};
 
 /// What a customer wants. Prices are not the customer's to say.
 #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
@@ -30,6 +32,7 @@ use crate::store::{OrderRepository, idempotency, products};
 pub(super) struct PlaceOrder {
     /// At least one item, a hundred at most.
     #[garde(length(min = 1, max = 100), dive)]
+    #[schema(min_items = 1, max_items = 100)]
     items: Vec<PlaceItem>,
     /// `pm_card_visa`, `pm_card_declined`, `pm_card_insufficient_funds`, `pm_provider_error`,
     /// `pm_provider_flaky` or `pm_provider_slow`.
@@ -46,9 +49,9 @@ pub(super) struct PlaceItem {
     #[garde(skip)]
     #[schema(example = "KEYBOARD-TKL")]
     sku: String,
-    /// How many.
-    #[garde(range(min = 1))]
-    #[schema(example = 1, minimum = 1)]
+    /// How many; ten thousand at most.
+    #[garde(range(min = 1, max = 10_000))]
+    #[schema(example = 1, minimum = 1, maximum = 10_000)]
     quantity: i32,
 }
 
@@ -57,6 +60,8 @@ pub(super) struct PlaceItem {
 enum NotStored {
     #[error("the idempotency key was taken meanwhile")]
     KeyTaken,
+    #[error("another request has the idempotency key in hand")]
+    KeyInHand,
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
     #[error("the answer cannot be written as JSON")]
@@ -69,7 +74,8 @@ enum NotStored {
 #[utoipa::path(
     tag = "orders",
     security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters, bare or in quotes",
+        min_length = 1, max_length = 255, pattern = "^[!#-~]+$")),
     request_body = PlaceOrder,
     responses(
         (status = 202, description = "Placed; the payment follows", body = OrderView,
@@ -103,17 +109,20 @@ pub(super) async fn place_order(
     let products = products_of(&mut conn, &body.items).await?;
     let context = context();
     let placed = place(caller.user_id, &products, payment_method, &context).map_err(refused)?;
-    match store(&mut conn, placed, &context, key.as_ref()).await {
+    match store(&mut conn, placed, &context, key.as_ref(), state.key_patience).await {
         Ok(order) => {
             state.signals.committed();
             Ok(accepted(&order.id.to_string()).json(order))
         }
-        Err(NotStored::KeyTaken) => replayed(&mut conn, key.as_ref())
-            .await?
-            .ok_or_else(|| Problem::new(Code::IdempotencyInFlight).retry_after(1)),
+        Err(NotStored::KeyTaken) => replayed(&mut conn, key.as_ref()).await?.ok_or_else(in_flight),
+        Err(NotStored::KeyInHand) => Err(in_flight()),
         Err(NotStored::Database(error)) => Err(error.into()),
         Err(NotStored::Answer(error)) => Err(Problem::internal(error)),
     }
+}
+
+fn in_flight() -> Problem {
+    Problem::new(Code::IdempotencyInFlight).retry_after(1)
 }
 
 /// The saga has the order's id throughout; the request's own id is what caused it.
@@ -211,6 +220,7 @@ async fn store(
     placed: Transition<Order>,
     context: &Context,
     key: Option<&Key>,
+    patience: Duration,
 ) -> Result<OrderView, NotStored> {
     conn.transaction(async |conn| {
         let id = context.fresh_id;
@@ -225,8 +235,10 @@ async fn store(
         });
         if let Some(key) = key {
             let answer = serde_json::to_value(&view)?;
-            if !idempotency::take(conn, key.customer, &key.key, &key.hash, &answer).await? {
-                return Err(NotStored::KeyTaken);
+            match idempotency::take(conn, key.customer, &key.key, &key.hash, &answer, patience).await? {
+                Taking::Taken => {}
+                Taking::Used => return Err(NotStored::KeyTaken),
+                Taking::InHand => return Err(NotStored::KeyInHand),
             }
         }
         Ok(view)

@@ -7,6 +7,7 @@ use chassis::clock;
 use chassis::json::Json;
 use chassis::money::MoneyBody;
 use chassis::problem::{Problem, ProblemBody};
+use diesel_async::AsyncConnection;
 use garde::Validate;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -22,6 +23,7 @@ use crate::store::products;
 pub(super) struct PutProduct {
     /// What it is called.
     #[garde(length(chars, min = 1, max = 200), custom(printable))]
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
     /// The price of one; at least one minor unit.
     #[garde(dive, custom(positive))]
@@ -73,7 +75,7 @@ fn sku(text: &str) -> Result<String, Problem> {
 )]
 #[put("/products/{sku}")]
 pub(super) async fn put_product(
-    _: AdminPrincipal,
+    AdminPrincipal(admin): AdminPrincipal,
     state: Data<State>,
     path: Path<String>,
     Json(body): Json<PutProduct>,
@@ -89,7 +91,9 @@ pub(super) async fn put_product(
         active: body.active,
     };
     let mut conn = state.pool.get().await?;
-    let new = products::put(&mut conn, &product, clock::now()).await?;
+    let new = conn
+        .transaction(async |conn| products::put(conn, &product, admin.user_id, clock::now()).await)
+        .await?;
     let mut response = if new {
         HttpResponse::Created()
     } else {

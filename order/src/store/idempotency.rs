@@ -1,7 +1,10 @@
 //! Idempotency keys: what a key was answered with, written in the transaction of the order itself.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::result::Error;
 use diesel::sql_types::{Array, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -31,8 +34,19 @@ pub async fn find(conn: &mut AsyncPgConnection, customer_id: Uuid, key: &str) ->
         .optional()
 }
 
-/// Takes `key` for a request and its answer. False when it is taken: a transaction that holds it is waited for, and
-/// if that one is rolled back the key is free.
+/// What became of the wish for a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taking {
+    /// It is this request's.
+    Taken,
+    /// Another request has used it.
+    Used,
+    /// Another request has it in hand, and did not come to an end in time. The transaction has failed.
+    InHand,
+}
+
+/// Takes `key` for a request and its answer. A transaction that has it in hand is waited for, no longer than `patience`;
+/// when that one is rolled back, or its process dies, the key is free.
 ///
 /// # Errors
 /// The database's.
@@ -42,7 +56,12 @@ pub async fn take(
     key: &str,
     request_hash: &[u8],
     response: &serde_json::Value,
-) -> QueryResult<bool> {
+    patience: Duration,
+) -> QueryResult<Taking> {
+    diesel::sql_query("select set_config('lock_timeout', $1, true)")
+        .bind::<Text, _>(patience.as_millis().to_string())
+        .execute(conn)
+        .await?;
     let taken = diesel::insert_into(idempotency_key::table)
         .values((
             idempotency_key::customer_id.eq(customer_id),
@@ -52,8 +71,19 @@ pub async fn take(
         ))
         .on_conflict_do_nothing()
         .execute(conn)
-        .await?;
-    Ok(taken > 0)
+        .await;
+    match taken {
+        Ok(0) => Ok(Taking::Used),
+        Ok(_) => Ok(Taking::Taken),
+        Err(error) if waited_in_vain(&error) => Ok(Taking::InHand),
+        Err(error) => Err(error),
+    }
+}
+
+/// Diesel keeps no error code of this; the text is as old as the code.
+fn waited_in_vain(error: &Error) -> bool {
+    matches!(error, Error::DatabaseError(_, information)
+        if information.message() == "canceling statement due to lock timeout")
 }
 
 /// Forgets `limit` keys at most that are older than `before`, and says how many.

@@ -1,5 +1,7 @@
 //! Diesel: rows, and what is asked of them.
 
+/// What was announced of orders.
+pub mod facts;
 /// The endpoints' memory of idempotency keys.
 pub mod idempotency;
 mod orders;

@@ -1,11 +1,11 @@
 //! The catalogue's rows.
 
 use chrono::{DateTime, Utc};
-use contracts::{Currency, Money};
+use contracts::{Currency, Money, UserId};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::schema::product;
+use super::schema::{product, product_change};
 use crate::domain::Product;
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
@@ -20,6 +20,15 @@ struct Row {
 }
 
 impl Row {
+    /// What an audit tells of it.
+    fn told(&self) -> serde_json::Value {
+        serde_json::json!({
+            "name": self.name,
+            "unit_price": {"amount_minor": self.unit_price_minor, "currency": self.currency},
+            "active": self.active,
+        })
+    }
+
     fn into_product(self) -> QueryResult<Product> {
         Ok(Product {
             unit_price: Money::new(self.unit_price_minor, currency(&self.currency)?),
@@ -63,11 +72,16 @@ pub async fn of(conn: &mut AsyncPgConnection, skus: &[String]) -> QueryResult<Ve
     rows.into_iter().map(Row::into_product).collect()
 }
 
-/// Adds or changes a product. Returns whether it is new.
+/// Adds or changes a product, and keeps who did so. Returns whether it is new. Call it in a transaction.
 ///
 /// # Errors
 /// The database's.
-pub async fn put(conn: &mut AsyncPgConnection, product: &Product, now: DateTime<Utc>) -> QueryResult<bool> {
+pub async fn put(
+    conn: &mut AsyncPgConnection,
+    product: &Product,
+    actor: UserId,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
     let row = Row {
         sku: product.sku.clone(),
         name: product.name.clone(),
@@ -82,9 +96,30 @@ pub async fn put(conn: &mut AsyncPgConnection, product: &Product, now: DateTime<
         .on_conflict_do_nothing()
         .execute(conn)
         .await?;
+    let mut before = None;
     if added == 0 {
+        let old: Row = product::table
+            .find(&row.sku)
+            .select(Row::as_select())
+            .for_update()
+            .first(conn)
+            .await?;
+        before = Some(old.told());
         diesel::update(product::table.find(&row.sku))
             .set(&row)
+            .execute(conn)
+            .await?;
+    }
+    let after = row.told();
+    if before.as_ref() != Some(&after) {
+        diesel::insert_into(product_change::table)
+            .values((
+                product_change::sku.eq(&row.sku),
+                product_change::actor.eq(actor.uuid()),
+                product_change::before.eq(before),
+                product_change::after.eq(after),
+                product_change::at.eq(now),
+            ))
             .execute(conn)
             .await?;
     }

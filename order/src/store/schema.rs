@@ -11,6 +11,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    order_fact (order_id, sequence) {
+        order_id -> Uuid,
+        sequence -> Int8,
+        topic -> Text,
+        data -> Jsonb,
+        at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     orders (id) {
         id -> Uuid,
         customer_id -> Uuid,
@@ -41,4 +51,17 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(idempotency_key, orders, product,);
+diesel::table! {
+    product_change (id) {
+        id -> Int8,
+        sku -> Text,
+        actor -> Uuid,
+        before -> Nullable<Jsonb>,
+        after -> Jsonb,
+        at -> Timestamptz,
+    }
+}
+
+diesel::joinable!(order_fact -> orders (order_id));
+
+diesel::allow_tables_to_appear_in_same_query!(idempotency_key, order_fact, orders, product, product_change,);

@@ -105,13 +105,15 @@ async fn unknown_and_missing_members_are_422() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quantity_is_a_whole_number_from_1_that_fits() {
+async fn a_quantity_is_a_whole_number_from_1_to_ten_thousand() {
     let orders = Orders::start().await;
     let client = orders.somebody();
     let quantities = [
         json!(0),
         json!(-1),
         json!(i32::MIN),
+        json!(10_001),
+        json!(i32::MAX),
         json!(1.5),
         json!(1.0),
         json!(2_147_483_648_i64),

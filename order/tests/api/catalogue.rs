@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::harness::{Orders, each};
+use crate::harness::{Orders, each, path_of, user};
 
 fn tea(amount_minor: i64) -> Value {
     let unit_price = json!({"amount_minor": amount_minor, "currency": "EUR"});
@@ -122,4 +122,36 @@ async fn a_product_that_cannot_be_is_422_and_changes_nothing() {
         .problem(422, "validation");
     assert_eq!(problem.errors[0].pointer, "/stock");
     assert_eq!(admin.get("/products").await.ok(200), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_changed_a_price_is_kept_and_orders_keep_theirs() {
+    let orders = Orders::start().await;
+    let (root, other) = (user(), user());
+    let admin = |user| orders.service.client(Some(orders.issuer.admin(user).unwrap()));
+    admin(root).put("/products/TEA", &tea(450)).await.ok(201);
+    let client = orders.somebody();
+    let body = json!({"items": [{"sku": "TEA", "quantity": 3}], "payment_method": "pm_card_visa"});
+    let placed = client.post("/orders", &body).await.ok(202);
+    admin(other).put("/products/TEA", &tea(999)).await.ok(200);
+    // nothing changes
+    admin(root).put("/products/TEA", &tea(999)).await.ok(200);
+    assert_eq!(client.get(&path_of(&placed)).await.ok(200), placed);
+    // it is paid for at its own price, and cannot be at the new one
+    orders.paid(&placed).await;
+    let confirmed = client.get(&path_of(&placed)).await.ok(200);
+    assert_eq!(confirmed["status"], "confirmed");
+    for member in ["items", "total"] {
+        assert_eq!(confirmed[member], placed[member]);
+    }
+    let kept = orders
+        .rows("select sku, actor, before, after from product_change order by id")
+        .await;
+    assert_eq!(
+        kept,
+        [
+            json!({"sku": "TEA", "actor": root, "before": null, "after": tea(450)}),
+            json!({"sku": "TEA", "actor": other, "before": tea(450), "after": tea(999)}),
+        ]
+    );
 }

@@ -55,6 +55,13 @@ impl Orders {
         client.execute(statement, &[]).await.unwrap()
     }
 
+    /// Runs statements behind the service's back, on a connection that stands as they left it until it is dropped.
+    pub(crate) async fn standing(&self, statements: &str) -> impl Sized + use<> {
+        let client = connect(self.database.url()).await.unwrap();
+        client.batch_execute(statements).await.unwrap();
+        client
+    }
+
     pub(crate) fn anonymous(&self) -> TestClient {
         self.service.client(None)
     }

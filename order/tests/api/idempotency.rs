@@ -8,7 +8,7 @@ use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Orders, cancel, one_cable, path_of};
+use crate::harness::{Orders, cancel, one_cable, path_of, user};
 
 async fn place(client: &TestClient, key: &str, body: &str) -> Answer {
     let request = client
@@ -154,4 +154,69 @@ async fn a_key_is_forgotten_after_a_day() {
         place(&client, "young", &one_cable().to_string()).await.ok(202),
         young
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_hand_is_409_and_is_taken_over_once_its_request_is_dead() {
+    let orders = Orders::start_with(&[("idempotency.wait_ms", "50")]).await;
+    let ada = user();
+    let client = orders.customer(ada);
+    let body = one_cable().to_string();
+    let in_hand = format!(
+        "insert into idempotency_key (customer_id, key, request_hash, response) values ('{ada}', 'zombie', '', '{{}}')"
+    );
+    // a request whose process died between the key and the commit, and one whose process froze there
+    for (round, end) in ["", "set idle_in_transaction_session_timeout = '1s';"]
+        .into_iter()
+        .enumerate()
+    {
+        let zombie = orders.standing(&format!("{end} begin; {in_hand}")).await;
+        let answer = place(&client, "zombie", &body).await;
+        answer.problem(409, "idempotency-in-flight");
+        assert_eq!(answer.header("retry-after"), "1");
+        orders.stored(0, 0, 0).await;
+        let frozen = (round == 1).then_some(zombie);
+
+        let give_up = Instant::now() + Duration::from_secs(30);
+        let placed = loop {
+            let answer = place(&client, "zombie", &body).await;
+            if answer.status != 409 {
+                break answer;
+            }
+            assert!(Instant::now() < give_up, "the key is not given back");
+        };
+        placed.ok(202);
+        assert_eq!(placed.header("idempotent-replayed"), "");
+        drop(frozen);
+        orders.stored(1, 1, 1).await;
+        for table in ["idempotency_key", "outbox", "orders"] {
+            orders.tamper(&format!("delete from {table}")).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_cannot_be_stored_leaves_no_order_and_the_other_way_round() {
+    let orders = Orders::start().await;
+    let client = orders.somebody();
+    let body = one_cable().to_string();
+    for table in ["idempotency_key", "outbox", "orders"] {
+        let refusing = "create or replace function refuse() returns trigger language plpgsql as
+            $$ begin raise exception 'refused'; end $$";
+        orders.tamper(refusing).await;
+        let trigger = format!(
+            "create constraint trigger refusing after insert on {table} deferrable initially deferred
+             for each row execute function refuse()"
+        );
+        orders.tamper(&trigger).await;
+        place(&client, table, &body).await.problem(500, "internal");
+        orders.stored(0, 0, 0).await;
+        orders.tamper(&format!("drop trigger refusing on {table}")).await;
+    }
+    for table in ["idempotency_key", "outbox", "orders"] {
+        let answer = place(&client, table, &body).await;
+        answer.ok(202);
+        assert_eq!(answer.header("idempotent-replayed"), "");
+    }
+    orders.stored(3, 3, 3).await;
 }

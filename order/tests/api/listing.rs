@@ -1,8 +1,9 @@
 //! `GET /orders`
 
+use chassis::test::TestClient;
 use serde_json::Value;
 
-use crate::harness::{Orders, cancel, each, place};
+use crate::harness::{Orders, cancel, each, place, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_follow_each_other_without_gap_or_repetition() {
@@ -97,4 +98,63 @@ async fn a_question_that_makes_no_sense_is_400() {
             .await
             .problem(400, "invalid-cursor");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_leads_on_in_its_own_list_only() {
+    let orders = Orders::start().await;
+    let (ada, eve) = (orders.somebody(), orders.somebody());
+    for client in [&ada, &ada, &ada, &eve, &eve] {
+        place(client).await;
+    }
+    let next = async |client: &TestClient, path: &str| {
+        let page = client.get(path).await.ok(200);
+        page["next_cursor"].as_str().unwrap().to_owned()
+    };
+    let refused = async |client: &TestClient, path: String| {
+        client.get(&path).await.problem(400, "invalid-cursor");
+    };
+    let pending = next(&ada, "/orders?status=pending&limit=1").await;
+    let path = format!("/orders?limit=2&cursor={pending}&status=pending");
+    assert_eq!(ada.get(&path).await.ok(200)["items"].as_array().unwrap().len(), 2);
+    refused(&eve, path.clone()).await;
+    refused(&orders.admin(), path).await;
+    refused(&ada, format!("/orders?cursor={pending}")).await;
+    refused(&ada, format!("/orders?cursor={pending}&status=confirmed")).await;
+
+    let admin = orders.admin();
+    let all = next(&admin, "/orders?limit=1").await;
+    for list in ["/orders/dead-letters", "/orders/dead-letters/audit"] {
+        refused(&admin, format!("{list}?cursor={all}")).await;
+    }
+    // another position under the same signature
+    let first = if all.starts_with('A') { "B" } else { "A" };
+    refused(&admin, format!("/orders?cursor={first}{}", &all[1..])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_leads_on_in_every_replica_that_has_the_secret() {
+    const SECRET: &str = "http.cursor_secret";
+    let orders = Orders::start_with(&[(SECRET, "one that all the replicas share, and long")]).await;
+    let ada = user();
+    let client = orders.customer(ada);
+    for _ in 0..3 {
+        place(&client).await;
+    }
+    let page = client.get("/orders?limit=2").await.ok(200);
+    let path = format!("/orders?limit=2&cursor={}", page["next_cursor"].as_str().unwrap());
+    let token = || Some(orders.issuer.customer(ada).unwrap());
+    let same = orders
+        .replica(&[(SECRET, "one that all the replicas share, and long")])
+        .await;
+    let rest = same.client(token()).get(&path).await.ok(200);
+    assert_eq!(rest["items"].as_array().unwrap().len(), 1);
+    let other = orders
+        .replica(&[(SECRET, "one that no other replica has, and as long")])
+        .await;
+    other
+        .client(token())
+        .get(&path)
+        .await
+        .problem(400, "invalid-cursor");
 }

@@ -12,6 +12,7 @@ mod bad_input;
 mod cancelling;
 mod catalogue;
 mod deadline;
+mod following;
 mod harness;
 mod idempotency;
 mod listing;
