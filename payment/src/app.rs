@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::{App, NoCommand, Parts, Pool, Service};
+use contracts::events::{OrderCancelled, OrderCreated};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use messaging::metrics::KernelMetrics;
-use messaging::{Kernel, Participant};
+use messaging::{Kernel, Participant, Signals};
+use secrecy::ExposeSecret;
 
 use crate::actions::ProviderCalls;
-use crate::config::Settings;
-use crate::domain;
-use crate::provider::SimulatedProvider;
+use crate::config::{Settings, StripeSettings};
+use crate::domain::{self, Provider};
+use crate::jobs::webhook_events;
+use crate::provider::{ByPayment, SimulatedProvider, StripeProvider};
 use crate::routes;
 use crate::store::PaymentRepository;
 
@@ -25,6 +28,15 @@ pub struct PaymentService;
 pub(crate) struct State {
     pub(crate) pool: Pool,
     pub(crate) simulator: SimulatedProvider,
+    /// Where Stripe tells what became of payments, when that is set up.
+    pub(crate) webhooks: Option<Arc<Webhooks>>,
+}
+
+/// What Stripe's webhooks need.
+pub(crate) struct Webhooks {
+    pub(crate) stripe: Arc<StripeProvider>,
+    pub(crate) settings: StripeSettings,
+    pub(crate) signals: Signals,
 }
 
 impl Service for PaymentService {
@@ -46,14 +58,16 @@ impl Service for PaymentService {
         let slow = Duration::from_millis(settings.simulator.slow_ms);
         let simulator = SimulatedProvider::new(parts.pool.clone(), slow);
         let patience = settings.patience()?;
-        let payments = Participant::new(PaymentRepository)
-            .on(domain::on_order_created)
-            .on(domain::on_order_cancelled)
-            .performing(
-                ProviderCalls::new(Arc::new(simulator.clone()), patience),
-                domain::is_wanted,
-                domain::on_provider_answer,
-            );
+        let stripe = settings
+            .has_stripe()
+            .then(|| StripeProvider::new(parts.pool.clone(), &settings.provider.stripe).map(Arc::new))
+            .transpose()?;
+        let provider = ByPayment::new(parts.pool.clone(), simulator.clone(), stripe.clone());
+        let payments = listening(settings.provider.kind).performing(
+            ProviderCalls::new(Arc::new(provider), patience),
+            domain::is_wanted,
+            domain::on_provider_answer,
+        );
         let metrics = KernelMetrics::default();
         parts.metrics.register(|registry| metrics.register(registry));
         let brokers = &parts.core.kafka.brokers;
@@ -63,10 +77,18 @@ impl Service for PaymentService {
             .build()?;
         let broker = kernel.probe();
         let operations = kernel.operations();
+        let webhooks = webhooks(stripe, settings.provider.stripe, kernel.signals());
+        if let Some(webhooks) = &webhooks {
+            let (pool, retention) = (parts.pool.clone(), webhooks.settings.webhook_retention());
+            parts.tasks.spawn("webhook_events", |stop| {
+                webhook_events::run(pool, retention, stop)
+            });
+        }
         kernel.start(&parts.tasks)?;
         let state = State {
             pool: parts.pool,
             simulator,
+            webhooks,
         };
         Ok(App::new(move |config| {
             operations::configure(config, "/payments", operations.clone());
@@ -78,4 +100,35 @@ impl Service for PaymentService {
     async fn command(command: NoCommand, _: Parts<Settings>) -> anyhow::Result<()> {
         match command {}
     }
+}
+
+/// New payments go through `provider`.
+fn listening(provider: Provider) -> Participant<PaymentRepository> {
+    let payments = Participant::new(PaymentRepository);
+    match provider {
+        Provider::Simulated => payments
+            .on(domain::on_order_created)
+            .on(domain::on_order_cancelled),
+        Provider::Stripe => payments
+            .on::<OrderCreated>(|payment, order, context| {
+                domain::on_order_created_at(Provider::Stripe, payment, order, context)
+            })
+            .on::<OrderCancelled>(|payment, order, context| {
+                domain::on_order_cancelled_at(Provider::Stripe, payment, order, context)
+            }),
+    }
+}
+
+/// Webhooks are there when there is a secret to tell them by.
+fn webhooks(
+    stripe: Option<Arc<StripeProvider>>,
+    settings: StripeSettings,
+    signals: Signals,
+) -> Option<Arc<Webhooks>> {
+    let stripe = stripe.filter(|_| !settings.webhook_secret.expose_secret().is_empty())?;
+    Some(Arc::new(Webhooks {
+        stripe,
+        settings,
+        signals,
+    }))
 }

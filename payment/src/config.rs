@@ -6,6 +6,12 @@ use anyhow::ensure;
 use messaging::MessagingSettings;
 use serde::Deserialize;
 
+mod stripe;
+
+pub(crate) use stripe::StripeSettings;
+
+use crate::domain::Provider;
+
 /// The service's own sections.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Settings {
@@ -19,10 +25,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// How long the provider may take to answer.
+    /// How long one action at the provider may take, with all that it asks.
     ///
     /// # Errors
-    /// When it may take no time at all, or so long that the kernel would not wait for the answer.
+    /// When it may take no time at all, or so long that the kernel would not wait for the answer, or when the way to
+    /// Stripe is not one. The text names the setting.
     pub fn patience(&self) -> anyhow::Result<Duration> {
         let (timeout_ms, lease_ms) = (self.provider.timeout_ms, self.messaging.action_lease_ms);
         ensure!(timeout_ms > 0, "provider.timeout_ms must be at least 1");
@@ -30,7 +37,28 @@ impl Settings {
             timeout_ms <= lease_ms / 2,
             "provider.timeout_ms must be at most half of messaging.action_lease_ms ({lease_ms})"
         );
-        Ok(Duration::from_millis(timeout_ms))
+        let simulated = Duration::from_millis(timeout_ms);
+        if !self.has_stripe() {
+            ensure!(
+                self.provider.kind != Provider::Stripe,
+                "provider.stripe.secret_key is required when provider.kind is stripe"
+            );
+            return Ok(simulated);
+        }
+        let stripe = &self.provider.stripe;
+        stripe.validate()?;
+        let patience = stripe.patience();
+        ensure!(
+            patience <= Duration::from_millis(lease_ms) / 2,
+            "provider.stripe.timeout_ms must be at most an eighth of messaging.action_lease_ms ({lease_ms})"
+        );
+        Ok(patience.max(simulated))
+    }
+
+    /// Whether there is a way to Stripe: also when new payments go elsewhere, those that began there end there.
+    #[must_use]
+    pub fn has_stripe(&self) -> bool {
+        self.provider.stripe.has_key()
     }
 }
 
@@ -38,9 +66,13 @@ impl Settings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderSettings {
-    /// How long the provider may take to answer, in milliseconds; then its answer is unknown.
+    /// Who new payments go through.
+    pub kind: Provider,
+    /// How long the simulated provider may take to answer, in milliseconds; then its answer is unknown.
     /// At most half of what an action may take.
     pub timeout_ms: u64,
+    /// The way to Stripe.
+    pub stripe: StripeSettings,
 }
 
 /// `simulator.*`
@@ -52,24 +84,4 @@ pub struct SimulatorSettings {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_provider_is_waited_for_but_not_longer_than_the_kernel_waits() {
-        let patience = |timeout_ms| {
-            let settings = Settings {
-                messaging: MessagingSettings::default(),
-                provider: ProviderSettings { timeout_ms },
-                simulator: SimulatorSettings { slow_ms: 0 },
-            };
-            settings.patience().ok()
-        };
-        assert_eq!(patience(5_000), Some(Duration::from_secs(5)));
-        assert_eq!(patience(30_000), Some(Duration::from_secs(30)));
-        assert_eq!(
-            (patience(0), patience(30_001), patience(u64::MAX)),
-            (None, None, None)
-        );
-    }
-}
+mod tests;

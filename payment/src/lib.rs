@@ -6,7 +6,8 @@ mod app;
 mod config;
 /// Payments; pure.
 pub mod domain;
-/// The payment provider: the seam, and the simulated one.
+mod jobs;
+/// The payment provider: the seam, the simulated one, and Stripe.
 pub mod provider;
 /// The endpoints.
 mod routes;

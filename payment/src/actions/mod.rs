@@ -61,6 +61,7 @@ impl ProviderCalls {
         answer.map_err(|error| match error {
             ProviderError::Failed(_) => Failure::new("provider-error", error).into(),
             ProviderError::Refused(_) => Failure::new("provider-refused", error).into(),
+            ProviderError::Misconfigured { .. } => Failure::new("provider-misconfigured", error).into(),
             ProviderError::Unreachable(source) => ActionError::Outage(source),
         })
     }

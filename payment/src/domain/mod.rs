@@ -1,7 +1,14 @@
 //! Pure: no I/O, no clock, no ids of its own making.
 
 mod action;
+mod notice;
 mod payment;
+mod provider;
 
 pub use action::{Answer, ChargeAnswer, PaymentAction, VoidAnswer, is_wanted};
-pub use payment::{Payment, Status, on_order_cancelled, on_order_created, on_provider_answer};
+pub use notice::Notice;
+pub use payment::{
+    Payment, Status, on_order_cancelled, on_order_cancelled_at, on_order_created, on_order_created_at,
+    on_provider_answer, on_provider_notice,
+};
+pub use provider::Provider;

@@ -16,11 +16,13 @@ use contracts::{
     Aggregate, Context, Money, OrderId, PaymentId, Reaction, Rejection, Step, Transition, UserId,
 };
 
-use super::PaymentAction;
+use super::{PaymentAction, Provider};
 
 mod answers;
+mod notices;
 
 pub use answers::on_provider_answer;
+pub use notices::on_provider_notice;
 
 /// The payment of one order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,9 +85,6 @@ pub enum Status {
     },
 }
 
-/// The one provider that payments go through today.
-const PROVIDER: &str = "simulated";
-
 /// Longest payment method that is taken to the provider, in bytes.
 const PAYMENT_METHOD_MAX: usize = 255;
 
@@ -99,11 +98,24 @@ impl Aggregate for Payment {
     }
 }
 
-/// An order was placed: charge it, unless it is known already (charged, or cancelled before it was heard of).
+/// [`on_order_created_at`] the simulated provider.
 ///
 /// # Errors
 /// A [`Rejection`] when the order cannot be charged as it stands.
 pub fn on_order_created(
+    payment: Option<Payment>,
+    order: &OrderCreated,
+    context: &Context,
+) -> Reaction<Payment, PaymentAction> {
+    on_order_created_at(Provider::Simulated, payment, order, context)
+}
+
+/// An order was placed: charge it, unless it is known already (charged, or cancelled before it was heard of).
+///
+/// # Errors
+/// A [`Rejection`] when the order cannot be charged as it stands.
+pub fn on_order_created_at(
+    provider: Provider,
     payment: Option<Payment>,
     order: &OrderCreated,
     context: &Context,
@@ -124,7 +136,7 @@ pub fn on_order_created(
         customer_id: order.customer_id,
         amount: order.total,
         payment_method: order.payment_method.clone(),
-        provider: PROVIDER.to_owned(),
+        provider: provider.as_str().to_owned(),
         status: Status::Processing { cancel_wanted: false },
         attempts: 0,
         announced: 0,
@@ -134,7 +146,7 @@ pub fn on_order_created(
     Ok(Transition::to(payment).perform(charge).into())
 }
 
-/// An order was cancelled: keep no money for it.
+/// [`on_order_cancelled_at`] the simulated provider.
 ///
 /// # Errors
 /// A [`Rejection`] when the order has not been heard of and could never have been charged.
@@ -143,9 +155,22 @@ pub fn on_order_cancelled(
     order: &OrderCancelled,
     context: &Context,
 ) -> Reaction<Payment, PaymentAction> {
+    on_order_cancelled_at(Provider::Simulated, payment, order, context)
+}
+
+/// An order was cancelled: keep no money for it.
+///
+/// # Errors
+/// A [`Rejection`] when the order has not been heard of and could never have been charged.
+pub fn on_order_cancelled_at(
+    provider: Provider,
+    payment: Option<Payment>,
+    order: &OrderCancelled,
+    context: &Context,
+) -> Reaction<Payment, PaymentAction> {
     let Some(payment) = payment else {
         require_amount(order.order_id, order.total)?;
-        return Ok(Transition::to(never_charged(order, context)).into());
+        return Ok(Transition::to(never_charged(provider, order, context)).into());
     };
     Ok(match payment.status.clone() {
         Status::Processing { cancel_wanted: false } => {
@@ -166,14 +191,14 @@ pub fn on_order_cancelled(
     })
 }
 
-fn never_charged(order: &OrderCancelled, context: &Context) -> Payment {
+fn never_charged(provider: Provider, order: &OrderCancelled, context: &Context) -> Payment {
     Payment {
         id: PaymentId::new(context.fresh_id),
         order_id: order.order_id,
         customer_id: order.customer_id,
         amount: order.total,
         payment_method: String::new(),
-        provider: PROVIDER.to_owned(),
+        provider: provider.as_str().to_owned(),
         status: Status::Voided,
         attempts: 0,
         announced: 0,

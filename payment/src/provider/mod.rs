@@ -1,6 +1,8 @@
 //! The payment provider: a seam, because there are several and they stand outside.
 
+mod by_payment;
 mod simulated;
+pub(crate) mod stripe;
 
 use async_trait::async_trait;
 use contracts::Money;
@@ -8,7 +10,9 @@ use thiserror::Error;
 
 use crate::domain::{ChargeAnswer, VoidAnswer};
 
+pub use by_payment::ByPayment;
 pub use simulated::{Mode, Setting, SimulatedProvider};
+pub use stripe::StripeProvider;
 
 /// Takes money and gives it back. Every call carries an idempotency key: the same key is the same operation, and is
 /// answered as the first time.
@@ -39,7 +43,26 @@ pub enum ProviderError {
     /// The provider does not know what is asked for; trying again will not help, but somebody must look.
     #[error("the provider refuses: {0}")]
     Refused(String),
+    /// It will not be done before somebody changes a setting.
+    #[error("the provider is not set up: {setting}: {detail}")]
+    Misconfigured {
+        /// The setting, dotted.
+        setting: &'static str,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The way to the provider is interrupted for everybody.
     #[error("the provider cannot be reached")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<diesel::result::Error> for ProviderError {
+    fn from(error: diesel::result::Error) -> Self {
+        unreachable(error)
+    }
+}
+
+/// What a provider keeps its books in is down.
+fn unreachable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ProviderError {
+    ProviderError::Unreachable(error.into())
 }

@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
 use chassis::auth::Principal;
-use chassis::page::{Cursor, Page, limit};
+use chassis::page::{List, Page, limit};
 use chassis::problem::{Problem, ProblemBody};
 use chassis::query::Query;
 use contracts::OrderId;
@@ -30,6 +30,7 @@ pub(super) struct ListPayments {
     limit: Option<u16>,
     /// `next_cursor` of the page before.
     #[garde(skip)]
+    #[param(min_length = 1)]
     cursor: Option<String>,
 }
 
@@ -51,14 +52,15 @@ pub(super) async fn list_payments(
     state: Data<State>,
     Query(query): Query<ListPayments>,
 ) -> Result<HttpResponse, Problem> {
+    let list = List::of(&request, caller.user_id)?;
     let filter = ListFilter {
         customer_id: (!caller.is_admin()).then_some(caller.user_id),
         order_id: query.order_id.map(OrderId::new),
-        before: query.cursor.as_deref().map(Cursor::position).transpose()?,
+        before: list.position(query.cursor.as_deref())?,
     };
     let limit = limit(query.limit);
     let mut conn = state.pool.get().await?;
     let payments = store::list(&mut conn, &filter, i64::from(limit) + 1).await?;
     let views: Vec<PaymentView> = payments.into_iter().map(PaymentView::from).collect();
-    Ok(Page::from_rows(views, limit, |payment| payment.id)?.respond(&request))
+    Ok(list.page(views, limit, |payment| payment.id)?.respond(&request))
 }

@@ -4,6 +4,7 @@ mod get_payment;
 mod get_simulator;
 mod list_payments;
 mod put_simulator;
+mod stripe_webhook;
 mod view;
 
 use actix_web::web::{Data, ServiceConfig};
@@ -22,6 +23,7 @@ use crate::provider::ProviderError;
         put_simulator::put_simulator,
         list_payments::list_payments,
         get_payment::get_payment,
+        stripe_webhook::stripe_webhook,
     ),
     components(schemas(ProblemBody)),
     modifiers(&BearerToken),
@@ -39,6 +41,7 @@ pub(crate) fn configure(config: &mut ServiceConfig, state: State) {
         // before /payments/{id}, which would take it for an id
         .service(get_simulator::get_simulator)
         .service(put_simulator::put_simulator)
+        .service(stripe_webhook::stripe_webhook)
         .service(list_payments::list_payments)
         .service(get_payment::get_payment);
 }

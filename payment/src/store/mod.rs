@@ -5,5 +5,7 @@ mod payments;
 mod schema;
 #[allow(missing_docs, unreachable_pub, reason = "generated")]
 pub(crate) mod simulator_schema;
+#[allow(missing_docs, unreachable_pub, reason = "generated")]
+pub(crate) mod stripe_schema;
 
-pub use payments::{ListFilter, PaymentRepository, find, list};
+pub use payments::{ListFilter, PaymentRepository, find, list, provider_of};

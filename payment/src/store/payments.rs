@@ -243,6 +243,19 @@ pub async fn find(conn: &mut Conn, id: PaymentId) -> QueryResult<Option<Versione
     row.map(Row::into_payment).transpose()
 }
 
+/// The name of the provider that the order's payment goes through.
+///
+/// # Errors
+/// The database's.
+pub async fn provider_of(conn: &mut Conn, order_id: OrderId) -> QueryResult<Option<String>> {
+    payment::table
+        .find(order_id.uuid())
+        .select(payment::provider)
+        .first(conn)
+        .await
+        .optional()
+}
+
 /// The newest payments first, `limit` at most.
 ///
 /// # Errors

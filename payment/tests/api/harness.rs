@@ -10,7 +10,10 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use messaging::command::{self, Done};
 use messaging::{Change, Repository};
 use payment::PaymentService;
-use payment::domain::{Payment, PaymentAction, Status, on_order_cancelled, on_order_created};
+use payment::domain::{
+    Payment, PaymentAction, Provider, Status, on_order_cancelled, on_order_cancelled_at, on_order_created,
+    on_order_created_at,
+};
 use payment::store::PaymentRepository;
 use serde_json::Value;
 use stack::postgres::{TestDatabase, connect};
@@ -77,6 +80,12 @@ impl Payments {
         rows(&self.database, query).await
     }
 
+    /// Does something to the database behind the service's back.
+    pub(crate) async fn run(&self, statements: &str) {
+        let client = connect(self.database.url()).await.unwrap();
+        client.batch_execute(statements).await.unwrap();
+    }
+
     /// What waits for the broker about this order: topic and number of each event, in order.
     pub(crate) async fn announced(&self, order: OrderId) -> Vec<(String, u64)> {
         let rows = self
@@ -123,6 +132,24 @@ impl Payments {
     /// Lets the service hear of a cancelled order, as the kernel does. False when that changed nothing.
     pub(crate) async fn cancelled(&self, order: &Order) -> bool {
         self.hears(on_order_cancelled, order.cancelled()).await
+    }
+
+    /// The same, where new payments go through Stripe.
+    pub(crate) async fn placed_at_stripe(&self, order: &Order) -> bool {
+        self.hears(
+            |payment, order, context| on_order_created_at(Provider::Stripe, payment, order, context),
+            order.placed(),
+        )
+        .await
+    }
+
+    /// The same, where new payments go through Stripe.
+    pub(crate) async fn cancelled_at_stripe(&self, order: &Order) -> bool {
+        self.hears(
+            |payment, order, context| on_order_cancelled_at(Provider::Stripe, payment, order, context),
+            order.cancelled(),
+        )
+        .await
     }
 
     async fn hears<F: Fact>(

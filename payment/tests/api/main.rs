@@ -19,3 +19,4 @@ mod provider_harness;
 mod reading;
 mod saga;
 mod simulator;
+mod stripe;

@@ -28,6 +28,7 @@ impl Provider {
             pool_size: 8,
             wait_timeout_ms: 30_000,
             statement_timeout_ms: 30_000,
+            idle_in_transaction_timeout_ms: 60_000,
             start_timeout_s: 30,
         };
         let pool = database::pool(&settings).unwrap();

@@ -35,7 +35,7 @@ pub fn on_provider_answer(
     }
 }
 
-fn approved(payment: Payment, taken: &str, context: &Context) -> Reaction<Payment, PaymentAction> {
+pub(super) fn approved(payment: Payment, taken: &str, context: &Context) -> Reaction<Payment, PaymentAction> {
     match payment.status.clone() {
         Status::Processing { cancel_wanted: false } => Ok(payment.completed(taken, context).into()),
         // nothing was to be charged any more: the money is taken and goes back
@@ -59,7 +59,7 @@ fn approved(payment: Payment, taken: &str, context: &Context) -> Reaction<Paymen
     }
 }
 
-fn declined(payment: Payment, code: &str, context: &Context) -> Reaction<Payment, PaymentAction> {
+pub(super) fn declined(payment: Payment, code: &str, context: &Context) -> Reaction<Payment, PaymentAction> {
     match payment.status.clone() {
         Status::Processing { cancel_wanted: false } => Ok(payment.failed(code, context).into()),
         Status::Processing { cancel_wanted: true } => Ok(payment.ended(context)),
@@ -71,7 +71,7 @@ fn declined(payment: Payment, code: &str, context: &Context) -> Reaction<Payment
     }
 }
 
-fn voided(payment: Payment, context: &Context) -> Reaction<Payment, PaymentAction> {
+pub(super) fn voided(payment: Payment, context: &Context) -> Reaction<Payment, PaymentAction> {
     match payment.status {
         Status::Processing { cancel_wanted: true } => Ok(payment.ended(context)),
         // the provider will not take the money of an order that still wants to be paid
@@ -82,7 +82,11 @@ fn voided(payment: Payment, context: &Context) -> Reaction<Payment, PaymentActio
     }
 }
 
-fn refunded(payment: Payment, refund_reference: &str, context: &Context) -> Reaction<Payment, PaymentAction> {
+pub(super) fn refunded(
+    payment: Payment,
+    refund_reference: &str,
+    context: &Context,
+) -> Reaction<Payment, PaymentAction> {
     match payment.status.clone() {
         Status::Refunding { reference } => {
             let fact = PaymentRefunded {

@@ -6,6 +6,7 @@ use contracts::{Currency, Event};
 use super::*;
 use crate::domain::{Answer, ChargeAnswer, VoidAnswer, is_wanted};
 
+mod notices;
 mod properties;
 mod stories;
 mod world;

@@ -12,7 +12,7 @@ use contracts::Money;
 use diesel_async::AsyncConnection;
 
 use self::behaviour::{Behaviour, behaviour};
-use super::{PaymentProvider, ProviderError};
+use super::{PaymentProvider, ProviderError, unreachable};
 use crate::domain::{ChargeAnswer, VoidAnswer};
 
 pub use self::behaviour::{Mode, Setting};
@@ -137,14 +137,4 @@ impl PaymentProvider for SimulatedProvider {
             .await?
             .ok_or_else(|| ProviderError::Refused("there is no captured charge to give back".to_owned()))
     }
-}
-
-impl From<diesel::result::Error> for ProviderError {
-    fn from(error: diesel::result::Error) -> Self {
-        unreachable(error)
-    }
-}
-
-fn unreachable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ProviderError {
-    ProviderError::Unreachable(error.into())
 }

@@ -1,0 +1,43 @@
+//! What the provider's notices make of a payment: what it tells unasked. A notice may come before the answer to the call
+//! that caused it, after it, twice, or long after it has ceased to matter.
+
+use contracts::{Context, Reaction, Rejection, Step};
+
+use super::answers::{approved, declined, refunded, voided};
+use super::{Payment, Status};
+use crate::domain::{Notice, PaymentAction};
+
+/// The provider told something unasked.
+///
+/// # Errors
+/// A [`Rejection`] when it contradicts what the payment knows, which a person must look at.
+pub fn on_provider_notice(
+    payment: Option<Payment>,
+    notice: &Notice,
+    context: &Context,
+) -> Reaction<Payment, PaymentAction> {
+    let payment =
+        payment.ok_or_else(|| Rejection::new("unknown-payment", "a notice about no known payment"))?;
+    match notice {
+        Notice::Taken { reference } => approved(asked(payment), reference, context),
+        Notice::Declined { code } => match payment.status {
+            // of an attempt before the one that took the money
+            Status::Completed { .. } | Status::Refunding { .. } | Status::Refunded { .. } => {
+                Ok(Step::Unchanged)
+            }
+            Status::Processing { .. } | Status::Failed { .. } | Status::Voided => {
+                declined(asked(payment), code, context)
+            }
+        },
+        Notice::Cancelled => voided(payment, context),
+        Notice::GivenBack { refund_reference } => refunded(payment, refund_reference, context),
+    }
+}
+
+/// It was asked at least once, or there would be nothing to tell.
+fn asked(payment: Payment) -> Payment {
+    Payment {
+        attempts: payment.attempts.max(1),
+        ..payment
+    }
+}

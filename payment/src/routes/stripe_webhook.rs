@@ -1,0 +1,100 @@
+//! `POST /payments/webhooks/stripe`
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse, post};
+use chassis::clock;
+use chassis::problem::{Code, Problem, ProblemBody};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::{State, Webhooks};
+use crate::provider::stripe::inbox::{self, NotReceived, Outcome};
+use crate::provider::stripe::signature::{self, BadSignature};
+
+const SIGNATURE: &str = "stripe-signature";
+
+impl From<NotReceived> for Problem {
+    fn from(error: NotReceived) -> Self {
+        match error {
+            NotReceived::Malformed(error) => Self::new(Code::BadRequest)
+                .detail("the body is not an event of stripe's")
+                .caused_by(error),
+            NotReceived::Provider(error) => error.into(),
+            NotReceived::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<BadSignature> for Problem {
+    fn from(error: BadSignature) -> Self {
+        tracing::warn!(error.message = %error, "webhook refused");
+        Self::new(Code::BadRequest).detail(error.to_string())
+    }
+}
+
+/// The event was taken in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Received {
+    received: bool,
+    /// It was received before, and does nothing again.
+    duplicate: bool,
+}
+
+/// Where Stripe tells what became of payments. Needs no token: the signature is the proof. Events that do not matter are
+/// received and ignored.
+#[utoipa::path(
+    tag = "webhooks",
+    params(("Stripe-Signature" = String, Header, description = "`t=<seconds>,v1=<hex HMAC-SHA256>`, over the body exactly as it is")),
+    request_body(content = String, description = "A Stripe event", content_type = "application/json"),
+    responses(
+        (status = 200, description = "Taken in, or of no matter", body = Received),
+        (status = "4XX", description = "Not signed by Stripe, too old, too long, or webhooks are not set up", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "To be sent again", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+#[post("/payments/webhooks/stripe")]
+pub(super) async fn stripe_webhook(
+    request: HttpRequest,
+    state: Data<State>,
+    body: Payload,
+) -> Result<HttpResponse, Problem> {
+    let webhooks = state.webhooks.as_deref().ok_or_else(not_set_up)?;
+    let limit = webhooks.settings.webhook_body_limit_bytes;
+    let too_large = |_| Problem::new(Code::PayloadTooLarge).detail(format!("the limit is {limit} bytes"));
+    let body = body.to_bytes_limited(limit).await.map_err(too_large)?;
+    let body = body.map_err(|error| {
+        Problem::new(Code::BadRequest)
+            .detail("the body could not be read")
+            .caused_by(anyhow::anyhow!("{error}"))
+    })?;
+    verify(&request, &body, webhooks)?;
+    let outcome = inbox::receive(&webhooks.stripe, &body).await?;
+    if outcome == Outcome::Applied {
+        webhooks.signals.committed();
+    }
+    Ok(HttpResponse::Ok().json(Received {
+        received: true,
+        duplicate: outcome == Outcome::Duplicate,
+    }))
+}
+
+fn not_set_up() -> Problem {
+    Problem::new(Code::NotFound).detail("stripe's webhooks are not set up")
+}
+
+fn verify(request: &HttpRequest, body: &[u8], webhooks: &Webhooks) -> Result<(), BadSignature> {
+    let mut headers = request.headers().get_all(SIGNATURE);
+    let (Some(header), None) = (headers.next(), headers.next()) else {
+        return Err(BadSignature::Malformed);
+    };
+    let header = header.to_str().map_err(|_not_text| BadSignature::Malformed)?;
+    let settings = &webhooks.settings;
+    signature::verify(
+        header,
+        body,
+        settings.webhook_secret.expose_secret(),
+        clock::now(),
+        settings.webhook_tolerance_s,
+    )
+}
