@@ -1,12 +1,20 @@
 //! The composition root.
 
+use std::time::Duration;
+
 use chassis::{App, NoCommand, Parts, Pool, Service};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use messaging::Kernel;
 use messaging::metrics::KernelMetrics;
+use messaging::{Kernel, Signals};
+use tokio_util::sync::CancellationToken;
 
-use crate::config::Settings;
-use crate::{reactions, routes};
+use crate::actions::{Deliverer, Mails, Webhooks};
+use crate::config::{Settings, StreamSettings, WebhookSettings};
+use crate::mail::Mailer;
+use crate::store::Channels;
+use crate::streams::Streams;
+use crate::webhooks::Guard;
+use crate::{jobs, reactions, routes};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/notification");
 
@@ -17,6 +25,14 @@ pub struct NotificationService;
 #[derive(Clone)]
 pub(crate) struct State {
     pub(crate) pool: Pool,
+    pub(crate) signals: Signals,
+    pub(crate) channels: Channels,
+    pub(crate) guard: Guard,
+    pub(crate) webhooks: WebhookSettings,
+    pub(crate) streams: Streams,
+    pub(crate) stream: StreamSettings,
+    /// Cancelled when the process begins to stop.
+    pub(crate) draining: CancellationToken,
 }
 
 impl Service for NotificationService {
@@ -34,21 +50,59 @@ impl Service for NotificationService {
     }
 
     async fn build(parts: Parts<Settings>) -> anyhow::Result<App> {
+        let Parts {
+            settings,
+            core,
+            pool,
+            tasks,
+            metrics: registry,
+        } = parts;
+        settings.validate()?;
+        let guard = Guard {
+            allow_insecure: settings.webhooks.allow_insecure,
+            allow_private: settings.webhooks.allow_private_addresses,
+        };
+        let channels = Channels {
+            email: settings.email.is_on(),
+            disable_after: settings.webhooks.disable_after.into(),
+        };
+        let mailer = Mailer::new(&settings.email)?;
+        let deliverer = Deliverer {
+            pool: pool.clone(),
+            webhooks: Webhooks::new(guard, settings.webhooks.clone())?,
+            mails: Mails::new(mailer, settings.email),
+        };
         let metrics = KernelMetrics::default();
-        parts.metrics.register(|registry| metrics.register(registry));
-        let kernel = Kernel::builder(
-            Self::NAME,
-            &parts.core.kafka.brokers,
-            parts.pool.clone(),
-            parts.settings.messaging,
-        )
-        .metrics(metrics)
-        .participant(reactions::participant())
-        .build()?;
-        let state = State { pool: parts.pool };
-        let broker = kernel.probe();
-        let operations = kernel.operations();
-        kernel.start(&parts.tasks)?;
+        registry.register(|registry| metrics.register(registry));
+        let kernel = Kernel::builder(Self::NAME, &core.kafka.brokers, pool.clone(), settings.messaging)
+            .metrics(metrics)
+            .participant(reactions::telling(channels))
+            .participant(reactions::delivering(channels, deliverer))
+            .build()?;
+        let (broker, operations, signals) = (kernel.probe(), kernel.operations(), kernel.signals());
+        kernel.start(&tasks)?;
+        let streams = Streams::new(settings.stream.per_user_max.into());
+        let state = State {
+            pool: pool.clone(),
+            signals: signals.clone(),
+            channels,
+            guard,
+            webhooks: settings.webhooks,
+            streams: streams.clone(),
+            stream: settings.stream.clone(),
+            draining: tasks.draining(),
+        };
+        let poll = Duration::from_millis(settings.stream.poll_ms.max(1).into());
+        let of_streams = pool.clone();
+        tasks.spawn("streams", move |stop| streams.run(of_streams, poll, stop));
+        let (of_retention, days) = (pool.clone(), settings.deliveries.retention_days);
+        tasks.spawn("delivery_retention", move |stop| {
+            jobs::forget_old(of_retention, days, stop)
+        });
+        let deliveries = settings.deliveries;
+        tasks.spawn("deliveries", move |stop| {
+            jobs::resume_due(pool, signals, channels, deliveries, stop)
+        });
         Ok(App::new(move |config| {
             operations::configure(config, "/notifications", operations.clone());
             routes::configure(config, state.clone());

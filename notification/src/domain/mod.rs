@@ -1,6 +1,11 @@
 //! Pure: no I/O, no clock, no ids of its own making.
 
+mod delivery;
 mod notification;
 mod wording;
 
-pub use notification::{Channel, Kind, Notification, Wording, notify};
+pub use delivery::{
+    ATTEMPTS_MAX, Attempted, Delivery, DeliveryAction, Outcome, ResendError, Status, Target, Way, is_wanted,
+    on_outcome, resend, resume, start,
+};
+pub use notification::{Address, Channel, Kind, Notification, Wording, notify, webhook_disabled};

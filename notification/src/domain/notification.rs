@@ -24,6 +24,32 @@ pub struct Notification {
     /// When it happened, to the millisecond: the time in the event's id, so that notifications ordered by id are
     /// ordered by time.
     pub created_at: DateTime<Utc>,
+    /// Where the user's e-mail goes from now on, where the fact says so.
+    pub address: Option<Address>,
+}
+
+/// An e-mail address. It is nowhere printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address(String);
+
+impl Address {
+    /// An address as somebody registered it.
+    #[must_use]
+    pub const fn new(address: String) -> Self {
+        Self(address)
+    }
+
+    /// The address itself, for whoever writes to it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Address")
+    }
 }
 
 /// What happened.
@@ -43,6 +69,8 @@ pub enum Kind {
     OrderCancelled,
     /// Its money was given back.
     PaymentRefunded,
+    /// A webhook of the user's was disabled.
+    WebhookDisabled,
 }
 
 /// The way to the user.
@@ -64,6 +92,10 @@ pub trait Wording {
     fn title(&self) -> &'static str;
     /// A sentence or two.
     fn body(&self) -> String;
+    /// The user's e-mail address, where the fact has it.
+    fn address(&self) -> Option<Address> {
+        None
+    }
 }
 
 /// Tells a fact, once.
@@ -83,8 +115,28 @@ pub fn notify<F: Wording>(told: Option<Notification>, fact: &F, context: &Contex
         title: fact.title().to_owned(),
         body: fact.body(),
         created_at: time_of(context.cause_id).unwrap_or(context.now),
+        address: fact.address(),
     };
     Ok(Transition::to(notification).into())
+}
+
+/// Tells a user that a webhook of theirs gets nothing any more. `id` is fresh.
+#[must_use]
+pub fn webhook_disabled(id: Uuid, user_id: UserId, host: &str, now: DateTime<Utc>) -> Notification {
+    Notification {
+        id: EventId::new(id),
+        user_id,
+        order_id: None,
+        kind: Kind::WebhookDisabled,
+        channel: Channel::InApp,
+        title: "Webhook disabled".to_owned(),
+        body: format!(
+            "Your webhook at {host} has been disabled because its deliveries failed. \
+             Enable it again once it is well; missed deliveries can be sent again from its list."
+        ),
+        created_at: time_of(id).unwrap_or(now),
+        address: None,
+    }
 }
 
 /// The time in a version 7 UUID.
@@ -101,7 +153,8 @@ impl Aggregate for Notification {
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    /// All of them.
+    pub const ALL: [Self; 8] = [
         Self::Welcome,
         Self::OrderCreated,
         Self::PaymentCompleted,
@@ -109,6 +162,7 @@ impl Kind {
         Self::PaymentFailed,
         Self::OrderCancelled,
         Self::PaymentRefunded,
+        Self::WebhookDisabled,
     ];
 
     /// Its name in rows.
@@ -122,6 +176,7 @@ impl Kind {
             Self::PaymentFailed => "payment_failed",
             Self::OrderCancelled => "order_cancelled",
             Self::PaymentRefunded => "payment_refunded",
+            Self::WebhookDisabled => "webhook_disabled",
         }
     }
 

@@ -6,7 +6,7 @@ use contracts::events::{
 };
 use contracts::{OrderId, UserId};
 
-use super::notification::{Kind, Wording};
+use super::notification::{Address, Kind, Wording};
 
 impl Wording for UserRegistered {
     const KIND: Kind = Kind::Welcome;
@@ -21,6 +21,11 @@ impl Wording for UserRegistered {
 
     fn title(&self) -> &'static str {
         "Welcome to Quadrille"
+    }
+
+    fn address(&self) -> Option<Address> {
+        // a NUL cannot be stored, and is in no address
+        (!self.email.contains('\0')).then(|| Address::new(self.email.clone()))
     }
 
     fn body(&self) -> String {

@@ -1,4 +1,4 @@
-//! Which facts are told: one line a topic.
+//! Which facts are told: one line a topic. And how deliveries go on.
 
 use contracts::events::{
     OrderCancelled, OrderConfirmed, OrderCreated, PaymentCompleted, PaymentFailed, PaymentRefunded,
@@ -6,12 +6,13 @@ use contracts::events::{
 };
 use messaging::Participant;
 
-use crate::domain::notify;
-use crate::store::NotificationRepository;
+use crate::actions::Deliverer;
+use crate::domain::{is_wanted, notify, on_outcome};
+use crate::store::{Channels, DeliveryRepository, NotificationRepository};
 
 /// Tells every fact that concerns a user.
-pub(crate) fn participant() -> Participant<NotificationRepository> {
-    Participant::new(NotificationRepository)
+pub(crate) fn telling(channels: Channels) -> Participant<NotificationRepository> {
+    Participant::new(NotificationRepository(channels))
         .on(notify::<UserRegistered>)
         .on(notify::<OrderCreated>)
         .on(notify::<OrderConfirmed>)
@@ -19,4 +20,9 @@ pub(crate) fn participant() -> Participant<NotificationRepository> {
         .on(notify::<PaymentCompleted>)
         .on(notify::<PaymentFailed>)
         .on(notify::<PaymentRefunded>)
+}
+
+/// Attempts deliveries.
+pub(crate) fn delivering(channels: Channels, deliverer: Deliverer) -> Participant<DeliveryRepository> {
+    Participant::new(DeliveryRepository(channels)).performing(deliverer, is_wanted, on_outcome)
 }

@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
 use chassis::auth::Principal;
-use chassis::page::{Cursor, Page, limit};
+use chassis::page::{List, Page, limit};
 use chassis::problem::{Problem, ProblemBody};
 use chassis::query::Query;
 use contracts::OrderId;
@@ -30,6 +30,7 @@ pub(super) struct ListNotifications {
     limit: Option<u16>,
     /// `next_cursor` of the page before.
     #[garde(skip)]
+    #[param(min_length = 1)]
     cursor: Option<String>,
 }
 
@@ -51,15 +52,18 @@ pub(super) async fn list_notifications(
     state: Data<State>,
     Query(query): Query<ListNotifications>,
 ) -> Result<HttpResponse, Problem> {
+    let list = List::of(&request, caller.user_id)?;
     let filter = ListFilter {
         user_id: caller.user_id,
         order_id: query.order_id.map(OrderId::new),
-        before: query.cursor.as_deref().map(Cursor::position).transpose()?,
+        before: list.position(query.cursor.as_deref())?,
     };
     let limit = limit(query.limit);
     let mut conn = state.pool.get().await?;
     let told = store::list(&mut conn, &filter, i64::from(limit) + 1).await?;
     drop(conn);
     let views: Vec<NotificationView> = told.into_iter().map(NotificationView::from).collect();
-    Ok(Page::from_rows(views, limit, |notification| notification.id)?.respond(&request))
+    Ok(list
+        .page(views, limit, |notification| notification.id)?
+        .respond(&request))
 }

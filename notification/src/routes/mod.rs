@@ -2,7 +2,10 @@
 
 mod list_notifications;
 mod mark_read;
+mod preferences;
+mod stream_notifications;
 mod view;
+mod webhooks;
 
 use actix_web::web::{Data, ServiceConfig};
 use chassis::docs::BearerToken;
@@ -14,7 +17,23 @@ use crate::app::State;
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Quadrille notifications", description = "What each user has been told, once a fact."),
-    paths(list_notifications::list_notifications, mark_read::mark_read),
+    paths(
+        list_notifications::list_notifications,
+        mark_read::mark_read,
+        stream_notifications::stream_notifications,
+        preferences::get_preferences,
+        preferences::put_preferences,
+        webhooks::create_webhook::create_webhook,
+        webhooks::list_webhooks::list_webhooks,
+        webhooks::get_webhook::get_webhook,
+        webhooks::patch_webhook::patch_webhook,
+        webhooks::delete_webhook::delete_webhook,
+        webhooks::test_webhook::test_webhook,
+        webhooks::rotate_secret::rotate_secret,
+        webhooks::list_deliveries::list_deliveries,
+        webhooks::get_delivery::get_delivery,
+        webhooks::resend_delivery::resend_delivery,
+    ),
     components(schemas(ProblemBody)),
     modifiers(&BearerToken),
 )]
@@ -29,5 +48,9 @@ pub(crate) fn configure(config: &mut ServiceConfig, state: State) {
     config
         .app_data(Data::new(state))
         .service(list_notifications::list_notifications)
-        .service(mark_read::mark_read);
+        .service(mark_read::mark_read)
+        .service(stream_notifications::stream_notifications)
+        .service(preferences::get_preferences)
+        .service(preferences::put_preferences)
+        .configure(webhooks::configure);
 }

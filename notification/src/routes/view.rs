@@ -1,7 +1,7 @@
 //! Notifications as the interface shows them.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -30,10 +30,10 @@ pub(crate) struct NotificationView {
 }
 
 /// What happened.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = NotificationKind)]
-enum KindView {
+pub(crate) enum KindView {
     Welcome,
     OrderCreated,
     PaymentCompleted,
@@ -41,6 +41,7 @@ enum KindView {
     PaymentFailed,
     OrderCancelled,
     PaymentRefunded,
+    WebhookDisabled,
 }
 
 /// The way a notification takes to its user.
@@ -77,6 +78,22 @@ impl From<Kind> for KindView {
             Kind::PaymentFailed => Self::PaymentFailed,
             Kind::OrderCancelled => Self::OrderCancelled,
             Kind::PaymentRefunded => Self::PaymentRefunded,
+            Kind::WebhookDisabled => Self::WebhookDisabled,
+        }
+    }
+}
+
+impl From<KindView> for Kind {
+    fn from(kind: KindView) -> Self {
+        match kind {
+            KindView::Welcome => Self::Welcome,
+            KindView::OrderCreated => Self::OrderCreated,
+            KindView::PaymentCompleted => Self::PaymentCompleted,
+            KindView::OrderConfirmed => Self::OrderConfirmed,
+            KindView::PaymentFailed => Self::PaymentFailed,
+            KindView::OrderCancelled => Self::OrderCancelled,
+            KindView::PaymentRefunded => Self::PaymentRefunded,
+            KindView::WebhookDisabled => Self::WebhookDisabled,
         }
     }
 }

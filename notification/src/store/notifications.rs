@@ -11,12 +11,13 @@ use messaging::{Change, Conn, Repository, Versioned};
 use uuid::Uuid;
 
 use super::schema::notification;
+use super::telling::{Channels, tell};
 use crate::domain::{Channel, Kind, Notification};
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = notification)]
-struct Row {
-    id: Uuid,
+pub(super) struct Row {
+    pub(super) id: Uuid,
     user_id: Uuid,
     order_id: Option<Uuid>,
     kind: String,
@@ -25,6 +26,8 @@ struct Row {
     body: String,
     created_at: DateTime<Utc>,
     read_at: Option<DateTime<Utc>>,
+    number: Option<i64>,
+    hidden: bool,
 }
 
 /// A notification, and what became of it.
@@ -36,8 +39,8 @@ pub struct Told {
     pub read_at: Option<DateTime<Utc>>,
 }
 
-impl From<&Notification> for Row {
-    fn from(told: &Notification) -> Self {
+impl Row {
+    pub(super) fn of(told: &Notification, number: Option<i64>, hidden: bool) -> Self {
         Self {
             id: told.id.uuid(),
             user_id: told.user_id.uuid(),
@@ -48,12 +51,12 @@ impl From<&Notification> for Row {
             body: told.body.clone(),
             created_at: told.created_at,
             read_at: None,
+            number,
+            hidden,
         }
     }
-}
 
-impl Row {
-    fn into_told(self) -> QueryResult<Told> {
+    pub(super) fn into_told(self) -> QueryResult<Told> {
         let kind = Kind::from_name(&self.kind);
         let channel = Channel::from_name(&self.channel);
         let unreadable =
@@ -68,6 +71,7 @@ impl Row {
                 title: self.title,
                 body: self.body,
                 created_at: self.created_at,
+                address: None,
             },
             read_at: self.read_at,
         })
@@ -76,7 +80,10 @@ impl Row {
 
 /// Notifications, as the kernel saves them: each event is an aggregate of its own.
 #[derive(Debug, Clone, Copy)]
-pub struct NotificationRepository;
+pub struct NotificationRepository(
+    /// The ways to users, which a notification takes in the same transaction.
+    pub Channels,
+);
 
 #[async_trait]
 impl Repository for NotificationRepository {
@@ -94,12 +101,8 @@ impl Repository for NotificationRepository {
 
     /// A notification that is there already says the same and may have been read: it stays, and counts as written.
     async fn save(&self, conn: &mut Conn, changes: &[Change<Notification>]) -> QueryResult<usize> {
-        let rows: Vec<Row> = changes.iter().map(|change| Row::from(&change.state)).collect();
-        diesel::insert_into(notification::table)
-            .values(&rows)
-            .on_conflict_do_nothing()
-            .execute(conn)
-            .await?;
+        let told: Vec<&Notification> = changes.iter().map(|change| &change.state).collect();
+        tell(conn, self.0, &told).await?;
         Ok(changes.len())
     }
 }
@@ -122,6 +125,7 @@ pub struct ListFilter {
 pub async fn list(conn: &mut Conn, filter: &ListFilter, limit: i64) -> QueryResult<Vec<Told>> {
     let mut query = notification::table
         .filter(notification::user_id.eq(filter.user_id.uuid()))
+        .filter(notification::hidden.eq(false))
         .order(notification::id.desc())
         .limit(limit)
         .select(Row::as_select())
@@ -134,6 +138,34 @@ pub async fn list(conn: &mut Conn, filter: &ListFilter, limit: i64) -> QueryResu
     }
     let rows: Vec<Row> = query.load(conn).await?;
     rows.into_iter().map(Row::into_told).collect()
+}
+
+/// What a user was told after the notification of that number, with the numbers, the oldest first, `limit` at most.
+/// Hidden ones are there as numbers alone.
+///
+/// # Errors
+/// The database's.
+pub async fn told_after(
+    conn: &mut Conn,
+    user: UserId,
+    number: i64,
+    limit: i64,
+) -> QueryResult<Vec<(i64, Option<Told>)>> {
+    let rows: Vec<Row> = notification::table
+        .filter(notification::user_id.eq(user.uuid()))
+        .filter(notification::number.gt(number))
+        .order(notification::number)
+        .limit(limit)
+        .select(Row::as_select())
+        .load(conn)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            let number = row.number.unwrap_or_default();
+            let told = if row.hidden { None } else { Some(row.into_told()?) };
+            Ok((number, told))
+        })
+        .collect()
 }
 
 /// Marks a notification as read; the first time counts. Returns whether `user_id` has such a notification.

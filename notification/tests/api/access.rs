@@ -75,6 +75,15 @@ async fn the_interface_is_documented_and_nothing_else_is_there() {
         "/notifications/dead-letters/{id}/restore",
         "/notifications/events/stats",
         "/notifications/events/status",
+        "/notifications/preferences",
+        "/notifications/stream",
+        "/notifications/webhooks",
+        "/notifications/webhooks/{id}",
+        "/notifications/webhooks/{id}/deliveries",
+        "/notifications/webhooks/{id}/deliveries/{delivery}",
+        "/notifications/webhooks/{id}/deliveries/{delivery}/resend",
+        "/notifications/webhooks/{id}/rotate-secret",
+        "/notifications/webhooks/{id}/test",
         "/notifications/{id}/read",
     ];
     assert_eq!(paths, expected);

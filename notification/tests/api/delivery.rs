@@ -4,11 +4,14 @@ use std::time::{Duration, Instant};
 
 use contracts::UserId;
 use rdkafka::producer::FutureProducer;
-use serde_json::Value;
+use serde_json::{Value, json};
 use stack::kafka::{Kafka, Options, client, topics};
 
 use crate::facts::{Announced, deliver, every_fact};
 use crate::harness::{Notifications, order, user};
+use crate::receiver::Receiver;
+use crate::smtp::MailServer;
+use crate::webhooks::{LOCAL, deliveries, registered};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often the same event is delivered.
@@ -127,4 +130,48 @@ async fn every_fact_is_told_once_however_often_it_is_delivered() {
         "Your payment of 19.99 EUR failed (the card was declined). No money was taken."
     );
     assert!(service.service.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fact_is_one_mail_and_one_call_however_often_it_is_delivered() {
+    let (broker, receiver) = (Broker::start().await, Receiver::start());
+    let (server, bootstrap) = (
+        MailServer::start(false).await,
+        broker.kafka.bootstrap().to_owned(),
+    );
+    let port = server.port();
+    let settings = [
+        LOCAL[0],
+        LOCAL[1],
+        ("email.host", "127.0.0.1"),
+        ("email.port", &port),
+        ("email.security", "none"),
+    ];
+    let service = Notifications::with_both(&bootstrap, &settings).await;
+    let (ada, tea) = (user(), order());
+    let client = service.customer(ada);
+    let (hook, secret) = registered(&client, &json!({"url": receiver.url("/")})).await;
+
+    let facts = every_fact(ada, tea);
+    broker.deliver(&facts, 10).await;
+    let later = every_fact(ada, tea);
+    broker.deliver(&later, 1).await;
+    let items = told_of(&service, ada, &[&facts, &later]).await;
+    let sent = deliveries(&client, &hook, "delivered", items.len()).await;
+    let mut called: Vec<_> = sent
+        .iter()
+        .map(|sent| sent["notification_id"].to_string())
+        .collect();
+    called.sort_unstable();
+    called.dedup();
+    assert_eq!(called.len(), items.len(), "each its own");
+    let got = receiver.got();
+    assert_eq!(got.len(), items.len());
+    assert!(got.iter().all(|got| got.is_signed_with(&secret)));
+
+    let mails = server.gets(items.len()).await;
+    assert_eq!(mails.len(), items.len());
+    assert!(mails.iter().all(|mail| mail.to == "ada@example.org"));
+    assert!(service.service.stop().await);
+    assert_eq!(server.mails().len(), items.len());
 }

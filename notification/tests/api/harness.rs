@@ -1,5 +1,7 @@
 //! A running notification service.
 
+use std::time::{Duration, Instant};
+
 use chassis::test::{TestClient, TestIssuer, TestService};
 use chassis::{Service, clock, database};
 use contracts::{EventId, OrderId, UserId};
@@ -7,7 +9,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use messaging::{Change, Repository};
 use notification::NotificationService;
 use notification::domain::{Channel, Kind, Notification};
-use notification::store::NotificationRepository;
+use notification::store::{Channels, NotificationRepository};
 use serde_json::Value;
 use stack::postgres::TestDatabase;
 use uuid::Uuid;
@@ -20,6 +22,7 @@ pub(crate) struct Notifications {
     pub(crate) service: TestService,
     pub(crate) issuer: TestIssuer,
     pub(crate) database: TestDatabase,
+    settings: Vec<(String, String)>,
 }
 
 impl Notifications {
@@ -28,8 +31,18 @@ impl Notifications {
         Self::with_broker(NO_BROKER).await
     }
 
+    /// The service without a broker, with these settings.
+    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
+        Self::with_both(NO_BROKER, settings).await
+    }
+
     /// The service as a consumer of that broker.
     pub(crate) async fn with_broker(brokers: &str) -> Self {
+        Self::with_both(brokers, &[]).await
+    }
+
+    /// The service as a consumer of that broker, with these settings.
+    pub(crate) async fn with_both(brokers: &str, settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::create("notification", async |url: String| {
             database::migrate(&url.into(), NotificationService::migrations())
                 .await
@@ -38,19 +51,47 @@ impl Notifications {
         .await
         .unwrap();
         let issuer = TestIssuer::start().unwrap();
-        let service = serve(&database, &issuer, brokers).await;
+        let settings: Vec<_> = settings
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        let service = serve(&database, &issuer, brokers, &settings).await;
         Self {
             service,
             issuer,
             database,
+            settings,
         }
     }
 
     /// Stops the process and starts another on the same database, which remembers nothing else.
     pub(crate) async fn restarted(self, brokers: &str) -> Self {
         assert!(self.service.stop().await, "it ends in good order");
-        let service = serve(&self.database, &self.issuer, brokers).await;
+        let service = serve(&self.database, &self.issuer, brokers, &self.settings).await;
         Self { service, ..self }
+    }
+
+    /// Another process on the same database, with settings of its own.
+    pub(crate) async fn replica(&self, settings: &[(&str, &str)]) -> TestService {
+        let settings: Vec<_> = settings
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        serve(&self.database, &self.issuer, NO_BROKER, &settings).await
+    }
+
+    /// What a query of one number says.
+    pub(crate) async fn count(&self, query: &str) -> i64 {
+        #[derive(diesel::QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            count: i64,
+        }
+        let mut conn = AsyncPgConnection::establish(self.database.url()).await.unwrap();
+        let found: Count = diesel_async::RunQueryDsl::get_result(diesel::sql_query(query), &mut conn)
+            .await
+            .unwrap();
+        found.count
     }
 
     /// A client with this customer's token.
@@ -72,18 +113,42 @@ impl Notifications {
             state: state.clone(),
         };
         let changes: Vec<_> = notifications.iter().map(change).collect();
-        let saved = NotificationRepository.save(&mut conn, &changes).await.unwrap();
-        assert_eq!(saved, changes.len());
+        let channels = Channels {
+            email: self.settings.iter().any(|(key, _)| key == "email.host"),
+            disable_after: 2,
+        };
+        let repository = NotificationRepository(channels);
+        conn.transaction::<_, diesel::result::Error, _>(async |conn| {
+            let saved = repository.save(conn, &changes).await?;
+            assert_eq!(saved, changes.len());
+            Ok(())
+        })
+        .await
+        .unwrap();
     }
 }
 
-async fn serve(database: &TestDatabase, issuer: &TestIssuer, brokers: &str) -> TestService {
-    let settings = [
+async fn serve(
+    database: &TestDatabase,
+    issuer: &TestIssuer,
+    brokers: &str,
+    more: &[(String, String)],
+) -> TestService {
+    let jwks_url = issuer.jwks_url();
+    let mut settings = vec![
         ("database.url", database.url()),
-        ("database.pool_size", "4"),
+        ("database.pool_size", "8"),
         ("kafka.brokers", brokers),
-        ("token.jwks_url", &issuer.jwks_url()),
+        ("token.jwks_url", &jwks_url),
+        ("messaging.dispatch_poll_ms", "20"),
+        ("deliveries.poll_ms", "20"),
+        ("stream.poll_ms", "20"),
+        ("webhooks.disable_after", "2"),
+        ("webhooks.retry_delays_ms", "20,20"),
+        ("webhooks.busy_wait_ms", "20"),
+        ("email.retry_wait_ms", "20"),
     ];
+    settings.extend(more.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     TestService::start::<NotificationService>(&settings)
         .await
         .unwrap()
@@ -111,6 +176,22 @@ pub(crate) fn notification(user: UserId, order: OrderId) -> Notification {
         title: "Order confirmed".to_owned(),
         body: format!("It is {id}."),
         created_at: clock::now(),
+        address: None,
+    }
+}
+
+/// How long anything may take to happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until there is something.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

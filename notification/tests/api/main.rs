@@ -9,8 +9,15 @@
 
 mod access;
 mod delivery;
+mod email;
 mod facts;
 mod harness;
 mod listing;
 mod operating;
+mod preferences;
 mod reading;
+mod receiver;
+mod smtp;
+mod streaming;
+mod webhook_safety;
+mod webhooks;

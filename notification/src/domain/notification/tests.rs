@@ -94,6 +94,7 @@ fn a_fact_becomes_a_notification_of_its_user_with_the_events_id_and_time() {
             title: "Order confirmed".to_owned(),
             body: "Your order over 25.98 EUR is paid and confirmed.".to_owned(),
             created_at: "2024-11-27T12:31:01.120Z".parse().unwrap(),
+            address: None,
         }
     );
 }

@@ -1,0 +1,7 @@
+//! Timers.
+
+mod resume;
+mod retention;
+
+pub(crate) use resume::resume_due;
+pub(crate) use retention::forget_old;

@@ -1,0 +1,163 @@
+//! `GET /notifications/stream`
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse, get};
+use chassis::auth::Principal;
+use chassis::docs::ServerSentEvent;
+use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::{Pool, clock};
+use contracts::UserId;
+use futures::stream;
+use serde_json::json;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::view::NotificationView;
+use crate::app::State;
+use crate::store;
+use crate::streams::Seat;
+
+/// Where a stream goes on.
+const LAST_EVENT_ID: &str = "last-event-id";
+/// Read at a time.
+const PAGE: i64 = 100;
+/// What clients are told to wait before they come again, in milliseconds.
+const RETRY_MS: u32 = 3_000;
+/// When a client without a place may ask again, in seconds.
+const FULL_RETRY_S: u64 = 15;
+
+/// One stream.
+struct Live {
+    user: UserId,
+    /// The number of the last notification that was sent.
+    position: i64,
+    ready: VecDeque<Bytes>,
+    seat: Seat,
+    pool: Pool,
+    heartbeat: Duration,
+    ends: Instant,
+    draining: CancellationToken,
+}
+
+/// The caller's notifications as they come, as server-sent events: `event: notification`, `id: <number>`, `data:` a
+/// notification. With `Last-Event-ID` those after it come first; without, what comes from now on. The stream ends with
+/// the token.
+#[utoipa::path(
+    tag = "notifications",
+    security(("bearer" = [])),
+    params(("Last-Event-ID" = Option<i64>, Header, description = "The id of the last event that was seen")),
+    responses(
+        (status = 200, description = "Events", body = ServerSentEvent, content_type = "text/event-stream"),
+        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+#[get("/notifications/stream")]
+pub(super) async fn stream_notifications(
+    caller: Principal,
+    request: HttpRequest,
+    state: Data<State>,
+) -> Result<HttpResponse, Problem> {
+    let asked = last_event_id(&request)?;
+    let full = || {
+        let max = state.stream.per_user_max;
+        Problem::new(Code::RateLimited)
+            .detail(format!("a user has at most {max} streams"))
+            .retry_after(FULL_RETRY_S)
+    };
+    let seat = state.streams.join(caller.user_id).ok_or_else(full)?;
+    let mut conn = state.pool.get().await?;
+    let last = store::last_numbers(&mut conn, &[caller.user_id.uuid()]).await?;
+    drop(conn);
+    let last = last.first().map_or(0, |(_, number)| *number);
+    let left = (caller.expires_at - clock::now()).to_std().unwrap_or_default();
+    let live = Live {
+        user: caller.user_id,
+        // a number that was never given out would keep silent until it is
+        position: asked.map_or(last, |asked| asked.min(last)),
+        ready: VecDeque::from([Bytes::from(format!("retry: {RETRY_MS}\n\n"))]),
+        seat,
+        pool: state.pool.clone(),
+        heartbeat: Duration::from_secs(state.stream.heartbeat_s.max(1).into()),
+        ends: Instant::now() + left,
+        draining: state.draining.clone(),
+    };
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header(("x-accel-buffering", "no"))
+        .streaming(stream::unfold(live, |mut live| async move {
+            let chunk = live.next().await?;
+            Some((Ok::<_, actix_web::Error>(chunk), live))
+        })))
+}
+
+fn last_event_id(request: &HttpRequest) -> Result<Option<i64>, Problem> {
+    let Some(value) = request.headers().get(LAST_EVENT_ID) else {
+        return Ok(None);
+    };
+    let number = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().parse::<i64>().ok());
+    let number = number.filter(|number| *number >= 0);
+    let unknown = || Problem::new(Code::BadRequest).detail("Last-Event-ID is not an id of this stream");
+    number.map(Some).ok_or_else(unknown)
+}
+
+impl Live {
+    /// What is sent next; none when the stream is over.
+    async fn next(&mut self) -> Option<Bytes> {
+        let heartbeat = Instant::now() + self.heartbeat;
+        loop {
+            if self.draining.is_cancelled() || Instant::now() >= self.ends {
+                return None;
+            }
+            if let Some(chunk) = self.ready.pop_front() {
+                return Some(chunk);
+            }
+            if self.read().await? {
+                continue;
+            }
+            tokio::select! {
+                () = self.draining.cancelled() => return None,
+                () = sleep_until(self.ends) => return None,
+                () = sleep_until(heartbeat) => return Some(Bytes::from_static(b": alive\n\n")),
+                () = self.seat.news() => {}
+            }
+        }
+    }
+
+    /// Reads what is new; whether there was anything. None when it cannot be read: the client comes again with the last
+    /// id.
+    async fn read(&mut self) -> Option<bool> {
+        match self.read_page().await {
+            Ok(any) => Some(any),
+            Err(error) => {
+                warn!(error = %error, "a stream cannot read on, it ends");
+                None
+            }
+        }
+    }
+
+    async fn read_page(&mut self) -> anyhow::Result<bool> {
+        let mut conn = self.pool.get().await?;
+        let page = store::told_after(&mut conn, self.user, self.position, PAGE).await?;
+        drop(conn);
+        let any = !page.is_empty();
+        for (number, told) in page {
+            self.position = number;
+            if let Some(told) = told {
+                let data = json!(NotificationView::from(told));
+                let event = format!("event: notification\nid: {number}\ndata: {data}\n\n");
+                self.ready.push_back(Bytes::from(event));
+            }
+        }
+        Ok(any)
+    }
+}

@@ -1,0 +1,38 @@
+//! `GET /notifications/webhooks/{id}/deliveries/{delivery}`
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpResponse, get};
+use chassis::auth::Principal;
+use chassis::problem::{Problem, ProblemBody};
+
+use super::view::DeliveryView;
+use super::{id, no_delivery, no_webhook};
+use crate::app::State;
+use crate::store;
+
+/// One delivery to a webhook of the caller's.
+#[utoipa::path(
+    tag = "webhooks",
+    security(("bearer" = [])),
+    params(("id" = String, Path, format = "uuid", description = "The webhook"), ("delivery" = String, Path, format = "uuid", description = "The delivery")),
+    responses(
+        (status = 200, description = "The delivery", body = DeliveryView),
+        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+#[get("/notifications/webhooks/{id}/deliveries/{delivery}")]
+pub(in crate::routes) async fn get_delivery(
+    caller: Principal,
+    state: Data<State>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (webhook_id, delivery) = path.into_inner();
+    let webhook_id = id(&webhook_id)?;
+    let delivery = delivery.parse().map_err(|_no_id: uuid::Error| no_delivery())?;
+    let mut conn = state.pool.get().await?;
+    let webhook = store::webhook_of(&mut conn, webhook_id, caller.user_id).await?;
+    webhook.ok_or_else(no_webhook)?;
+    let sent = store::delivery_of(&mut conn, delivery, webhook_id).await?;
+    Ok(HttpResponse::Ok().json(DeliveryView::from(sent.ok_or_else(no_delivery)?)))
+}

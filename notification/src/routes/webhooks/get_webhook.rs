@@ -1,0 +1,35 @@
+//! `GET /notifications/webhooks/{id}`
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpResponse, get};
+use chassis::auth::Principal;
+use chassis::problem::{Problem, ProblemBody};
+
+use super::view::WebhookView;
+use super::{id, no_webhook};
+use crate::app::State;
+use crate::store;
+
+/// One webhook of the caller's.
+#[utoipa::path(
+    tag = "webhooks",
+    security(("bearer" = [])),
+    params(("id" = String, Path, format = "uuid", description = "The webhook")),
+    responses(
+        (status = 200, description = "The webhook", body = WebhookView),
+        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+#[get("/notifications/webhooks/{id}")]
+pub(in crate::routes) async fn get_webhook(
+    caller: Principal,
+    state: Data<State>,
+    path: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let id = id(&path)?;
+    let mut conn = state.pool.get().await?;
+    let webhook = store::webhook_of(&mut conn, id, caller.user_id).await?;
+    let webhook = webhook.ok_or_else(no_webhook)?;
+    Ok(HttpResponse::Ok().json(WebhookView::from(webhook)))
+}

@@ -1,0 +1,83 @@
+//! `POST /notifications/webhooks/{id}/deliveries/{delivery}/resend`
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpResponse, post};
+use chassis::auth::Principal;
+use chassis::clock;
+use chassis::problem::{Code, Problem, ProblemBody};
+use contracts::Context;
+use diesel_async::AsyncConnection;
+use messaging::command;
+use thiserror::Error;
+
+use super::view::DeliveryView;
+use super::{id, no_delivery, no_webhook};
+use crate::app::State;
+use crate::domain::{ResendError, resend};
+use crate::store::{self, DeliveryRepository};
+
+/// Why it is not sent again.
+#[derive(Debug, Error)]
+enum NotSent {
+    #[error(transparent)]
+    Refused(#[from] ResendError),
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+}
+
+/// Sends a delivery again, now, under the same `webhook-id`. Pressed twice while it is being sent, it is sent once.
+#[utoipa::path(
+    tag = "webhooks",
+    security(("bearer" = [])),
+    params(("id" = String, Path, format = "uuid", description = "The webhook"), ("delivery" = String, Path, format = "uuid", description = "The delivery")),
+    responses(
+        (status = 202, description = "It is on its way", body = DeliveryView),
+        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+#[post("/notifications/webhooks/{id}/deliveries/{delivery}/resend")]
+pub(in crate::routes) async fn resend_delivery(
+    caller: Principal,
+    state: Data<State>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (webhook_id, delivery) = path.into_inner();
+    let webhook_id = id(&webhook_id)?;
+    let delivery = delivery.parse().map_err(|_no_id: uuid::Error| no_delivery())?;
+    let mut conn = state.pool.get().await?;
+    let webhook = store::webhook_of(&mut conn, webhook_id, caller.user_id).await?;
+    if !webhook.ok_or_else(no_webhook)?.enabled {
+        return Err(Problem::new(Code::Conflict).detail("the webhook is not enabled"));
+    }
+    // of this webhook?
+    let there = store::delivery_of(&mut conn, delivery, webhook_id).await?;
+    there.ok_or_else(no_delivery)?;
+    let context = Context {
+        now: clock::now(),
+        fresh_id: clock::new_id(),
+        cause_id: clock::new_id(),
+        correlation_id: delivery,
+    };
+    let repository = DeliveryRepository(state.channels);
+    conn.transaction(async |conn| {
+        let decide = |delivery, context: &Context| resend(delivery, context).map_err(NotSent::from);
+        command::execute(&repository, conn, "notification", delivery, &context, decide).await
+    })
+    .await?;
+    state.signals.committed();
+    let sent = store::delivery_of(&mut conn, delivery, webhook_id).await?;
+    Ok(HttpResponse::Accepted().json(DeliveryView::from(sent.ok_or_else(no_delivery)?)))
+}
+
+impl From<NotSent> for Problem {
+    fn from(error: NotSent) -> Self {
+        match error {
+            NotSent::Refused(ResendError::NotFound) => no_delivery(),
+            NotSent::Refused(error @ ResendError::TooOften) => {
+                Self::new(Code::Conflict).detail(error.to_string())
+            }
+            NotSent::Database(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `POST /notifications/webhooks/{id}/rotate-secret`
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpResponse, post};
+use chassis::auth::Principal;
+use chassis::clock;
+use chassis::problem::{Problem, ProblemBody};
+use chrono::TimeDelta;
+use secrecy::ExposeSecret;
+
+use super::view::SecretView;
+use super::{id, no_webhook};
+use crate::app::State;
+use crate::store;
+use crate::webhooks::Secret;
+
+/// Gives a webhook of the caller's a new secret, which is in this answer and in no other. The one before it signs
+/// besides for a while, so that the receiver can change over.
+#[utoipa::path(
+    tag = "webhooks",
+    security(("bearer" = [])),
+    params(("id" = String, Path, format = "uuid", description = "The webhook")),
+    responses(
+        (status = 200, description = "The new secret", body = SecretView),
+        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+#[post("/notifications/webhooks/{id}/rotate-secret")]
+pub(in crate::routes) async fn rotate_secret(
+    caller: Principal,
+    state: Data<State>,
+    path: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let id = id(&path)?;
+    let (secret, now) = (Secret::generate(), clock::now());
+    let overlap = now + TimeDelta::seconds(state.webhooks.rotation_overlap_s.into());
+    let mut conn = state.pool.get().await?;
+    if !store::rotate_secret(&mut conn, id, caller.user_id, secret.bytes(), overlap, now).await? {
+        return Err(no_webhook());
+    }
+    Ok(HttpResponse::Ok().json(SecretView {
+        secret: secret.shown().expose_secret().to_owned(),
+    }))
+}

@@ -1,0 +1,219 @@
+//! One call: a POST to an address that was checked, on a connection of its own. No redirect is followed, no proxy is
+//! asked, and no more of the answer is read than is kept.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tracing::warn;
+use url::{Host, Url};
+
+use super::{Guard, Refused};
+
+/// Longest head of an answer, in bytes.
+const ANSWER_HEAD_MAX: usize = 16_384;
+/// Addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 3;
+/// Names the platform to receivers.
+const AGENT: &str = concat!("Quadrille-Webhooks/", env!("CARGO_PKG_VERSION"));
+
+/// What is sent.
+pub(crate) struct Message {
+    /// `webhook-id`
+    pub(crate) id: String,
+    /// `webhook-timestamp`
+    pub(crate) timestamp: i64,
+    /// `webhook-signature`
+    pub(crate) signature: String,
+    /// JSON.
+    pub(crate) body: Vec<u8>,
+}
+
+/// How a receiver answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) excerpt: String,
+}
+
+/// Why there is no answer. Nothing here repeats the URL.
+#[derive(Debug, Error)]
+pub(crate) enum CallError {
+    #[error("the address is refused: {0}")]
+    Refused(#[from] Refused),
+    #[error("no connection: {0}")]
+    Connect(#[source] std::io::Error),
+    #[error("no secure connection: {0}")]
+    Tls(#[source] std::io::Error),
+    #[error("the name is not one that a certificate could have")]
+    Name(#[from] InvalidDnsNameError),
+    #[error("no HTTP answer: {0}")]
+    Http(#[from] hyper::Error),
+    #[error("the request cannot be written")]
+    Request(#[from] hyper::http::Error),
+    #[error("no answer within {} ms", .0.as_millis())]
+    Timeout(Duration),
+}
+
+/// Calls webhooks.
+pub(crate) struct Caller {
+    guard: Guard,
+    tls: TlsConnector,
+    patience: Duration,
+    read_max: usize,
+    excerpt_max: usize,
+}
+
+impl Caller {
+    /// A caller that trusts the machine's authorities and `authorities`, waits for an answer as long as `patience`, reads `read_max`
+    /// bytes of it and keeps `excerpt_max` characters.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub(crate) fn new(
+        guard: Guard,
+        authorities: Vec<CertificateDer<'static>>,
+        patience: Duration,
+        read_max: usize,
+        excerpt_max: usize,
+    ) -> Result<Self, rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs();
+        let (added, _unreadable) =
+            roots.add_parsable_certificates(found.certs.into_iter().chain(authorities));
+        if added == 0 {
+            warn!("this machine trusts no certificate authority, https webhooks cannot be called");
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self {
+            guard,
+            tls: TlsConnector::from(Arc::new(config)),
+            patience,
+            read_max,
+            excerpt_max,
+        })
+    }
+
+    /// Sends `message` to `url`.
+    pub(crate) async fn call(&self, url: &str, message: Message) -> Result<Answer, CallError> {
+        match timeout(self.patience, self.called(url, message)).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => Err(CallError::Timeout(self.patience)),
+        }
+    }
+
+    async fn called(&self, url: &str, message: Message) -> Result<Answer, CallError> {
+        let url = self.guard.url(url)?;
+        let addresses = self.guard.resolve(&url).await?;
+        let stream = connect(&addresses).await.map_err(CallError::Connect)?;
+        let request = request(&url, message)?;
+        if url.scheme() == "https" {
+            let stream = self.tls.connect(server_name(&url)?, stream);
+            self.exchange(stream.await.map_err(CallError::Tls)?, request)
+                .await
+        } else {
+            self.exchange(stream, request).await
+        }
+    }
+
+    async fn exchange(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Answer, CallError> {
+        let (mut sender, connection) = http1::Builder::new()
+            .max_buf_size(ANSWER_HEAD_MAX)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        let answer = async move {
+            let response = sender.send_request(request).await?;
+            let status = response.status().as_u16();
+            let excerpt = self.excerpt(response).await;
+            Ok(Answer { status, excerpt })
+        };
+        // the connection is driven for as long as the answer is not there, and dropped with it
+        match select(Box::pin(answer), Box::pin(connection)).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right((_ended, answer)) => answer.await,
+        }
+    }
+
+    /// How the body begins, as text without anything that moves a cursor. A body that breaks off is still an answer.
+    async fn excerpt(&self, response: Response<Incoming>) -> String {
+        let mut body = response.into_body();
+        let mut read: Vec<u8> = Vec::new();
+        while read.len() < self.read_max {
+            match body.frame().await {
+                Some(Ok(frame)) => {
+                    let room = self.read_max.saturating_sub(read.len());
+                    read.extend(frame.data_ref().into_iter().flatten().take(room));
+                }
+                Some(Err(_)) | None => break,
+            }
+        }
+        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        String::from_utf8_lossy(&read)
+            .chars()
+            .take(self.excerpt_max)
+            .map(plain)
+            .collect()
+    }
+}
+
+async fn connect(addresses: &[SocketAddr]) -> std::io::Result<TcpStream> {
+    let mut failed = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
+    for address in addresses.iter().take(ADDRESSES_MAX) {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+fn server_name(url: &Url) -> Result<ServerName<'static>, CallError> {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => Ok(ServerName::IpAddress(ip.into())),
+        Some(Host::Ipv6(ip)) => Ok(ServerName::IpAddress(ip.into())),
+        Some(Host::Domain(name)) => Ok(ServerName::try_from(name.to_owned())?),
+        None => Err(Refused::NoUrl.into()),
+    }
+}
+
+fn request(url: &Url, message: Message) -> Result<Request<Full<Bytes>>, CallError> {
+    let host = url.host_str().ok_or(Refused::NoUrl)?;
+    let host = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    let target = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    let request = Request::post(target)
+        .header(HOST, host)
+        .header(CONTENT_TYPE, "application/json")
+        .header(USER_AGENT, AGENT)
+        .header("webhook-id", message.id)
+        .header("webhook-timestamp", message.timestamp)
+        .header("webhook-signature", message.signature)
+        .body(Full::new(Bytes::from(message.body)))?;
+    Ok(request)
+}

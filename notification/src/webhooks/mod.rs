@@ -1,0 +1,9 @@
+//! Calling addresses that users have given: which ones are called at all, how a call is signed, the call itself.
+
+mod call;
+mod guard;
+mod signature;
+
+pub(crate) use call::{CallError, Caller, Message};
+pub(crate) use guard::{Guard, Refused};
+pub(crate) use signature::{Secret, signatures};
