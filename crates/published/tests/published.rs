@@ -1,0 +1,152 @@
+//! What is committed under docs/ is what the code says. `make contracts` writes it anew.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic in a test is its report"
+)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use contracts::asyncapi::DEAD_LETTER;
+use contracts::compatibility::{advice, breaks};
+use published::{Document, documents};
+use serde_json::Value;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a switch of this test, not a setting")]
+fn writes() -> bool {
+    std::env::var_os("UPDATE_CONTRACTS").is_some()
+}
+
+/// The committed schema of an event is what its readers rely on: it is never overwritten by one that breaks them.
+fn refuse_breaks(document: &Document, committed: &str) {
+    let Some(file) = document.path.strip_prefix("docs/contracts/events/") else {
+        return;
+    };
+    let Ok(old) = serde_json::from_str::<Value>(committed) else {
+        return; // not there yet
+    };
+    let found = breaks(&old, &serde_json::from_str(&document.text).unwrap());
+    assert!(
+        found.is_empty(),
+        "{}",
+        advice(file.trim_end_matches(".json"), &found)
+    );
+}
+
+/// Where two texts part.
+fn difference(committed: &str, made: &str) -> String {
+    let lines = committed.lines().chain(std::iter::repeat("")).zip(made.lines());
+    let found = lines.enumerate().find(|(_, (old, new))| old != new);
+    found.map_or_else(
+        || "the committed one is longer".to_owned(),
+        |(number, (old, new))| format!("line {}\n    committed: {old}\n    the code:  {new}", number + 1),
+    )
+}
+
+#[test]
+fn what_is_published_is_what_the_code_says() {
+    let mut stale = Vec::new();
+    for document in documents().unwrap() {
+        let path = repository().join(&document.path);
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        refuse_breaks(&document, &committed);
+        if committed == document.text {
+            continue;
+        }
+        if writes() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &document.text).unwrap();
+        } else {
+            stale.push(format!(
+                "  {}: {}",
+                document.path,
+                difference(&committed, &document.text)
+            ));
+        }
+    }
+    assert!(
+        stale.is_empty(),
+        "what is published differs from the code; `make contracts` writes it anew, and the change belongs into the \
+         same commit:\n{}",
+        stale.join("\n")
+    );
+}
+
+#[test]
+fn nothing_else_is_published() {
+    let made: BTreeSet<String> = documents()
+        .unwrap()
+        .into_iter()
+        .map(|document| document.path)
+        .collect();
+    // schemas of events stay for ever, whatever becomes of the code: crates/contracts looks after them
+    for directory in ["docs/contracts", "docs/contracts/openapi"] {
+        for file in std::fs::read_dir(repository().join(directory)).unwrap() {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            let path = format!("{directory}/{name}");
+            assert!(
+                !name.ends_with(".json") || made.contains(&path),
+                "{path} is of nothing"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_document_of_an_interface_is_openapi_3_1_with_all_it_refers_to() {
+    fn walk(document: &Value, value: &Value) {
+        if let Some(target) = value.get("$ref").and_then(Value::as_str) {
+            assert!(
+                document.pointer(target.trim_start_matches('#')).is_some(),
+                "{target} leads nowhere"
+            );
+        }
+        match value {
+            Value::Object(members) => members.values().for_each(|member| walk(document, member)),
+            Value::Array(items) => items.iter().for_each(|item| walk(document, item)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let mut names = Vec::new();
+    for document in documents().unwrap() {
+        let Some(name) = document.path.strip_prefix("docs/contracts/openapi/") else {
+            continue;
+        };
+        let body: Value = serde_json::from_str(&document.text).unwrap();
+        assert!(body["openapi"].as_str().unwrap().starts_with("3.1."), "{name}");
+        assert!(!body["paths"].as_object().unwrap().is_empty(), "{name}");
+        walk(&body, &body);
+        let mut operations = BTreeSet::new();
+        for (path, item) in body["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let Some(id) = operation["operationId"].as_str() else {
+                    panic!("{name}: {method} {path} has no operationId");
+                };
+                assert!(operations.insert(id.to_owned()), "{name}: {id} twice");
+            }
+        }
+        names.push(name.trim_end_matches(".json").to_owned());
+    }
+    assert_eq!(names, ["auth", "gateway", "notification", "order", "payment"]);
+}
+
+/// The kernel writes these headers and the contracts tell of them; neither knows the other.
+#[test]
+fn the_documented_headers_of_dead_letters_are_those_that_the_kernel_writes() {
+    let kernel = repository().join("crates/messaging/src");
+    let text: String = ["dead_letter.rs", "retry.rs"]
+        .map(|file| std::fs::read_to_string(kernel.join(file)).unwrap())
+        .concat();
+    let written: BTreeSet<&str> = text.split('"').filter(|word| word.starts_with("x-")).collect();
+    let documented: BTreeSet<&str> = DEAD_LETTER.iter().map(|header| header.name).collect();
+    assert_eq!(written, documented);
+}
