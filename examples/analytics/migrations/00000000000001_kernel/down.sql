@@ -1,0 +1,3 @@
+drop table work;
+drop table processed_event;
+drop table outbox;

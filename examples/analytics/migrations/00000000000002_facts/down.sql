@@ -1,0 +1,4 @@
+drop view failure_codes;
+drop view failures;
+drop view revenue;
+drop table fact;

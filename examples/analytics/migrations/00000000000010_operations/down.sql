@@ -1,0 +1,10 @@
+drop table operation_audit;
+drop table dead_letter_job;
+drop trigger work_born_dead on work;
+drop trigger work_died on work;
+drop trigger work_replayed on work;
+drop table dead_letter;
+drop function remember_dead_letter;
+drop function settle_dead_letter;
+drop function refuse_audit_change;
+alter table work drop column replays;

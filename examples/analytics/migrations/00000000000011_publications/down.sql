@@ -1,0 +1,2 @@
+drop index dead_letter_under_way;
+alter table outbox drop column work_id;
