@@ -185,7 +185,9 @@ fn timeline(index: &Index<'_>, ids: &HashSet<Uuid>, found: &mut Findings) {
     };
     let by_id: HashMap<Uuid, &TimelineRow> = rows.iter().map(|row| (row.event_id, row)).collect();
     for fact in &index.reading.facts {
-        if !index.is_still(fact.key) || found.is_lost("gateway", fact.id) {
+        // an ended login is kept elsewhere, and only for as long as a token of it could live
+        let elsewhere = matches!(fact.event, Event::SessionRevoked(_));
+        if elsewhere || !index.is_still(fact.key) || found.is_lost("gateway", fact.id) {
             continue;
         }
         match by_id.get(&fact.id) {

@@ -16,6 +16,8 @@ pub struct Desk {
     pub outbox: Vec<Outgoing>,
     /// Work that is owed, or was given up.
     pub work: Vec<Work>,
+    /// Dead letters in whose place an operator has put an edited one.
+    pub superseded: HashSet<Uuid>,
     /// Ids of the events that the service has taken charge of.
     pub processed: HashSet<Uuid>,
     /// Older ids have been forgotten.

@@ -20,13 +20,17 @@ pub(crate) fn check(index: &Index<'_>, found: &mut Findings) {
     }
 }
 
-/// A row that has gone was replayed, and then its effect is there.
+/// A row that has gone was replayed, and then its effect is there; or another was put in its place, and that one is
+/// judged.
 fn lost(index: &Index<'_>, letter: &DeadLetter, found: &mut Findings) {
     let Some(desk) = index.desk(&letter.service) else {
         return;
     };
     let moving = letter.key.is_some_and(|key| !index.is_still(key)) || !index.is_settled(letter.time);
-    if moving || desk.work.iter().any(|work| work.id == letter.work_id) || is_made_good(index, letter) {
+    if moving || desk.superseded.contains(&letter.work_id) {
+        return;
+    }
+    if desk.work.iter().any(|work| work.id == letter.work_id) || is_made_good(index, letter) {
         return;
     }
     let id = match letter.kind.as_str() {

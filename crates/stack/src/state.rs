@@ -7,6 +7,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -134,6 +135,28 @@ pub(crate) fn role_passwords<'a>(
     Ok(passwords)
 }
 
+/// The key that the auth service seals its signing keys with, kept over restarts: without it they do not open.
+pub(crate) fn key_encryption_key(directory: &Path) -> Result<String> {
+    key(directory, "auth")
+}
+
+/// What the services sign the cursors of lists with: the same in all their replicas.
+pub(crate) fn cursor_secret(directory: &Path) -> Result<String> {
+    key(directory, "cursors")
+}
+
+fn key(directory: &Path, name: &str) -> Result<String> {
+    let path = directory.join("keys.json");
+    let mut keys: BTreeMap<String, String> = read(&path)?.unwrap_or_default();
+    let key = keys.entry(name.to_owned()).or_insert_with(|| {
+        let bytes: [u8; 32] = rand::random();
+        base64::engine::general_purpose::STANDARD.encode(bytes)
+    });
+    let key = key.clone();
+    write(&path, &keys)?;
+    Ok(key)
+}
+
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match std::fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes)
@@ -212,5 +235,18 @@ mod tests {
             database_url: None,
         };
         assert!(entry.find().is_none());
+    }
+
+    #[test]
+    fn the_key_encryption_key_stays_and_is_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = key_encryption_key(directory.path()).unwrap();
+        assert_eq!(first.len(), 44);
+        let cursors = cursor_secret(directory.path()).unwrap();
+        assert_ne!(cursors, first);
+        assert_eq!(cursor_secret(directory.path()).unwrap(), cursors);
+        assert_eq!(key_encryption_key(directory.path()).unwrap(), first);
+        let file = directory.path().join("keys.json").metadata().unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600);
     }
 }

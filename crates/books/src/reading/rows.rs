@@ -124,6 +124,8 @@ pub struct Payment {
     pub amount: Amount,
     /// How far it is.
     pub status: PaymentStatus,
+    /// Who takes the money: `simulated` or `stripe`.
+    pub provider: String,
     /// The provider's id of the charge.
     pub provider_reference: Option<String>,
     /// The provider's id of the refund.

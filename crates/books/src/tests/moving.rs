@@ -208,3 +208,26 @@ fn interfaces_alone_are_compared_as_far_as_they_go() {
         [Kind::FactDiffers, Kind::PaymentAmountDiffers, Kind::SumsDiffer]
     );
 }
+
+#[test]
+fn an_edited_letter_stands_for_the_one_it_replaced() {
+    let mut world = World::of_every_ending();
+    let edited = at(world.tick());
+    let desk = world.desk("payment");
+    let original = std::mem::replace(&mut desk.work[0].id, edited);
+    // it died as well
+    let mut letter = world.reading.dead_letters[0].clone();
+    letter.work_id = edited;
+    world.reading.dead_letters.push(letter);
+    // it was a message that nobody could read
+    world.reading.dead_letters[0].kind = "message".to_owned();
+    world.reading.dead_letters[0].event_id = None;
+    assert_eq!(
+        kinds(&report(&world)),
+        [Kind::DeadLetterLost],
+        "the original is nowhere"
+    );
+    world.desk("payment").superseded.insert(original);
+    let told = report(&world);
+    assert!(told.balanced, "{:#?}", told.mismatches);
+}

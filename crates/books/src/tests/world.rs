@@ -231,6 +231,7 @@ impl World {
             customer_id: customer,
             amount: eur(),
             status: PaymentStatus::Processing,
+            provider: "simulated".to_owned(),
             provider_reference: None,
             refund_reference: None,
             failure_code: None,

@@ -1,6 +1,7 @@
 //! `stack bench`: saturates a stack of its own through the gateway, and tells what it took.
 
 mod clock;
+mod flood;
 mod load;
 mod outcomes;
 mod report;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use stack::platform::Builder;
 use stack::{Service, Stack};
 
 use crate::cli::paint;
@@ -30,6 +32,9 @@ pub(crate) struct Options {
     /// Customers that order
     #[arg(long, default_value_t = 20)]
     users: usize,
+    /// Orders beside ten times as many logins as can be had, compared with orders alone
+    #[arg(long)]
+    login_flood: bool,
     /// Directory of the services' programs [default: that of this program]
     #[arg(long, value_name = "DIRECTORY")]
     binaries: Option<PathBuf>,
@@ -50,13 +55,10 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         "{}",
         paint::dim("starting a stack of its own, without rate limits ...")
     );
-    let mut builder = Stack::builder()
-        .throughput()
-        .env("QUADRILLE__LOG__FILTER", "warn");
-    if let Some(binaries) = &options.binaries {
-        builder = builder.binaries(binaries);
+    if options.login_flood {
+        return Box::pin(flood::run(options)).await;
     }
-    let mut stack = Box::pin(builder.build()).await?;
+    let mut stack = Box::pin(builder(options).build()).await?;
     let users = Users::register(&stack.url(), options.users)
         .await
         .context("customers for the load")?;
@@ -97,6 +99,17 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         settled.missing
     );
     Ok(())
+}
+
+/// A stack to be loaded.
+fn builder(options: &Options) -> Builder {
+    let builder = Stack::builder()
+        .throughput()
+        .env("QUADRILLE__LOG__FILTER", "warn");
+    match &options.binaries {
+        Some(binaries) => builder.binaries(binaries),
+        None => builder,
+    }
 }
 
 /// Doubles the connections until that has twice brought less than a twentieth more, and returns the best number.

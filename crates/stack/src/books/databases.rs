@@ -48,7 +48,7 @@ const ACCEPTED: &str =
 const PAYMENTS: &str = "select jsonb_build_object(
     'id', id, 'order_id', order_id, 'customer_id', customer_id, 'status', status,
     'amount', jsonb_build_object('amount_minor', amount_minor, 'currency', currency),
-    'provider_reference', provider_reference, 'refund_reference', refund_reference, 'failure_code', failure_code,
+    'provider', provider, 'provider_reference', provider_reference, 'refund_reference', refund_reference, 'failure_code', failure_code,
     'announced', announced, 'created_at', created_at, 'updated_at', updated_at) from payment";
 
 const CHARGES: &str = "select jsonb_build_object(
@@ -75,6 +75,8 @@ const WORK: &str = "select jsonb_build_object('id', id, 'kind', kind, 'name', na
     'event_id', event_id, 'state', state, 'origin_topic', origin_topic, 'origin_partition', origin_partition,
     'origin_offset', origin_offset, 'next_attempt_at', next_attempt_at, 'last_failed_at', last_failed_at) from work";
 
+const SUPERSEDED: &str = "select to_jsonb(id) from dead_letter where state = 'superseded'";
+
 const PROCESSED: &str = "select to_jsonb(event_id) from processed_event";
 
 /// Partitions are a day each, named after it.
@@ -95,6 +97,7 @@ pub(super) async fn read(sources: &Sources, desks: &mut BTreeMap<String, Desk>) 
         if let Some(desk) = desks.get_mut(service.name()) {
             desk.outbox = all(&snapshot, OUTBOX).await?;
             desk.work = all(&snapshot, WORK).await?;
+            desk.superseded = all(&snapshot, SUPERSEDED).await?.into_iter().collect();
             desk.processed = all(&snapshot, PROCESSED).await?.into_iter().collect();
             desk.remembers_from = all::<String>(&snapshot, REMEMBERED)
                 .await?

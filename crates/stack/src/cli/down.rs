@@ -32,7 +32,7 @@ pub(crate) async fn run(directory: &Path, options: &Options) -> anyhow::Result<(
         println!("nothing ran");
     }
     if options.wipe {
-        for name in ["data", "logs", "admin.json", "roles.json"] {
+        for name in ["data", "logs", "admin.json", "roles.json", "keys.json"] {
             let path = directory.join(name);
             if path.is_dir() {
                 std::fs::remove_dir_all(&path)

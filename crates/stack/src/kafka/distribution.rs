@@ -163,7 +163,7 @@ impl Distribution {
     /// of 1.7 s.
     async fn archive_classes(&self, options: Options, settings: &Path) -> Result<()> {
         let fresh = self.cache.join("classes.new");
-        let mut launch = self.launch(&options, settings);
+        let mut launch = self.launch(&options, settings)?;
         launch
             .args
             .insert(0, format!("-XX:ArchiveClassesAtExit={}", fresh.display()));

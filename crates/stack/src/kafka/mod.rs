@@ -8,7 +8,7 @@ pub mod topics;
 pub use distribution::Distribution;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -242,7 +242,17 @@ async fn spawn_apache(options: &Options) -> Result<Process> {
     if !data.join("meta.properties").exists() {
         distribution.format(&settings, &data).await?;
     }
-    distribution.launch(options, &settings).start()
+    distribution.launch(options, &settings)?.start()
+}
+
+/// Where the broker unpacks its native libraries. One that is killed leaves them behind, so a start clears them away.
+fn empty_scratch(options: &Options) -> Result<PathBuf> {
+    let scratch = options.directory.join("scratch");
+    if scratch.exists() {
+        std::fs::remove_dir_all(&scratch).at("remove", &scratch)?;
+    }
+    std::fs::create_dir_all(&scratch).at("create", &scratch)?;
+    Ok(scratch)
 }
 
 /// Writes the broker's settings for these ports and this data directory.
@@ -272,11 +282,13 @@ listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:
 }
 
 impl Distribution {
-    fn launch(&self, options: &Options, settings: &std::path::Path) -> Launch {
-        Launch::new("kafka", &self.java, &options.log)
+    fn launch(&self, options: &Options, settings: &Path) -> Result<Launch> {
+        let scratch = empty_scratch(options)?;
+        Ok(Launch::new("kafka", &self.java, &options.log)
             .args(self.flags(options.throughput))
+            .args([format!("-Djava.io.tmpdir={}", scratch.display())])
             .args(["kafka.Kafka".to_owned(), settings.display().to_string()])
             .env(options.env.clone())
-            .lifetime(options.lifetime)
+            .lifetime(options.lifetime))
     }
 }

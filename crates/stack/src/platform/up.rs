@@ -15,10 +15,15 @@ use crate::error::{Error, IoContext, Result};
 use crate::proc;
 use crate::process::{Process, run};
 use crate::service::Service;
-use crate::state::{Admin, Broker, Entry, State};
+use crate::state::{Admin, Broker, Entry, State, cursor_secret, key_encryption_key};
 
 /// How long a start may take until `/health` is ok.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Gives the auth service the key that its signing keys are sealed with.
+const KEY_ENCRYPTION_KEY: &str = "QUADRILLE__KEYS__ENCRYPTION_SECRET";
+/// What the services sign the cursors of lists with.
+const CURSOR_SECRET: &str = "QUADRILLE__HTTP__CURSOR_SECRET";
 
 /// What a start tells while it goes on.
 #[derive(Debug)]
@@ -47,8 +52,16 @@ pub enum Progress<'a> {
 pub type Tell<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
 
 /// Starts the platform as planned, taking over what an earlier program left running.
-pub(super) async fn bring_up(plan: Plan, held: Held, tell: Tell<'_>) -> Result<Stack> {
+pub(super) async fn bring_up(mut plan: Plan, held: Held, tell: Tell<'_>) -> Result<Stack> {
     std::fs::create_dir_all(&plan.directory).at("create", &plan.directory)?;
+    plan.service_env
+        .entry(Service::Auth)
+        .or_default()
+        .entry(KEY_ENCRYPTION_KEY.to_owned())
+        .or_insert(key_encryption_key(&plan.directory)?);
+    plan.env
+        .entry(CURSOR_SECRET.to_owned())
+        .or_insert(cursor_secret(&plan.directory)?);
     let state = State::load(&plan.directory)?;
     if plan.detached {
         let known: Vec<u32> = state

@@ -17,7 +17,7 @@ impl Customer {
     pub(super) async fn arrive(url: &str) -> Self {
         let http = reqwest::Client::new();
         let email = format!("{}@example.org", Uuid::now_v7());
-        let password = "correct horse battery staple";
+        let password = "an oak, a birch, a yew";
         let register = http.post(format!("{url}/auth/register"));
         let credentials = json!({"email": email, "password": password});
         let answer = register.json(&credentials).send().await.unwrap();

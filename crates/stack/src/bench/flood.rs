@@ -1,0 +1,213 @@
+//! `stack bench --login-flood`: what ten times as many logins as can be had do to everybody else. The same load of orders
+//! runs twice on the same stack, without the flood and within it; the figures are the ratio of the two.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use serde_json::json;
+use stack::{Service, Stack};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::load::{Load, Run, Users};
+use super::{Options, builder};
+use crate::cli::paint;
+
+/// Customers' connections: some, not as many as the machine can take.
+const CONNECTIONS: usize = 4;
+/// How many times the logins that can be had are asked for.
+const TIMES: f64 = 10.0;
+/// Logins that wait for an answer at once; an attacker has no more connections.
+const IN_FLIGHT: usize = 1_000;
+/// How often GET /health is asked.
+const PROBE: Duration = Duration::from_millis(50);
+
+/// What one of the two halves showed.
+struct Half {
+    run: Run,
+    health_us: Histogram<u64>,
+}
+
+/// Runs the benchmark and prints its figures.
+pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
+    // the throttle would answer most of the flood without a hash: here each attempt counts
+    let builder = builder(options)
+        .service_env(Service::Auth, "QUADRILLE__THROTTLE__ADDRESS_FREE", "1000000000")
+        .service_env(Service::Auth, "QUADRILLE__THROTTLE__ACCOUNT_FREE", "1000000000");
+    let stack = Box::pin(builder.build()).await?;
+    let url = stack.url();
+    let load = Load::new(&url, Users::register(&url, options.users).await?);
+    let time = Duration::from_secs(options.seconds);
+
+    let capacity = capacity(&url).await?;
+    println!(
+        "{}",
+        paint::dim(format!(
+            "{capacity:.0} logins/s can be had; measuring {} s without a flood ...",
+            options.seconds
+        ))
+    );
+    let quiet = half(&load, &stack, time).await?;
+    println!(
+        "{}",
+        paint::dim(format!(
+            "measuring {} s with {:.0} logins/s ...",
+            options.seconds,
+            capacity * TIMES
+        ))
+    );
+    let flood = Flood::begin(&url, capacity * TIMES);
+    let flooded = half(&load, &stack, time).await;
+    let answers = flood.end().await;
+    print(&quiet, &flooded?, &answers, time);
+    Ok(())
+}
+
+/// Logins that are answered a second when more are asked for than can be had.
+async fn capacity(url: &str) -> anyhow::Result<f64> {
+    let time = Duration::from_secs(4);
+    let flood = Flood::begin(url, 100.0);
+    tokio::time::sleep(time).await;
+    let answers = flood.end().await;
+    let served = answers.get("401").copied().unwrap_or_default();
+    Ok((f64::from(u32::try_from(served)?) / time.as_secs_f64()).max(1.0))
+}
+
+/// Orders and probes for a while.
+async fn half(load: &Load, stack: &Stack, time: Duration) -> anyhow::Result<Half> {
+    let health = format!("{}/health", stack.url());
+    let (run, health_us) = tokio::join!(load.run(CONNECTIONS, time), probe(&health, time));
+    Ok(Half {
+        run: run?,
+        health_us: health_us?,
+    })
+}
+
+async fn probe(url: &str, time: Duration) -> anyhow::Result<Histogram<u64>> {
+    let http = reqwest::Client::new();
+    let mut latency_us = Histogram::new(3)?;
+    let (begin, mut tick) = (Instant::now(), tokio::time::interval(PROBE));
+    while begin.elapsed() < time {
+        tick.tick().await;
+        let asked = Instant::now();
+        http.get(url).send().await?.error_for_status()?;
+        latency_us.record(u64::try_from(asked.elapsed().as_micros())?)?;
+    }
+    Ok(latency_us)
+}
+
+/// Logins of nobody, so many a second, whether they are answered or not.
+struct Flood {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    answers: Arc<std::sync::Mutex<BTreeMap<String, u64>>>,
+}
+
+impl Flood {
+    fn begin(url: &str, per_second: f64) -> Self {
+        let flood = Self {
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            answers: Arc::default(),
+        };
+        let pour = pour(
+            format!("{url}/auth/login"),
+            per_second,
+            flood.answers.clone(),
+            flood.tasks.clone(),
+        );
+        let stop = flood.stop.clone();
+        flood.tasks.spawn(async move {
+            let _ended = stop.run_until_cancelled(pour).await;
+        });
+        flood
+    }
+
+    /// Ends it; how the logins were answered.
+    async fn end(self) -> BTreeMap<String, u64> {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        let answers = self.answers.lock();
+        answers.map(|answers| answers.clone()).unwrap_or_default()
+    }
+}
+
+async fn pour(
+    url: String,
+    per_second: f64,
+    answers: Arc<std::sync::Mutex<BTreeMap<String, u64>>>,
+    tasks: TaskTracker,
+) {
+    let http = reqwest::Client::builder()
+        .timeout(Duration::from_secs(10))
+        .build()
+        .unwrap_or_default();
+    let room = Arc::new(Semaphore::new(IN_FLIGHT));
+    let number = AtomicU64::new(0);
+    let mut tick = tokio::time::interval(Duration::from_secs_f64(1.0 / per_second));
+    loop {
+        tick.tick().await;
+        let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
+            continue;
+        };
+        let nobody = number.fetch_add(1, Ordering::Relaxed);
+        let body = json!({"email": format!("nobody-{nobody}@quadrille.example"), "password": "a guess of somebody's"});
+        let asked = http.post(&url).json(&body).send();
+        let answers = Arc::clone(&answers);
+        tasks.spawn(async move {
+            let answer = match asked.await {
+                Ok(answer) => answer.status().as_u16().to_string(),
+                Err(error) => error.without_url().to_string(),
+            };
+            if let Ok(mut answers) = answers.lock() {
+                *answers.entry(answer).or_default() += 1;
+            }
+            drop(place);
+        });
+    }
+}
+
+fn print(quiet: &Half, flooded: &Half, answers: &BTreeMap<String, u64>, time: Duration) {
+    let rate = |half: &Half| half.run.accepted_per_second();
+    let ms = |histogram: &Histogram<u64>, quantile| {
+        f64::from(u32::try_from(histogram.value_at_quantile(quantile)).unwrap_or(u32::MAX)) / 1_000.0
+    };
+    println!(
+        "\n{}",
+        paint::bold("                         quiet   flooded   ratio")
+    );
+    let line = |name: &str, quiet: f64, flooded: f64| {
+        println!(
+            "  {name:<20} {quiet:>9.1} {flooded:>9.1} {:>7.2}",
+            flooded / quiet.max(0.001)
+        );
+    };
+    line("orders/s", rate(quiet), rate(flooded));
+    for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
+        line(
+            &format!("POST /orders {name} ms"),
+            ms(&quiet.run.latency_us, quantile),
+            ms(&flooded.run.latency_us, quantile),
+        );
+    }
+    for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
+        line(
+            &format!("GET /health {name} ms"),
+            ms(&quiet.health_us, quantile),
+            ms(&flooded.health_us, quantile),
+        );
+    }
+    println!(
+        "  refused orders: {:?} without, {:?} within",
+        quiet.run.refused, flooded.run.refused
+    );
+    for (status, count) in answers {
+        let each = f64::from(u32::try_from(*count).unwrap_or(u32::MAX)) / time.as_secs_f64();
+        println!("  logins answered {status:<8} {each:>9.1}/s");
+    }
+}
