@@ -65,11 +65,10 @@ async fn every_fail_point_is_crossed_by_real_aborts_and_nothing_is_lost_or_done_
         }
         lanes.retain(|lane| !lane.points.is_empty());
     }
-    for point in STOPS {
-        for service in [Service::Order, Service::Payment] {
-            stop_at(&mut stack, service, point).await;
-            *crossed.entry((service, point)).or_default() += 1;
-        }
+    let stops = [Service::Order, Service::Payment].map(|service| STOPS.map(|point| (service, point)));
+    for (service, point) in stops.as_flattened().repeat(times()) {
+        stop_at(&mut stack, service, point).await;
+        *crossed.entry((service, point)).or_default() += 1;
     }
     let placed = load.end(Duration::from_secs(60)).await.unwrap();
     let crossings: usize = crossed.values().sum();
@@ -84,6 +83,8 @@ fn impatient() -> stack::platform::Builder {
         .env("QUADRILLE__LOG__FILTER", "warn")
         .env("QUADRILLE__MESSAGING__SESSION_TIMEOUT_MS", "2000")
         .env("QUADRILLE__MESSAGING__ACTION_LEASE_MS", "4000")
+        .service_env(Service::Notification, "QUADRILLE__WEBHOOKS__TIMEOUT_MS", "2000")
+        .service_env(Service::Notification, "QUADRILLE__EMAIL__TIMEOUT_MS", "2000")
         .service_env(Service::Payment, "QUADRILLE__PROVIDER__TIMEOUT_MS", "1500")
         .service_env(Service::Payment, "QUADRILLE__SIMULATOR__SLOW_MS", "500")
         .service_env(Service::Order, "QUADRILLE__SAGA__DEADLINE_S", "20")

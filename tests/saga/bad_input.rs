@@ -1,9 +1,8 @@
 //! What is wrong is refused with a problem that says so, and nothing of it is stored.
 
-use acceptance::books::{balance, count, rows};
+use acceptance::books::{balance, count};
 use acceptance::customer::{Answer, Customer, an_order};
 use acceptance::turn;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::Method;
 use serde_json::{Value, json};
 use stack::{Service, Stack};
@@ -73,13 +72,8 @@ async fn bad_orders_are_refused_and_leave_no_trace() {
     long.resize(256 * 1024 + 1, b' ');
     problem(&raw("application/json", long).await, 413);
 
-    let (kid, seed) = signing_key(&stack).await;
-    let good_claims = claims(&customer, 4_000_000_000);
-    let stolen = token(&kid, &seed, &good_claims);
-    customer.with_token(&stolen).get("/orders").await;
-    let expired = token(&kid, &seed, &claims(&customer, 1_700_000_900));
-    let foreign = token(&kid, &[7; 32], &good_claims);
-    for token in ["", "not.a.token", &expired, &foreign] {
+    // tests/attacks tries every other kind of wrong token
+    for token in ["", "not.a.token"] {
         let answer = customer
             .with_token(token)
             .send(Method::POST, "/orders", Some(&an_order("pm_card_visa")))
@@ -108,32 +102,6 @@ async fn bad_orders_are_refused_and_leave_no_trace() {
     assert_eq!(count(&stack, Service::Order, "orders").await, 1);
     assert_eq!(count(&stack, Service::Order, "idempotency_key").await, 0);
     assert_eq!(count(&stack, Service::Payment, "payment").await, 1);
-}
-
-/// The name and the seed of the key that the auth service signs with.
-async fn signing_key(stack: &Stack) -> (String, Vec<u8>) {
-    let sql = "select kid, private_key from signing_keys where retired_at is null";
-    let rows = rows(stack, Service::Auth, sql).await;
-    (rows[0].get(0), rows[0].get(1))
-}
-
-fn claims(customer: &Customer, expires: i64) -> Value {
-    json!({
-        "iss": "quadrille", "aud": "quadrille-api", "sub": customer.id, "sid": customer.id, "jti": customer.id,
-        "roles": ["customer"], "iat": 1_700_000_000, "nbf": 1_700_000_000, "exp": expires,
-    })
-}
-
-fn token(kid: &str, seed: &[u8], claims: &Value) -> String {
-    // what stands before an Ed25519 seed in its PKCS #8 form (RFC 8410)
-    let prefix: [u8; 16] = [
-        0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
-    ];
-    let mut header = Header::new(Algorithm::EdDSA);
-    header.typ = Some("at+jwt".to_owned());
-    header.kid = Some(kid.to_owned());
-    let key = EncodingKey::from_ed_der(&[&prefix, seed].concat());
-    jsonwebtoken::encode(&header, claims, &key).unwrap()
 }
 
 fn problem(answer: &Answer, status: u16) {

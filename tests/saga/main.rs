@@ -13,5 +13,6 @@ mod crashes;
 mod duplicates;
 mod load;
 mod outages;
+mod replays;
 mod stories;
 mod tracing;

@@ -11,12 +11,20 @@ use crate::until;
 /// How long the platform may take to work off what a disturbance left behind.
 const SETTLING: Duration = Duration::from_secs(120);
 
-/// Waits until nothing is owed any more, and the books agree: every order final but `unfinished` ones, of which each has
-/// a dead letter, and nothing else has.
+/// As [`settle`]; of the orders that are not final each has a dead letter, and nothing else has.
+///
+/// # Panics
+/// When it is not so in time; with what is wrong.
+pub async fn balance(stack: &Stack, unfinished: i64) {
+    assert_eq!(settle(stack, unfinished).await, unfinished, "dead letters");
+}
+
+/// Waits until nothing is owed any more, and the books agree: every order final but `unfinished` ones. Answers how many
+/// dead letters were announced.
 ///
 /// # Panics
 /// When they do not agree in time; with what is wrong.
-pub async fn balance(stack: &Stack, unfinished: i64) {
+pub async fn settle(stack: &Stack, unfinished: i64) -> i64 {
     until("the last order to end", SETTLING, async || {
         let pending = count(stack, Service::Order, "orders where status = 'pending'").await;
         (pending == unfinished).then_some(())
@@ -35,7 +43,7 @@ pub async fn balance(stack: &Stack, unfinished: i64) {
         report.counts
     );
     let letters: u64 = report.counts.dead_letters.values().sum();
-    assert_eq!(i64::try_from(letters).unwrap(), unfinished, "{:?}", report.counts);
+    i64::try_from(letters).unwrap()
 }
 
 /// The rows of a service's database.

@@ -112,6 +112,12 @@ impl Customer {
         }
     }
 
+    /// The access token of the login.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// The same one with another token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {

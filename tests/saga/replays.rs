@@ -1,0 +1,80 @@
+//! Dead letters that operators replay through the gateway.
+
+use std::time::Duration;
+
+use acceptance::books::{count, settle};
+use acceptance::customer::{Customer, uuid};
+use acceptance::{turn, until};
+use reqwest::Method;
+use serde_json::json;
+use stack::{Service, Stack};
+use uuid::Uuid;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn a_charge_that_is_replayed_after_its_order_timed_out_takes_no_money() {
+    let _turn = turn().await;
+    let stack = Stack::builder().service_env(Service::Order, "QUADRILLE__SAGA__DEADLINE_S", "5");
+    let stack = Box::pin(stack.build()).await.unwrap();
+    let (customer, admin) = (Customer::register(&stack).await, Customer::admin(&stack).await);
+
+    let order = customer.place("pm_provider_error").await;
+    let letter = dead_letter_of(&admin, order).await;
+    let seen = customer.sees(order, "cancelled").await;
+    assert_eq!(seen["cancellation"]["reason"], "payment_timeout");
+    customer.pays(order, "voided").await;
+
+    // from now on the provider would take the money
+    let approve = json!({"mode": "approve", "remaining": null, "latency_ms": 0});
+    let forced = admin
+        .send(Method::PUT, "/payments/simulator", Some(&approve))
+        .await;
+    forced.expect(200);
+    let path = format!("/payments/dead-letters/{letter}/replay");
+    let reason = json!({"reason": "the provider is well again"});
+    let clicks = (0..5).map(|_click| admin.send(Method::POST, &path, Some(&reason)));
+    for click in futures::future::join_all(clicks).await {
+        click.expect(200);
+    }
+    comes_to_be(&admin, letter, "replayed").await;
+
+    customer.pays(order, "voided").await;
+    assert_eq!(
+        count(
+            &stack,
+            Service::Payment,
+            "simulator.charge where status = 'approved'"
+        )
+        .await,
+        0
+    );
+    let audit = admin.get("/operations/audit").await;
+    let [entry] = audit.items() else {
+        panic!("clicked five times, done once: {:?}", audit.items());
+    };
+    assert_eq!(entry["service"], "payments");
+    assert_eq!(entry["subject"], json!(letter));
+    assert_eq!(entry["action"], "replay");
+    assert_eq!(entry["reason"], reason["reason"]);
+    assert_eq!(entry["before"]["state"], "open");
+    assert_eq!(entry["after"]["state"], "replaying");
+    assert_eq!(settle(&stack, 0).await, 1, "it died once");
+}
+
+/// The dead letter with this order's key.
+async fn dead_letter_of(admin: &Customer, order: Uuid) -> Uuid {
+    let path = format!("/payments/dead-letters?state=open&key={order}");
+    let letter = until("a dead letter", PATIENCE, async || {
+        admin.get(&path).await.items().first().cloned()
+    });
+    uuid(&letter.await["id"])
+}
+
+async fn comes_to_be(admin: &Customer, letter: Uuid, state: &str) {
+    let path = format!("/payments/dead-letters/{letter}");
+    until(&format!("{letter} to be {state}"), PATIENCE, async || {
+        (admin.get(&path).await.body["state"] == state).then_some(())
+    })
+    .await;
+}
