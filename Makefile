@@ -1,6 +1,6 @@
 # Each target is one line; what is behind it is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help up demo down status logs books chaos test lint fmt advisories bench-quick clean
+.PHONY: help up demo down status logs books chaos attacks contracts analytics test lint fmt advisories bench-quick bench-flood clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,15 @@ books: ## Compare the books of the running platform; SETTLE=60 waits that long f
 chaos: ## Harm a platform of its own under load, then compare the books; MINUTES=5 SEED=1 RATE=15
 	@scripts/platform chaos
 
+attacks: ## Send hostile requests to the running platform and check the answers; URL=http://host:port ONLY=TOK
+	@scripts/platform attacks
+
+contracts: ## Write docs/contracts and docs/ERRORS.md anew from the code
+	@scripts/contracts
+
+analytics: ## Start a sixth participant beside the running platform: revenue a day, failure rates
+	@scripts/analytics
+
 test: ## Run every check a change must pass
 	@scripts/test
 
@@ -40,6 +49,9 @@ advisories: ## Look the dependencies up in the RustSec database (needs the netwo
 
 bench-quick: ## Saturate an optimised stack of its own for 30 s and print its figures
 	@scripts/setup && cargo build --release --workspace --bins --locked && target/release/stack bench
+
+bench-flood: ## Orders beside a flood of logins, compared with orders alone
+	@scripts/setup && cargo build --release --workspace --bins --locked && target/release/stack bench --login-flood --seconds 15
 
 clean: ## Stop the platform and remove its data and everything that was built
 	@scripts/platform clean
