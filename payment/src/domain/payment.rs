@@ -2,13 +2,16 @@
 //!
 //! ```text
 //! (none) ─order.created─► Processing ─approved─► Completed ─order.cancelled─► Refunding ─► Refunded
-//!                             ├─declined─► Failed
+//!                             ├─declined─► Failed ─approved after all─► Refunding
 //!                             └─order.cancelled─► Processing, cancel wanted ─► Voided | Refunding
 //! (none) ─order.cancelled─► Voided      (a late order.created then never charges)
 //! ```
 //!
 //! Whatever the order of facts and answers, a cancelled order ends with no money kept: an approval that comes when
 //! nothing was to be charged any more is given back.
+//!
+//! A payment that was announced as failed is never announced as completed: on their ways the two could cross, and
+//! confirm an order whose money goes back.
 
 use chrono::{DateTime, Utc};
 use contracts::events::{OrderCancelled, OrderCreated, PaymentCompleted, PaymentFailed};

@@ -38,12 +38,14 @@ pub fn on_provider_answer(
 pub(super) fn approved(payment: Payment, taken: &str, context: &Context) -> Reaction<Payment, PaymentAction> {
     match payment.status.clone() {
         Status::Processing { cancel_wanted: false } => Ok(payment.completed(taken, context).into()),
-        // nothing was to be charged any more: the money is taken and goes back
-        Status::Processing { cancel_wanted: true } | Status::Voided | Status::Failed { .. } => {
+        // the order was cancelled: the money is taken and goes back
+        Status::Processing { cancel_wanted: true } | Status::Voided => {
             let Transition { state, events, .. } = payment.completed(taken, context);
             let refund = state.refunding(taken.to_owned(), context);
             Ok(Transition { events, ..refund }.into())
         }
+        // the order may not have heard of the failure yet, and must not hear of a completion before it
+        Status::Failed { .. } => Ok(payment.refunding(taken.to_owned(), context).into()),
         Status::Completed { reference }
         | Status::Refunding { reference }
         | Status::Refunded { reference, .. } => {
@@ -64,10 +66,8 @@ pub(super) fn declined(payment: Payment, code: &str, context: &Context) -> React
         Status::Processing { cancel_wanted: false } => Ok(payment.failed(code, context).into()),
         Status::Processing { cancel_wanted: true } => Ok(payment.ended(context)),
         Status::Failed { .. } | Status::Voided => Ok(Step::Unchanged),
-        Status::Completed { .. } | Status::Refunding { .. } | Status::Refunded { .. } => {
-            let detail = format!("{} was approved and then declined: {code}", payment.order_id);
-            Err(Rejection::new("contradicting-answer", detail))
-        }
+        // of an attempt before the one that took the money, of which a notice told first
+        Status::Completed { .. } | Status::Refunding { .. } | Status::Refunded { .. } => Ok(Step::Unchanged),
     }
 }
 

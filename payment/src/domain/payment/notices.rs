@@ -1,10 +1,10 @@
 //! What the provider's notices make of a payment: what it tells unasked. A notice may come before the answer to the call
 //! that caused it, after it, twice, or long after it has ceased to matter.
 
-use contracts::{Context, Reaction, Rejection, Step};
+use contracts::{Context, Reaction, Rejection};
 
+use super::Payment;
 use super::answers::{approved, declined, refunded, voided};
-use super::{Payment, Status};
 use crate::domain::{Notice, PaymentAction};
 
 /// The provider told something unasked.
@@ -20,15 +20,7 @@ pub fn on_provider_notice(
         payment.ok_or_else(|| Rejection::new("unknown-payment", "a notice about no known payment"))?;
     match notice {
         Notice::Taken { reference } => approved(asked(payment), reference, context),
-        Notice::Declined { code } => match payment.status {
-            // of an attempt before the one that took the money
-            Status::Completed { .. } | Status::Refunding { .. } | Status::Refunded { .. } => {
-                Ok(Step::Unchanged)
-            }
-            Status::Processing { .. } | Status::Failed { .. } | Status::Voided => {
-                declined(asked(payment), code, context)
-            }
-        },
+        Notice::Declined { code } => declined(asked(payment), code, context),
         Notice::Cancelled => voided(payment, context),
         Notice::GivenBack { refund_reference } => refunded(payment, refund_reference, context),
     }

@@ -87,11 +87,10 @@ fn allowed(before: Option<&Status>, next: &Transition<Payment, PaymentAction>) -
         (Some(Status::Processing { cancel_wanted: false }), Status::Failed { .. }) => {
             topics == [Topic::PaymentFailed] && asks.is_none()
         }
-        (
-            Some(Status::Processing { cancel_wanted: true } | Status::Voided | Status::Failed { .. }),
-            Status::Refunding { .. },
-        ) => topics == [Topic::PaymentCompleted] && matches!(asks, Some(PaymentAction::Refund { .. })),
-        (Some(Status::Completed { .. }), Status::Refunding { .. }) => {
+        (Some(Status::Processing { cancel_wanted: true } | Status::Voided), Status::Refunding { .. }) => {
+            topics == [Topic::PaymentCompleted] && matches!(asks, Some(PaymentAction::Refund { .. }))
+        }
+        (Some(Status::Completed { .. } | Status::Failed { .. }), Status::Refunding { .. }) => {
             topics.is_empty() && matches!(asks, Some(PaymentAction::Refund { .. }))
         }
         (Some(Status::Refunding { .. }), Status::Refunded { .. }) => {
