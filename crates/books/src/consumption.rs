@@ -133,20 +133,35 @@ fn notifications(index: &Index<'_>, found: &mut Findings) {
             None | Some(_) => {}
         }
     }
-    for row in rows {
-        let known = index
-            .fact_by_id
-            .get(&row.id)
-            .is_some_and(|fact| consumers(fact.event.topic()).contains(&"notification"));
+    unfounded_notifications(index, rows, found);
+}
+
+/// What the notification service tells of its own: of no fact.
+const OWN_NEWS: &str = "webhook_disabled";
+
+/// Notifications of no fact; those that say once more what another one says are told apart.
+fn unfounded_notifications(index: &Index<'_>, rows: &[Notification], found: &mut Findings) {
+    let is_known = |row: &&Notification| {
+        let fact = index.fact_by_id.get(&row.id);
+        fact.is_some_and(|fact| consumers(fact.event.topic()).contains(&"notification"))
+    };
+    let what = |row: &Notification| (row.user_id, row.order_id, row.kind.clone());
+    let told: HashSet<_> = rows.iter().filter(is_known).map(what).collect();
+    for row in rows.iter().filter(|row| !is_known(row) && row.kind != OWN_NEWS) {
         let judged = row.order_id.is_none_or(|key| index.is_still(key))
             && index.is_settled(row.created_at)
             && index.after_horizon(Some(row.created_at));
-        if !known && judged {
+        if judged {
+            let (kind, should) = if told.contains(&what(row)) {
+                (Kind::NotificationRepeated, "one notification of it")
+            } else {
+                (Kind::NotificationWithoutFact, "an event of this id")
+            };
             let mut mismatch = Mismatch::of(
-                Kind::NotificationWithoutFact,
+                kind,
                 format!("notification {}", row.id),
                 format!("{} to user {}", row.kind, row.user_id),
-                "an event of this id",
+                should,
                 "delete the notification when its event was never announced",
             );
             mismatch.order_id = row.order_id;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::Kind;
 use crate::index::Index;
+use crate::provider::SIMULATED;
 use crate::reading::{Fact, FactsFrom};
 use crate::report::{Findings, Mismatch};
 
@@ -218,7 +219,8 @@ fn causes(event: &Event) -> &'static [&'static str] {
     match event {
         Event::OrderConfirmed(_) => &["payment.completed"],
         Event::OrderCancelled(said) if said.reason == CancellationReason::PaymentFailed => {
-            &["payment.failed"]
+            // the latter when both crossed: the payment failed, and took the money after all
+            &["payment.failed", "payment.refunded"]
         }
         Event::PaymentCompleted(_) | Event::PaymentFailed(_) | Event::PaymentRefunded(_) => {
             &["order.created", "order.cancelled"]
@@ -233,10 +235,17 @@ fn causes(event: &Event) -> &'static [&'static str] {
 fn is_caused(index: &Index<'_>, fact: &Fact) -> bool {
     let causes = causes(&fact.event);
     causes.is_empty()
+        || may_come_from_outside(index, fact)
         || index
             .fact_by_id
             .get(&fact.causation_id)
             .is_some_and(|cause| cause.key == fact.key && causes.contains(&cause.topic()))
+}
+
+/// What a payment announces may follow from a notice of its provider. The simulated one sends none.
+fn may_come_from_outside(index: &Index<'_>, fact: &Fact) -> bool {
+    let payment = index.payments.get(&fact.key);
+    fact.source == "payment" && payment.is_some_and(|payment| payment.provider != SIMULATED)
 }
 
 /// Users of whom nothing was announced.

@@ -48,6 +48,8 @@ kinds! {
     FactDiffers = "fact_differs",
     /// A fact announces a state that its aggregate is not in.
     FactUnfounded = "fact_unfounded",
+    /// What those who follow an order are shown of it is not what was announced.
+    OrderFactDiffers = "order_fact_differs",
     /// A number is missing in the events of an aggregate.
     SequenceGap = "sequence_gap",
     /// Two events of an aggregate have the same number.
@@ -75,7 +77,7 @@ kinds! {
     MoneyKept = "money_kept",
     /// An order does not know of its refund, or knows of one that was not made.
     RefundDiffers = "refund_differs",
-    /// A payment is open, and nothing is on the way to change that.
+    /// A payment or a delivery is open, and nothing is on the way to change that.
     ActionMissing = "action_missing",
     /// A payment was open for longer than it may be.
     PaymentOverdue = "payment_overdue",
@@ -105,6 +107,8 @@ kinds! {
     NotificationDiffers = "notification_differs",
     /// A user was told what was never announced.
     NotificationWithoutFact = "notification_without_fact",
+    /// A user was told the same of the same order more than once.
+    NotificationRepeated = "notification_repeated",
     /// A fact is not in the gateway's timeline.
     TimelineMissing = "timeline_missing",
     /// The timeline and the fact do not say the same.

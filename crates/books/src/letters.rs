@@ -65,18 +65,29 @@ fn place(letter: &DeadLetter) -> String {
 
 fn is_made_good(index: &Index<'_>, letter: &DeadLetter) -> bool {
     match letter.kind.as_str() {
-        // an action that is not wanted any more is as good as done
-        "action" => letter
-            .key
-            .and_then(|key| index.payments.get(&key))
-            .is_none_or(|payment| {
-                !payment.status.is_open() || !index.work_on_key("payment", payment.order_id).is_empty()
-            }),
+        "action" => is_done(index, letter),
         "publication" => letter
             .event_id
             .is_some_and(|event| index.fact_by_id.contains_key(&event)),
         _ => is_applied(index, letter),
     }
+}
+
+/// An action that is not wanted any more is as good as done.
+fn is_done(index: &Index<'_>, letter: &DeadLetter) -> bool {
+    let Some(key) = letter.key else { return true };
+    let wanted = match letter.service.as_str() {
+        "payment" => index
+            .payments
+            .get(&key)
+            .is_some_and(|payment| payment.status.is_open()),
+        "notification" => {
+            let mut deliveries = index.reading.deliveries.iter().flatten();
+            deliveries.any(|delivery| delivery.id == key && delivery.is_owed())
+        }
+        _ => false,
+    };
+    !wanted || !index.work_on_key(&letter.service, key).is_empty()
 }
 
 fn is_applied(index: &Index<'_>, letter: &DeadLetter) -> bool {

@@ -14,12 +14,15 @@
 //! - [`wire`]: facts from their bodies
 //! - [`report`], [`kind`]: the answer, and the names of what may be wrong
 //! - `index`, `flight`: the reading by key, and what is in motion
-//! - the comparisons: `orders`, `facts`, `payments`, `provider`, `sums`, `consumption`, `letters`, `overdue`
+//! - the comparisons: `orders`, `facts`, `followed`, `payments`, `provider`, `sums`, `consumption`, `deliveries`,
+//!   `letters`, `overdue`
 
 mod consumption;
+mod deliveries;
 pub mod desk;
 mod facts;
 mod flight;
+mod followed;
 mod index;
 pub mod kind;
 mod letters;
@@ -51,6 +54,8 @@ pub fn compare(reading: &Reading, limits: &Limits) -> Report {
     payments::check(&index, &mut found);
     provider::check(&index, &mut found);
     facts::check(&index, &mut found);
+    followed::check(&index, &mut found);
+    deliveries::check(&index, &mut found);
     consumption::check(&index, &mut found);
     overdue::check(&index, &mut found);
     let sums = sums::check(&index, &mut found);

@@ -10,7 +10,7 @@ use crate::reading::{Charge, Payment, PaymentStatus};
 use crate::report::{Findings, Mismatch};
 
 /// The provider whose books are in payment's database.
-const SIMULATED: &str = "simulated";
+pub(crate) const SIMULATED: &str = "simulated";
 
 pub(crate) fn check(index: &Index<'_>, found: &mut Findings) {
     let Some(charges) = &index.reading.charges else {

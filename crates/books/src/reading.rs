@@ -13,7 +13,10 @@ mod records;
 mod rows;
 
 pub use records::{DeadLetter, Fact, Place, Unreadable};
-pub use rows::{Charge, Line, Notification, Order, OrderStatus, Payment, PaymentStatus, TimelineRow, User};
+pub use rows::{
+    Charge, Delivery, Line, Notification, Order, OrderFact, OrderStatus, Payment, PaymentStatus, TimelineRow,
+    User,
+};
 
 use crate::desk::Desk;
 
@@ -32,8 +35,12 @@ pub struct Reading {
     pub charges: Option<Vec<Charge>>,
     /// Accounts.
     pub users: Option<Vec<User>>,
+    /// What the order service shows those who follow an order.
+    pub order_facts: Option<Vec<OrderFact>>,
     /// What users have been told.
     pub notifications: Option<Vec<Notification>>,
+    /// What users are told by e-mail and webhooks.
+    pub deliveries: Option<Vec<Delivery>>,
     /// What the gateway has written down.
     pub timeline: Option<Vec<TimelineRow>>,
     /// Facts, from the topics themselves or from the gateway's timeline.

@@ -1,6 +1,7 @@
 //! Balanced books, and each relation broken once.
 
 mod corruptions;
+mod late;
 mod moving;
 mod world;
 

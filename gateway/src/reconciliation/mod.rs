@@ -1,5 +1,8 @@
 //! Reads what the platform's interfaces show: orders and payments from their services, in the caller's own name, and
 //! the facts from the gateway's timeline. The comparison itself is `books`, as `stack books` has it.
+//!
+//! What no interface shows is not compared here: notifications and deliveries, the provider's charges, outboxes, tables
+//! of work, and what is on the topics.
 
 mod pages;
 mod timeline;
@@ -77,7 +80,9 @@ async fn read(reader: &Reader<'_>, window: &Window) -> Result<(Reading, Window),
             .collect(),
         charges: None,
         users: None,
+        order_facts: None,
         notifications: None,
+        deliveries: None,
         timeline: None,
         facts: told
             .facts
@@ -98,8 +103,8 @@ async fn read(reader: &Reader<'_>, window: &Window) -> Result<(Reading, Window),
 
 fn notes(window: &Window, malformed: usize) -> Vec<String> {
     let mut notes = vec![
-        "read from the services' interfaces and the gateway's timeline; `stack books` also reads the provider's books, \
-         the topics and every service's tables"
+        "read from the services' interfaces and the gateway's timeline; not compared here, and only by `stack books`: \
+         notifications, the provider's charges, outboxes, pending work and the topics"
             .to_owned(),
     ];
     if !window.complete {

@@ -12,7 +12,8 @@ use crate::report::{Findings, Mismatch};
 
 pub(super) fn check(index: &Index<'_>, payment: &Payment, found: &mut Findings) {
     let (key, state) = (payment.order_id, payment.status.as_str());
-    if payment.status.took_money() {
+    let after_all = took_money_after_all(index, payment);
+    if payment.status.took_money() && !after_all {
         let fact = expect_one(index, key, Topic::PaymentCompleted, "the money was taken", found);
         if let Some(Event::PaymentCompleted(said)) = fact.map(|fact| &fact.event) {
             tell(payment, fact, &completed(payment, said), found);
@@ -27,9 +28,20 @@ pub(super) fn check(index: &Index<'_>, payment: &Payment, found: &mut Findings) 
                 tell(payment, fact, &failed(payment, said), found);
             }
         }
-        // an approval that came after all
-        PaymentStatus::Refunding | PaymentStatus::Refunded => {}
-        PaymentStatus::Processing | PaymentStatus::Completed | PaymentStatus::Voided => {
+        PaymentStatus::Refunding | PaymentStatus::Refunded if after_all => {
+            expect_one(
+                index,
+                key,
+                Topic::PaymentFailed,
+                "the payment failed first",
+                found,
+            );
+        }
+        PaymentStatus::Processing
+        | PaymentStatus::Completed
+        | PaymentStatus::Voided
+        | PaymentStatus::Refunding
+        | PaymentStatus::Refunded => {
             unfounded(index, key, Topic::PaymentFailed, state, found);
         }
     }
@@ -47,6 +59,12 @@ pub(super) fn check(index: &Index<'_>, payment: &Payment, found: &mut Findings) 
     } else {
         unfounded(index, key, Topic::PaymentRefunded, state, found);
     }
+}
+
+/// An approval that came after the failure was announced: the money goes back, and was never announced as taken.
+fn took_money_after_all(index: &Index<'_>, payment: &Payment) -> bool {
+    let goes_back = matches!(payment.status, PaymentStatus::Refunding | PaymentStatus::Refunded);
+    goes_back && !index.said(payment.order_id, Topic::PaymentFailed).is_empty()
 }
 
 type Difference = Option<(String, String)>;

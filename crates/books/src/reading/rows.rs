@@ -187,6 +187,36 @@ pub struct Notification {
     pub created_at: DateTime<Utc>,
 }
 
+/// What the order service keeps for those who follow an order.
+#[derive(Debug, Clone)]
+pub struct OrderFact {
+    /// The order.
+    pub order_id: Uuid,
+    /// The number of the event among the order's.
+    pub sequence: u64,
+    /// What it says; none where that cannot be read.
+    pub event: Option<Event>,
+}
+
+/// A notification on its way out of the application.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Delivery {
+    /// Its id.
+    pub id: Uuid,
+    /// `sending`, `waiting`, `delivered`, `failed` or `dropped`.
+    pub status: String,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Delivery {
+    /// Whether an attempt is owed.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        self.status == "sending"
+    }
+}
+
 /// A row of the gateway's timeline.
 #[derive(Debug, Clone)]
 pub struct TimelineRow {

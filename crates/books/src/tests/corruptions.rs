@@ -1,11 +1,13 @@
 //! Each relation broken once, and found under its name.
 
+use std::collections::BTreeSet;
+
 use contracts::Topic;
 
 use super::world::{World, at};
 use super::{kinds, report};
 use crate::Kind;
-use crate::reading::{OrderStatus, PaymentStatus};
+use crate::reading::{Delivery, OrderStatus, PaymentStatus};
 
 /// Breaks the books in one place.
 type Break = fn(&mut World);
@@ -22,6 +24,18 @@ fn remove_fact(world: &mut World, topic: Topic) {
 
 fn charges(world: &mut World) -> &mut Vec<crate::reading::Charge> {
     world.reading.charges.as_mut().unwrap()
+}
+
+/// An attempt of a delivery is owed, and there is no action.
+fn owed_delivery(world: &mut World) -> uuid::Uuid {
+    let updated_at = world.tick();
+    let id = at(updated_at);
+    world.reading.deliveries.as_mut().unwrap().push(Delivery {
+        id,
+        status: "sending".to_owned(),
+        updated_at,
+    });
+    id
 }
 
 /// What to break, the name under which it must be found, and whether nothing else may be found.
@@ -224,6 +238,7 @@ const BREAKS: &[(&str, Break, &[Kind])] = &[
             Kind::FactMissing,
             Kind::SequenceGap,
             Kind::CausationUnknown,
+            Kind::OrderFactDiffers,
             Kind::EventVanished,
             Kind::NotificationWithoutFact,
             Kind::TimelineWithoutFact,
@@ -244,8 +259,55 @@ const BREAKS: &[(&str, Break, &[Kind])] = &[
             let place = fact(w, Topic::OrderConfirmed);
             w.reading.facts[place].sequence = 3;
             w.reading.timeline.as_mut().unwrap()[3].sequence = 3;
+            w.reading.order_facts.as_mut().unwrap()[1].sequence = 3;
         },
         &[Kind::SequenceGap],
+    ),
+    (
+        "announced, and not kept for those who follow the order",
+        |w| drop(w.reading.order_facts.as_mut().unwrap().remove(1)),
+        &[Kind::OrderFactDiffers],
+    ),
+    (
+        "kept otherwise than it was announced",
+        |w| {
+            let rows = w.reading.order_facts.as_mut().unwrap();
+            rows[0].event = rows[1].event.clone();
+        },
+        &[Kind::OrderFactDiffers],
+    ),
+    (
+        "kept, and never announced",
+        |w| {
+            let rows = w.reading.order_facts.as_mut().unwrap();
+            let mut row = rows[1].clone();
+            row.sequence = 3;
+            rows.push(row);
+        },
+        &[Kind::OrderFactDiffers],
+    ),
+    (
+        "delivery that nobody attempts",
+        |w| drop(owed_delivery(w)),
+        &[Kind::ActionMissing],
+    ),
+    (
+        "attempt of a delivery removed with its dead letter",
+        |w| {
+            let id = owed_delivery(w);
+            let mut letter = w.reading.dead_letters[0].clone();
+            let time = w.tick();
+            (letter.record_id, letter.work_id) = (at(time), at(time));
+            (letter.service, letter.key) = ("notification".to_owned(), Some(id));
+            letter.places.clear();
+            w.desk("gateway").processed.insert(letter.record_id);
+            let timeline = w.reading.timeline.as_mut().unwrap();
+            let mut row = timeline.last().unwrap().clone();
+            (row.event_id, row.topic) = (letter.record_id, "notification.failed.dlq".to_owned());
+            timeline.push(row);
+            w.reading.dead_letters.push(letter);
+        },
+        &[Kind::DeadLetterLost],
     ),
     (
         "saga's id lost",
@@ -305,6 +367,17 @@ const BREAKS: &[(&str, Break, &[Kind])] = &[
             row.id = at("2026-11-21T11:50:00Z".parse().unwrap());
             rows.push(row);
         },
+        &[Kind::NotificationRepeated],
+    ),
+    (
+        "notification made up",
+        |w| {
+            let rows = w.reading.notifications.as_mut().unwrap();
+            let mut row = rows[2].clone();
+            row.id = at("2026-11-21T11:50:00Z".parse().unwrap());
+            row.kind = "payment_refunded".to_owned();
+            rows.push(row);
+        },
         &[Kind::NotificationWithoutFact],
     ),
     (
@@ -340,6 +413,23 @@ const BREAKS: &[(&str, Break, &[Kind])] = &[
         &[Kind::FactMissing],
     ),
 ];
+
+/// What only time breaks: see `moving`, and for the last the tests of `stack books`.
+const OVER_TIME: [Kind; 6] = [
+    Kind::OrderOverdue,
+    Kind::PaymentOverdue,
+    Kind::OutboxOverdue,
+    Kind::WorkOverdue,
+    Kind::ConsumerOverdue,
+    Kind::NotSettled,
+];
+
+#[test]
+fn every_name_is_shown_by_a_break() {
+    let broken = BREAKS.iter().flat_map(|(_, _, kinds)| kinds.iter());
+    let shown: BTreeSet<Kind> = broken.chain(&OVER_TIME).copied().collect();
+    assert_eq!(shown, Kind::ALL.iter().copied().collect());
+}
 
 #[test]
 fn each_is_found_under_its_name_and_nothing_else_is() {

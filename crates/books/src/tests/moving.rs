@@ -171,7 +171,9 @@ fn interfaces() -> World {
     reading.desks.clear();
     reading.charges = None;
     reading.users = None;
+    reading.order_facts = None;
     reading.notifications = None;
+    reading.deliveries = None;
     reading.facts_from = FactsFrom::Timeline;
     reading.accepted.clear();
     reading.dead_letters.clear();

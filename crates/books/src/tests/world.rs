@@ -54,7 +54,9 @@ impl World {
                 payments: Vec::new(),
                 charges: Some(Vec::new()),
                 users: Some(Vec::new()),
+                order_facts: Some(Vec::new()),
                 notifications: Some(Vec::new()),
+                deliveries: Some(Vec::new()),
                 timeline: Some(Vec::new()),
                 facts: Vec::new(),
                 facts_from: FactsFrom::Topics,
@@ -138,6 +140,13 @@ impl World {
                 order_id: of_saga.then_some(key),
                 kind,
                 created_at: time,
+            });
+        }
+        if source == "order" {
+            self.reading.order_facts.as_mut().unwrap().push(OrderFact {
+                order_id: key,
+                sequence,
+                event: Some(event.clone()),
             });
         }
         self.reading.timeline.as_mut().unwrap().push(TimelineRow {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use ::books::reading::{Charge, Notification, Order, Payment, TimelineRow, User};
+use ::books::reading::{Charge, Delivery, Notification, Order, OrderFact, Payment, TimelineRow, User};
 use ::books::{Desk, wire};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use contracts::Topic;
@@ -24,7 +24,9 @@ pub(super) struct Rows {
     pub(super) payments: Vec<Payment>,
     pub(super) charges: Vec<Charge>,
     pub(super) users: Vec<User>,
+    pub(super) order_facts: Vec<OrderFact>,
     pub(super) notifications: Vec<Notification>,
+    pub(super) deliveries: Vec<Delivery>,
     pub(super) timeline: Vec<TimelineRow>,
     pub(super) accepted: HashSet<Uuid>,
 }
@@ -40,6 +42,8 @@ const ORDERS: &str = "select jsonb_build_object(
     'total', jsonb_build_object('amount_minor', total_minor, 'currency', currency),
     'payment_id', payment_id, 'reason', cancellation_reason, 'code', cancellation_code, 'refunded', refunded,
     'announced', announced, 'created_at', created_at, 'updated_at', updated_at) from orders";
+
+const ORDER_FACTS: &str = "select to_jsonb(order_fact) from order_fact";
 
 /// The order that each key was answered with.
 const ACCEPTED: &str =
@@ -62,6 +66,9 @@ const USERS: &str = "select jsonb_build_object('id', id, 'announced', event_sequ
 
 const NOTIFICATIONS: &str = "select jsonb_build_object('id', id, 'user_id', user_id, 'order_id', order_id,
     'kind', kind, 'created_at', created_at) from notification";
+
+const DELIVERIES: &str =
+    "select jsonb_build_object('id', id, 'status', status, 'updated_at', updated_at) from delivery";
 
 const TIMELINE: &str = "select to_jsonb(timeline_entry) from timeline_entry";
 
@@ -115,6 +122,8 @@ impl Rows {
         match service {
             Service::Order => {
                 self.orders = all(snapshot, ORDERS).await?;
+                let kept: Vec<Kept> = all(snapshot, ORDER_FACTS).await?;
+                self.order_facts = kept.into_iter().map(OrderFact::from).collect();
                 self.accepted = all(snapshot, ACCEPTED).await?.into_iter().collect();
             }
             Service::Payment => {
@@ -122,7 +131,10 @@ impl Rows {
                 self.charges = all(snapshot, CHARGES).await?;
             }
             Service::Auth => self.users = all(snapshot, USERS).await?,
-            Service::Notification => self.notifications = all(snapshot, NOTIFICATIONS).await?,
+            Service::Notification => {
+                self.notifications = all(snapshot, NOTIFICATIONS).await?;
+                self.deliveries = all(snapshot, DELIVERIES).await?;
+            }
             Service::Gateway => {
                 let entries: Vec<Entry> = all(snapshot, TIMELINE).await?;
                 self.timeline = entries.into_iter().map(TimelineRow::from).collect();
@@ -151,6 +163,26 @@ fn day(name: &str) -> Option<DateTime<Utc>> {
     let text = name.strip_prefix("processed_event_")?;
     let date = NaiveDate::parse_from_str(text, "%Y%m%d").ok()?;
     Some(date.and_time(NaiveTime::MIN).and_utc())
+}
+
+/// A fact as the order service keeps it.
+#[derive(Deserialize)]
+struct Kept {
+    order_id: Uuid,
+    sequence: i64,
+    topic: String,
+    data: Value,
+}
+
+impl From<Kept> for OrderFact {
+    fn from(kept: Kept) -> Self {
+        let topic: Option<Topic> = kept.topic.parse().ok();
+        Self {
+            order_id: kept.order_id,
+            sequence: u64::try_from(kept.sequence).unwrap_or(u64::MAX),
+            event: topic.and_then(|topic| wire::event(topic, kept.data).ok().flatten()),
+        }
+    }
 }
 
 /// A row of the timeline as it is stored.

@@ -64,8 +64,10 @@ impl Damage {
             sql.replace(name, &id.to_string())
         });
         let client = connect(&url).await.unwrap();
-        let keep = format!("create table as_it_was as select * from {}", self.table);
-        client.batch_execute(&keep).await.unwrap();
+        for table in together(self.table) {
+            let keep = format!("create table {} as select * from {table}", copy(table));
+            client.batch_execute(&keep).await.unwrap();
+        }
         let touched = client
             .execute(&sql, &[])
             .await
@@ -81,13 +83,33 @@ impl Damage {
 impl Undo {
     pub(super) async fn run(self) {
         let client = connect(&self.url).await.unwrap();
-        let table = self.table;
-        let sql = format!(
-            "begin; delete from {table}; insert into {table} overriding system value select * from as_it_was; \
-             drop table as_it_was; commit"
-        );
-        client.batch_execute(&sql).await.unwrap();
+        let tables = together(self.table);
+        let back: String = tables
+            .iter()
+            .map(|table| {
+                let copy = copy(table);
+                format!(
+                    "delete from {table}; insert into {table} overriding system value select * from {copy}; drop table {copy};"
+                )
+            })
+            .collect();
+        client
+            .batch_execute(&format!("begin; {back} commit"))
+            .await
+            .unwrap();
     }
+}
+
+/// The table, and what goes with its rows.
+fn together(table: &'static str) -> Vec<&'static str> {
+    match table {
+        "orders" => vec!["orders", "order_fact"],
+        alone => vec![alone],
+    }
+}
+
+fn copy(table: &str) -> String {
+    format!("{}_as_it_was", table.replace('.', "_"))
 }
 
 use Kind::*;
@@ -162,6 +184,30 @@ pub(super) const DAMAGES: &[Damage] = &[
         "orders",
         "update orders set announced = announced + 1 where id = '{confirmed}'",
         &[SequenceGap],
+    ),
+    Damage::to(
+        "a follower of an order shown another number",
+        Order,
+        "order_fact",
+        "update order_fact set sequence = sequence + 1 where order_id = '{confirmed}' and topic = 'order.confirmed'",
+        &[OrderFactDiffers],
+    ),
+    Damage::to(
+        "a follower of an order shown something else",
+        Order,
+        "order_fact",
+        "update order_fact set data = data || '{\"code\": \"made up\"}' where order_id = '{declined}' \
+         and topic = 'order.cancelled'",
+        &[OrderFactDiffers],
+    ),
+    Damage::to(
+        "a delivery that nobody attempts",
+        Notification,
+        "delivery",
+        "insert into delivery (id, user_id, channel, status, created_at, updated_at, version) \
+         select id, user_id, 'email', 'sending', created_at, created_at, 1 from notification \
+         where order_id = '{confirmed}' and kind = 'order_confirmed'",
+        &[ActionMissing],
     ),
     Damage::to(
         "an order removed",
@@ -329,6 +375,13 @@ pub(super) const DAMAGES: &[Damage] = &[
         "notification",
         "insert into notification select '{new}', user_id, order_id, kind, channel, title, body, created_at, read_at \
          from notification where order_id = '{confirmed}' and kind = 'order_confirmed'",
+        &[NotificationRepeated],
+    ),
+    Damage::to(
+        "a notification made up",
+        Notification,
+        "notification",
+        "insert into notification select '{new}', user_id, order_id, 'payment_refunded', channel, title, body, created_at,          read_at from notification where order_id = '{confirmed}' and kind = 'order_confirmed'",
         &[NotificationWithoutFact],
     ),
     Damage::to(
