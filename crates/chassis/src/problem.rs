@@ -24,11 +24,11 @@ pub const CONTENT_TYPE: &str = "application/problem+json";
 /// An error on its way to the client. Handlers return it as their error type.
 ///
 /// A server error (5xx) never shows its cause; the cause chain is logged once, when the response is made.
-#[derive(Debug)]
 pub struct Problem {
     code: Code,
     detail: Option<Cow<'static, str>>,
     errors: Vec<FieldError>,
+    violated_policies: Vec<&'static str>,
     headers: Vec<(HeaderName, HeaderValue)>,
     trace_id: Option<String>,
     source: Option<anyhow::Error>,
@@ -66,6 +66,9 @@ pub struct ProblemBody {
     /// Each thing wrong with the body, when that is the problem.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// The rate limits that turned the request away, as `RateLimit-Policy` names them, when that is the problem.
+    #[serde(rename = "violated-policies", default, skip_serializing_if = "Vec::is_empty")]
+    pub violated_policies: Vec<String>,
 }
 
 impl Problem {
@@ -76,6 +79,7 @@ impl Problem {
             code,
             detail: None,
             errors: Vec::new(),
+            violated_policies: Vec::new(),
             headers: Vec::new(),
             trace_id: telemetry::current_trace_id(),
             source: None,
@@ -115,6 +119,13 @@ impl Problem {
             pointer: pointer.into(),
             detail: detail.into(),
         });
+        self
+    }
+
+    /// Names a rate limit that turns the request away (draft-ietf-httpapi-ratelimit-headers-11, `violated-policies`).
+    #[must_use]
+    pub fn violates(mut self, policy: &'static str) -> Self {
+        self.violated_policies.push(policy);
         self
     }
 
@@ -167,6 +178,7 @@ impl Problem {
             detail: self.detail.as_ref().map(ToString::to_string),
             trace_id: self.trace_id.clone().or_else(telemetry::current_trace_id),
             errors: self.errors.clone(),
+            violated_policies: self.violated_policies.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -184,6 +196,21 @@ impl Problem {
         } else {
             tracing::error!(problem.code = code, error.message = cause, "request failed");
         }
+    }
+}
+
+/// Middleware writes an error down in this form, at every one of them. So it is short: of the cause what it says, and not the
+/// backtrace that `RUST_BACKTRACE` has it carry. Finding the names of its frames takes longer than a request does, and where
+/// many requests fail because something is overloaded, that would be what keeps it so.
+impl fmt::Debug for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cause = self.source.as_ref().map(|source| format!("{source:#}"));
+        f.debug_struct("Problem")
+            .field("code", &self.code)
+            .field("detail", &self.detail)
+            .field("errors", &self.errors)
+            .field("source", &cause)
+            .finish_non_exhaustive()
     }
 }
 

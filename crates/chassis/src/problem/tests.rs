@@ -45,6 +45,18 @@ async fn a_server_error_does_not_show_its_cause() {
     assert!(!body.to_string().contains("users"), "{body}");
 }
 
+#[test]
+fn written_down_it_says_its_cause_and_shows_no_backtrace() {
+    let problem = Problem::unavailable(anyhow::anyhow!("no slot").context("no connection"));
+    assert!(problem.source.is_some());
+    let written = format!("{problem:?}");
+    assert!(written.contains("no connection: no slot"), "{written}");
+    assert!(
+        !written.contains("backtrace") && !written.contains('\n'),
+        "{written}"
+    );
+}
+
 #[actix_web::test]
 async fn an_unavailable_part_says_when_to_come_back() {
     let problem = Problem::unavailable(anyhow::anyhow!("down"));
