@@ -55,7 +55,7 @@ pub struct List {
 }
 
 impl List {
-    /// The list that `viewer` asks for by `request`: its route, and all parameters of its query that choose what is in it.
+    /// The list that `viewer` asks for by `request`: its path, and all parameters of its query that choose what is in it.
     ///
     /// # Errors
     /// A query that cannot be read; outside of a service.
@@ -63,13 +63,10 @@ impl List {
         let key = request
             .app_data::<CursorKey>()
             .ok_or_else(|| Problem::internal(anyhow::anyhow!("no cursor key in the app data")))?;
-        let route = request
-            .match_pattern()
-            .unwrap_or_else(|| request.path().to_owned());
-        Self::new(key, &route, request.query_string(), viewer)
+        Self::new(key, request.path(), request.query_string(), viewer)
     }
 
-    fn new(key: &CursorKey, route: &str, query: &str, viewer: UserId) -> Result<Self, Problem> {
+    fn new(key: &CursorKey, path: &str, query: &str, viewer: UserId) -> Result<Self, Problem> {
         let mut filter = web::Query::<Vec<(String, String)>>::from_query(query)
             .map_err(|error| Problem::new(Code::InvalidQuery).detail(error.to_string()))?
             .into_inner();
@@ -77,7 +74,7 @@ impl List {
         filter.retain(|(name, _)| name != "cursor" && name != "limit");
         filter.sort();
         // JSON says where it ends: what is signed after it cannot be taken for a part of it
-        let bound_to = serde_json::to_vec(&("cursor", route, viewer, filter)).map_err(Problem::internal)?;
+        let bound_to = serde_json::to_vec(&("cursor", path, viewer, filter)).map_err(Problem::internal)?;
         let mut signer = key.0.clone();
         signer.update(&bound_to);
         Ok(Self { signer })

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 
 use crate::problem::{Code, Problem};
 
-/// Extracts the query string as `T`; 400 when it does not fit `T` or its `garde` rules. Give `T`
-/// `#[serde(deny_unknown_fields)]`.
+/// Extracts the query string as `T`; 400 when it does not fit `T` or its `garde` rules, or has U+0000 in it, which
+/// PostgreSQL keeps in no text. Give `T` `#[serde(deny_unknown_fields)]`.
 #[derive(Debug, Clone)]
 pub struct Query<T>(pub T);
 
@@ -39,6 +39,10 @@ where
     T: DeserializeOwned + Validate,
     T::Context: Default,
 {
+    if text.contains("%00") {
+        let detail = "no parameter may contain the character U+0000";
+        return Err(Problem::new(Code::InvalidQuery).detail(detail));
+    }
     let value = web::Query::<T>::from_query(text)
         .map_err(|error| Problem::new(Code::InvalidQuery).detail(error.to_string()))?
         .into_inner();
@@ -78,6 +82,7 @@ mod tests {
             "limit=-1",
             "limit=",
             "offset=1",
+            "limit=7%00",
         ] {
             assert_eq!(
                 parse::<List>(text).unwrap_err().code(),

@@ -22,20 +22,25 @@ use utoipa::ToSchema;
 use super::idempotency::IdempotencyKey;
 use super::view::OrderView;
 use crate::app::State;
-use crate::domain::{Order, PaymentMethod, PlaceError, Product, place};
+use crate::domain::{Order, PlaceError, Product, place};
 use crate::store::idempotency::{self, Taking};
 use crate::store::{OrderRepository, products};
 
 /// What a customer wants. Prices are not the customer's to say.
 #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "items": [{"sku": "KEYBOARD-TKL", "quantity": 1}],
+    "payment_method": "pm_card_visa",
+}))]
 pub(super) struct PlaceOrder {
     /// At least one item, a hundred at most.
     #[garde(length(min = 1, max = 100), dive)]
     #[schema(min_items = 1, max_items = 100)]
     items: Vec<PlaceItem>,
     /// `pm_card_visa`, `pm_card_declined`, `pm_card_insufficient_funds`, `pm_provider_error`,
-    /// `pm_provider_flaky` or `pm_provider_slow`.
+    /// `pm_provider_flaky` or `pm_provider_slow`; with `payment_methods.kind = stripe` the id of a payment method of
+    /// Stripe's.
     #[garde(skip)]
     #[schema(example = "pm_card_visa")]
     payment_method: String,
@@ -75,7 +80,7 @@ enum NotStored {
     tag = "orders",
     security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters, bare or in quotes",
-        min_length = 1, max_length = 255, pattern = "^[!#-~]+$")),
+        min_length = 1, max_length = 257, pattern = r#"^([!#-~]{1,255}|"[!#-~]{1,255}")$"#)),
     request_body = PlaceOrder,
     responses(
         (status = 202, description = "Placed; the payment follows", body = OrderView,
@@ -91,12 +96,10 @@ pub(super) async fn place_order(
     IdempotencyKey(key): IdempotencyKey,
     Json(body): Json<PlaceOrder>,
 ) -> Result<HttpResponse, Problem> {
-    let payment_method: PaymentMethod =
-        body.payment_method
-            .parse()
-            .map_err(|error: crate::domain::UnknownPaymentMethod| {
-                Problem::invalid("/payment_method", error.to_string())
-            })?;
+    let payment_method = state
+        .payment_methods
+        .find(&body.payment_method)
+        .map_err(|unknown| Problem::invalid("/payment_method", unknown.to_string()))?;
     let key = key.map(|key| Key {
         customer: caller.user_id.uuid(),
         key,
@@ -175,9 +178,7 @@ fn accepted(id: &str) -> actix_web::HttpResponseBuilder {
 
 async fn products_of(conn: &mut Conn, items: &[PlaceItem]) -> Result<Vec<(Product, i32)>, Problem> {
     let skus: Vec<String> = items.iter().map(|item| item.sku.clone()).collect();
-    // PostgreSQL has no NUL in text, so no product has it in its sku
-    let asked: Vec<String> = skus.iter().filter(|sku| !sku.contains('\0')).cloned().collect();
-    let found: HashMap<String, Product> = products::of(conn, &asked)
+    let found: HashMap<String, Product> = products::of(conn, &skus)
         .await?
         .into_iter()
         .map(|product| (product.sku.clone(), product))

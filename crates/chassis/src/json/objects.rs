@@ -1,5 +1,6 @@
-//! serde reads a struct from an array as well, its members in their order. In a body that is a shape which no document
-//! tells of, so here a struct is read from an object alone, at any depth.
+//! What serde would take and a body may not be, at any depth. serde reads a struct from an array as well, its members in
+//! their order: a shape which no document tells of, so here a struct is read from an object alone. And text with U+0000
+//! in it is refused: PostgreSQL keeps none.
 
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
@@ -84,6 +85,21 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Within<V> {
         self.0.expecting(formatter)
     }
 
+    fn visit_str<E: Error>(self, value: &str) -> Result<V::Value, E> {
+        without_nul(value)?;
+        self.0.visit_str(value)
+    }
+
+    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<V::Value, E> {
+        without_nul(value)?;
+        self.0.visit_borrowed_str(value)
+    }
+
+    fn visit_string<E: Error>(self, value: String) -> Result<V::Value, E> {
+        without_nul(&value)?;
+        self.0.visit_string(value)
+    }
+
     as_it_is! {
         visit_bool: bool;
         visit_i64: i64;
@@ -92,9 +108,6 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Within<V> {
         visit_u128: u128;
         visit_f64: f64;
         visit_char: char;
-        visit_str: &str;
-        visit_borrowed_str: &'de str;
-        visit_string: String;
         visit_bytes: &[u8];
         visit_borrowed_bytes: &'de [u8];
         visit_byte_buf: Vec<u8>;
@@ -127,6 +140,13 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Within<V> {
     fn visit_enum<A: EnumAccess<'de>>(self, variant: A) -> Result<V::Value, A::Error> {
         self.0.visit_enum(Within(variant))
     }
+}
+
+fn without_nul<E: Error>(text: &str) -> Result<(), E> {
+    if text.contains('\0') {
+        return Err(E::custom("must not contain the character U+0000"));
+    }
+    Ok(())
 }
 
 impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Within<S> {

@@ -4,9 +4,10 @@ use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::test::TestRequest;
 use actix_web::{FromRequest, dev::Payload};
 use garde::Validate;
+use proptest::prelude::*;
 use serde::Deserialize;
 
-use super::{BodyLimit, Json};
+use super::{BodyLimit, Json, parse};
 use crate::problem::{Code, FieldError, Problem};
 
 #[derive(Debug, Deserialize, Validate)]
@@ -73,6 +74,24 @@ async fn a_good_body_is_taken() {
         .unwrap();
     assert_eq!((order.items[0].sku.as_str(), order.items[0].quantity), ("tea", 2));
     assert_eq!(order.note.as_deref(), Some("hi"));
+}
+
+#[actix_web::test]
+async fn text_that_no_database_keeps_is_refused_wherever_it_is() {
+    for (body, pointer) in [
+        (
+            r#"{"items": [{"sku": "te\u0000a", "quantity": 2}]}"#,
+            "/items/0/sku",
+        ),
+        (
+            r#"{"items": [{"sku": "tea", "quantity": 2}], "note": "\u0000"}"#,
+            "/note",
+        ),
+    ] {
+        assert_eq!(refused_at(body).await, (Code::Validation, pointer.to_owned()));
+    }
+    let escaped = r#"{"items": [{"sku": "\\u0000", "quantity": 2}]}"#;
+    assert_eq!(send(escaped).await.unwrap().items[0].sku, r"\u0000");
 }
 
 #[actix_web::test]
@@ -198,4 +217,37 @@ async fn an_array_is_no_object_at_any_depth() {
         refused(r#"[[{"sku": "tea", "quantity": 1}]]"#).await.0,
         Code::Validation
     );
+}
+
+/// A good body, of which some bytes are others, or missing.
+fn spoiled() -> impl Strategy<Value = Vec<u8>> {
+    let good = br#"{"items": [{"sku": "te\u00e9", "quantity": 2}], "note": "hi", "urgency": "high"}"#;
+    let change = (any::<prop::sample::Index>(), prop::option::of(any::<u8>()));
+    prop::collection::vec(change, 1..6).prop_map(move |changes| {
+        let mut body = good.to_vec();
+        for (at, byte) in changes {
+            let at = at.index(body.len());
+            match byte {
+                Some(byte) => body[at] = byte,
+                None => body.truncate(at.max(1)),
+            }
+        }
+        body
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_without_a_panic_and_what_is_taken_keeps_the_rules(
+        body in prop_oneof![prop::collection::vec(any::<u8>(), 0..100), spoiled()],
+    ) {
+        match parse::<Order>(&body) {
+            Ok(order) => {
+                prop_assert!((1..=2).contains(&order.items.len()));
+                prop_assert!(order.items.iter().all(|item| !item.sku.is_empty() && (1..=10).contains(&item.quantity)));
+                prop_assert!(std::str::from_utf8(&body).is_ok_and(|text| serde_json::from_str::<serde_json::Value>(text).is_ok()));
+            }
+            Err(problem) => prop_assert!(matches!(problem.code(), Code::MalformedJson | Code::Validation)),
+        }
+    }
 }

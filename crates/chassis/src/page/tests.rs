@@ -11,8 +11,8 @@ fn key() -> CursorKey {
     CursorKey::new(&SecretString::from("a secret that all replicas share"))
 }
 
-fn list(route: &str, query: &str, viewer: UserId) -> List {
-    List::new(&key(), route, query, viewer).unwrap()
+fn list(path: &str, query: &str, viewer: UserId) -> List {
+    List::new(&key(), path, query, viewer).unwrap()
 }
 
 fn orders() -> List {
@@ -70,6 +70,7 @@ fn a_cursor_leads_on_in_its_own_list_only() {
     let cursor = pending.after(&17).unwrap();
     for other in [
         list("/payments", "status=pending", ADA),
+        list("/orders/1", "status=pending", ADA),
         list("/orders", "", ADA),
         list("/orders", "status=confirmed", ADA),
         list("/orders", "status=pending&status=pending", ADA),
