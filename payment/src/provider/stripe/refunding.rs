@@ -28,17 +28,17 @@ impl StripeProvider {
             let reason = "there is no captured charge to give back".to_owned();
             return Err(ProviderError::Refused(reason));
         };
-        if let Some(reference) = self.look(&intent, amount).await? {
+        let known = self.api.refunds(&intent).await?;
+        if let Some(reference) = all_of(amount, &known, &intent)? {
             return Ok(reference);
         }
         let trouble = match self.api.give_back(&key_of(&entry), &intent).await {
+            // the answer from before that refund failed, kept under the key
+            Ok(refund) if known.iter().any(|known| known.id == refund.id) => failed(&refund, &intent),
             Ok(refund) => match settled(&refund) {
                 Settled::Done => return Ok(refund.id),
                 Settled::Pending => return Err(pending(&intent)),
-                Settled::Failed => Trouble::Unknown {
-                    detail: format!("the refund {} of {intent} failed", refund.id),
-                    kept: true,
-                },
+                Settled::Failed => failed(&refund, &intent),
             },
             Err(trouble @ (Trouble::State(_) | Trouble::Unknown { .. })) => trouble,
             Err(trouble) => return Err(trouble.into()),
@@ -54,11 +54,23 @@ impl StripeProvider {
     /// # Errors
     /// Also when it is on its way.
     pub(super) async fn look(&self, intent: &str, amount: i64) -> Result<Option<String>, ProviderError> {
-        match given_back(&self.api.refunds(intent).await?, amount) {
-            GivenBack::All { reference } => Ok(Some(reference)),
-            GivenBack::OnItsWay => Err(pending(intent)),
-            GivenBack::NotYet => Ok(None),
-        }
+        all_of(amount, &self.api.refunds(intent).await?, intent)
+    }
+}
+
+fn all_of(amount: i64, refunds: &[Refund], intent: &str) -> Result<Option<String>, ProviderError> {
+    match given_back(refunds, amount) {
+        GivenBack::All { reference } => Ok(Some(reference)),
+        GivenBack::OnItsWay => Err(pending(intent)),
+        GivenBack::NotYet => Ok(None),
+    }
+}
+
+/// Another attempt needs a key of its own.
+fn failed(refund: &Refund, intent: &str) -> Trouble {
+    Trouble::Unknown {
+        detail: format!("the refund {} of {intent} failed", refund.id),
+        kept: true,
     }
 }
 

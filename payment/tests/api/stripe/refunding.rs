@@ -72,3 +72,22 @@ async fn a_refund_that_is_on_its_way_is_waited_for_and_not_made_again() {
         (1, vec!["succeeded"])
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_fails_on_its_way_is_made_again_under_another_key() {
+    let shop = Shop::open().await;
+    let order = paid(&shop).await;
+    shop.stripe.world(|world| world.next_refunds = vec!["pending"]);
+    assert!(shop.payments.cancelled(&order).await);
+    shop.asks("refunds", 2).await;
+    shop.stripe.world(|world| world.refunds[0].status = "failed");
+    shop.ends(&order, "refunded").await;
+    assert_eq!(shop.refunds(), ["failed", "succeeded"]);
+    let keys: Vec<_> = shop
+        .stripe
+        .asked("refund")
+        .into_iter()
+        .map(|asked| asked.key)
+        .collect();
+    assert_eq!(keys.last().unwrap(), &format!("{}-refund-1", order.id));
+}
