@@ -2,7 +2,7 @@
 
 mod passing;
 
-pub use passing::is_passing;
+pub use passing::{is_of_data, is_passing};
 
 use std::time::Duration;
 

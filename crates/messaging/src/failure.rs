@@ -5,7 +5,8 @@
 use std::any::Any;
 use std::time::Duration;
 
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use chassis::database::{is_of_data, is_passing};
+use diesel::result::Error as DieselError;
 use rdkafka::error::KafkaError;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -112,6 +113,9 @@ pub enum Outage {
     /// The database holds a transaction up; nobody knows whether it was committed.
     #[error("database: no answer within {0:?}")]
     Stalled(Duration),
+    /// The handler fails for key after key.
+    #[error("the breaker is open: message after message fails, the last of them of class {0}")]
+    Halted(String),
     /// Rows changed between loading and saving; the transaction must be tried again.
     #[error("conflict: {expected} rows to save, {saved} were as they had been loaded")]
     Conflict {
@@ -143,33 +147,20 @@ pub(crate) enum Blame {
     Unclear,
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "both enums are non-exhaustive; what is new is unclear"
-)]
 pub(crate) fn blame(error: &DieselError) -> Blame {
-    if chassis::database::is_passing(error) {
-        return Blame::Infrastructure;
-    }
-    match error {
-        DieselError::DatabaseError(
-            DatabaseErrorKind::UniqueViolation
-            | DatabaseErrorKind::ForeignKeyViolation
-            | DatabaseErrorKind::RestrictViolation
-            | DatabaseErrorKind::NotNullViolation
-            | DatabaseErrorKind::CheckViolation
-            | DatabaseErrorKind::ExclusionViolation,
-            _,
-        ) => Blame::Message,
-        DieselError::SerializationError(_)
-        | DieselError::DeserializationError(_)
-        | DieselError::InvalidCString(_) => Blame::Message,
-        _ => Blame::Unclear,
+    if is_passing(error) {
+        Blame::Infrastructure
+    } else if is_of_data(error) {
+        Blame::Message
+    } else {
+        Blame::Unclear
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use diesel::result::DatabaseErrorKind;
+
     use super::*;
 
     #[test]

@@ -1,5 +1,5 @@
-//! Which errors of the database pass by themselves: the server went away or is coming back, somebody else held what was
-//! needed, or was faster. Who tries again may well succeed.
+//! Whose fault an error of the database is. Some pass by themselves: the server went away or is coming back, somebody else
+//! held what was needed, or was faster; who tries again may well succeed. Some are the data's: nobody will succeed.
 
 use diesel::result::{DatabaseErrorKind, Error};
 
@@ -10,6 +10,25 @@ const PASSING: [&str; 4] = [
     "canceling statement due to ",
     "deadlock detected",
 ];
+
+/// Whether it is certainly the data's fault: a constraint, a value that cannot be written or read.
+#[must_use]
+pub fn is_of_data(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::DatabaseError(
+            DatabaseErrorKind::UniqueViolation
+                | DatabaseErrorKind::ForeignKeyViolation
+                | DatabaseErrorKind::RestrictViolation
+                | DatabaseErrorKind::NotNullViolation
+                | DatabaseErrorKind::CheckViolation
+                | DatabaseErrorKind::ExclusionViolation,
+            _,
+        ) | Error::SerializationError(_)
+            | Error::DeserializationError(_)
+            | Error::InvalidCString(_)
+    )
+}
 
 /// Whether the same may succeed in a moment.
 #[must_use]
