@@ -14,7 +14,7 @@ use crate::actions::ProviderCalls;
 use crate::config::{Settings, StripeSettings};
 use crate::domain::{self, Provider};
 use crate::jobs::webhook_events;
-use crate::provider::{ByPayment, SimulatedProvider, StripeProvider};
+use crate::provider::{ByPayment, Ledger, SimulatedProvider, StripeProvider};
 use crate::routes;
 use crate::store::PaymentRepository;
 
@@ -56,15 +56,17 @@ impl Service for PaymentService {
     async fn build(parts: Parts<Settings>) -> anyhow::Result<App> {
         let settings = parts.settings;
         let slow = Duration::from_millis(settings.simulator.slow_ms);
-        let simulator = SimulatedProvider::new(parts.pool.clone(), slow);
-        let patience = settings.patience()?;
+        settings.validate()?;
+        let provider = &settings.provider;
+        let ledger = Ledger::new(parts.pool.clone(), provider.books_timeout());
+        let simulator = SimulatedProvider::new(ledger.clone(), slow, provider.timeout());
         let stripe = settings
             .has_stripe()
-            .then(|| StripeProvider::new(parts.pool.clone(), &settings.provider.stripe).map(Arc::new))
+            .then(|| StripeProvider::new(ledger.clone(), &provider.stripe).map(Arc::new))
             .transpose()?;
-        let provider = ByPayment::new(parts.pool.clone(), simulator.clone(), stripe.clone());
+        let provider = ByPayment::new(ledger, simulator.clone(), stripe.clone());
         let payments = listening(settings.provider.kind).performing(
-            ProviderCalls::new(Arc::new(provider), patience),
+            ProviderCalls::new(Arc::new(provider)),
             domain::is_wanted,
             domain::on_provider_answer,
         );

@@ -25,34 +25,35 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// How long one action at the provider may take, with all that it asks.
-    ///
     /// # Errors
-    /// When it may take no time at all, or so long that the kernel would not wait for the answer, or when the way to
-    /// Stripe is not one. The text names the setting.
-    pub fn patience(&self) -> anyhow::Result<Duration> {
-        let (timeout_ms, lease_ms) = (self.provider.timeout_ms, self.messaging.action_lease_ms);
-        ensure!(timeout_ms > 0, "provider.timeout_ms must be at least 1");
-        ensure!(
-            timeout_ms <= lease_ms / 2,
-            "provider.timeout_ms must be at most half of messaging.action_lease_ms ({lease_ms})"
-        );
-        let simulated = Duration::from_millis(timeout_ms);
+    /// When an action at the provider may take no time at all, or so long that the kernel would not wait for the answer,
+    /// or when the way to Stripe is not one. The text names the setting.
+    pub fn validate(&self) -> anyhow::Result<()> {
+        let (provider, lease_ms) = (&self.provider, self.messaging.action_lease_ms);
+        for (what, ms, share, part) in [
+            ("timeout_ms", provider.timeout_ms, 2, "half"),
+            ("books_timeout_ms", provider.books_timeout_ms, 8, "an eighth"),
+        ] {
+            ensure!(ms > 0, "provider.{what} must be at least 1");
+            ensure!(
+                ms <= lease_ms / share,
+                "provider.{what} must be at most {part} of messaging.action_lease_ms ({lease_ms})"
+            );
+        }
         if !self.has_stripe() {
             ensure!(
                 self.provider.kind != Provider::Stripe,
                 "provider.stripe.secret_key is required when provider.kind is stripe"
             );
-            return Ok(simulated);
+            return Ok(());
         }
         let stripe = &self.provider.stripe;
         stripe.validate()?;
-        let patience = stripe.patience();
         ensure!(
-            patience <= Duration::from_millis(lease_ms) / 2,
+            stripe.patience() <= Duration::from_millis(lease_ms) / 2,
             "provider.stripe.timeout_ms must be at most an eighth of messaging.action_lease_ms ({lease_ms})"
         );
-        Ok(patience.max(simulated))
+        Ok(())
     }
 
     /// Whether there is a way to Stripe: also when new payments go elsewhere, those that began there end there.
@@ -71,8 +72,25 @@ pub struct ProviderSettings {
     /// How long the simulated provider may take to answer, in milliseconds; then its answer is unknown.
     /// At most half of what an action may take.
     pub timeout_ms: u64,
+    /// How long one entry in a provider's own books (this service's database) may take, in milliseconds; then the
+    /// database is taken for down, and no attempt is counted. At most an eighth of what an action may take.
+    pub books_timeout_ms: u64,
     /// The way to Stripe.
     pub stripe: StripeSettings,
+}
+
+impl ProviderSettings {
+    /// How long the simulated provider may take to answer.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
+    /// How long one entry in a provider's books may take.
+    #[must_use]
+    pub fn books_timeout(&self) -> Duration {
+        Duration::from_millis(self.books_timeout_ms)
+    }
 }
 
 /// `simulator.*`

@@ -1,13 +1,11 @@
-//! Charging, voiding and refunding at the provider, bounded in time, with one idempotency key an order.
+//! Charging, voiding and refunding at the provider, with one idempotency key an order.
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::OrderId;
 use messaging::{Action, ActionError, Attempt, Failure, Performer};
-use tokio::time::timeout;
 
 use crate::domain::{Answer, PaymentAction};
 use crate::provider::{PaymentProvider, ProviderError};
@@ -33,38 +31,32 @@ impl Action for PaymentAction {
 /// Performs payment actions.
 pub struct ProviderCalls {
     provider: Arc<dyn PaymentProvider>,
-    patience: Duration,
 }
 
 impl ProviderCalls {
-    /// Calls `provider`, and waits for each answer as long as `patience`.
+    /// Calls `provider`, which sees to it that no call takes for ever.
     #[must_use]
-    pub fn new(provider: Arc<dyn PaymentProvider>, patience: Duration) -> Self {
-        Self { provider, patience }
+    pub fn new(provider: Arc<dyn PaymentProvider>) -> Self {
+        Self { provider }
     }
+}
 
-    /// An answer that does not come in time is unknown, not "no": the same key asks for it again.
-    async fn in_time<T>(
-        &self,
-        call: impl Future<Output = Result<T, ProviderError>>,
-    ) -> Result<T, ActionError> {
-        chassis::crossing!("provider.asking");
-        let answered = timeout(self.patience, call).await;
-        chassis::crossing!("provider.answered");
-        let Ok(answer) = answered else {
-            let detail = format!(
-                "no answer within {} ms, the result is unknown",
-                self.patience.as_millis()
-            );
-            return Err(Failure::new("provider-timeout", detail).into());
-        };
-        answer.map_err(|error| match error {
-            ProviderError::Failed(_) => Failure::new("provider-error", error).into(),
-            ProviderError::Refused(_) => Failure::new("provider-refused", error).into(),
-            ProviderError::Misconfigured { .. } => Failure::new("provider-misconfigured", error).into(),
-            ProviderError::Unreachable(source) => ActionError::Outage(source),
-        })
-    }
+async fn asked<T>(call: impl Future<Output = Result<T, ProviderError>>) -> Result<T, ActionError> {
+    chassis::crossing!("provider.asking");
+    let answer = call.await;
+    chassis::crossing!("provider.answered");
+    answer.map_err(|error| match error {
+        ProviderError::Failed(_) => Failure::new("provider-error", error).into(),
+        ProviderError::Silent(_) => Failure::new("provider-timeout", error).into(),
+        ProviderError::Refused(_) => Failure::new("provider-refused", error).into(),
+        ProviderError::Misconfigured { .. } => Failure::new("provider-misconfigured", error).into(),
+        ProviderError::Unwritable(source) => Failure::new(
+            "provider-books",
+            format!("the provider's books do not take it: {source}"),
+        )
+        .into(),
+        ProviderError::Unreachable(source) => ActionError::Outage(source),
+    })
 }
 
 /// The provider knows an order's charge by the order's id; void and refund name the same charge.
@@ -84,20 +76,17 @@ impl Performer<PaymentAction> for ProviderCalls {
                 payment_method,
             } => {
                 let key = key(*order_id);
-                let answer = self
-                    .in_time(self.provider.charge(&key, *amount, payment_method))
-                    .await?;
+                let answer = asked(self.provider.charge(&key, *amount, payment_method)).await?;
                 Ok(Answer::Charge {
                     answer,
                     attempts: attempt.failed_before.saturating_add(1),
                 })
             }
-            PaymentAction::Void { order_id } => self
-                .in_time(self.provider.void(&key(*order_id)))
-                .await
-                .map(Answer::Void),
+            PaymentAction::Void { order_id } => {
+                asked(self.provider.void(&key(*order_id))).await.map(Answer::Void)
+            }
             PaymentAction::Refund { order_id, .. } => {
-                let refund_reference = self.in_time(self.provider.refund(&key(*order_id))).await?;
+                let refund_reference = asked(self.provider.refund(&key(*order_id))).await?;
                 Ok(Answer::Refunded { refund_reference })
             }
         }

@@ -54,9 +54,9 @@ impl StripeSettings {
         Duration::from_millis(self.timeout_ms)
     }
 
-    /// How long an action may take.
+    /// How long an action may wait for Stripe.
     #[must_use]
-    pub fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         self.timeout().saturating_mul(REQUESTS_AN_ACTION)
     }
 

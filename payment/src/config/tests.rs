@@ -17,27 +17,30 @@ fn refusal(with: &[(&str, &str)]) -> String {
         ("provider.stripe.secret_key", "sk_test_1"),
     ];
     let with: Vec<_> = stripe.iter().chain(with).copied().collect();
-    settings(&with)
-        .patience()
-        .map_or_else(|error| format!("{error:#}"), |_| String::new())
+    refused(&with)
+}
+
+fn refused(with: &[(&str, &str)]) -> String {
+    let validated = settings(with).validate();
+    validated.map_or_else(|error| format!("{error:#}"), |()| String::new())
 }
 
 #[test]
 fn the_provider_is_waited_for_but_not_longer_than_the_kernel_waits() {
-    let patience = |timeout_ms: u64| {
-        settings(&[("provider.timeout_ms", &timeout_ms.to_string())])
-            .patience()
-            .ok()
-    };
-    assert_eq!(patience(5_000), Some(Duration::from_secs(5)));
-    assert_eq!(patience(30_000), Some(Duration::from_secs(30)));
-    assert_eq!((patience(0), patience(30_001)), (None, None));
+    for (key, most) in [
+        ("provider.timeout_ms", 30_000),
+        ("provider.books_timeout_ms", 7_500),
+    ] {
+        let with = |ms: u64| refused(&[(key, &ms.to_string())]);
+        assert_eq!((with(1), with(most)), (String::new(), String::new()));
+        assert!(with(0).contains(key) && with(most + 1).contains(key));
+    }
 }
 
 #[test]
 fn a_call_to_stripe_may_look_up_what_became_of_it() {
-    let stripe = settings(&[("provider.stripe.secret_key", "sk_test_1")]);
-    assert_eq!(stripe.patience().unwrap(), Duration::from_secs(28));
+    let stripe = settings(&[]).provider.stripe;
+    assert_eq!(stripe.patience(), Duration::from_secs(28));
     assert!(refusal(&[]).is_empty());
     let refused = refusal(&[("provider.stripe.timeout_ms", "7501")]);
     assert!(refused.contains("provider.stripe.timeout_ms"), "{refused}");

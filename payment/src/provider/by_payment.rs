@@ -3,26 +3,25 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chassis::Pool;
 use contracts::{Money, OrderId};
 
-use super::{PaymentProvider, ProviderError, SimulatedProvider, StripeProvider, unreachable};
+use super::{Ledger, PaymentProvider, ProviderError, SimulatedProvider, StripeProvider};
 use crate::domain::{ChargeAnswer, Provider, VoidAnswer};
 use crate::store;
 
 /// All providers as one.
 pub struct ByPayment {
-    pool: Pool,
+    payments: Ledger,
     simulated: SimulatedProvider,
     stripe: Option<Arc<StripeProvider>>,
 }
 
 impl ByPayment {
-    /// The providers there are; payments are in the database of `pool`.
+    /// The providers there are; `payments` tells which payment is whose.
     #[must_use]
-    pub fn new(pool: Pool, simulated: SimulatedProvider, stripe: Option<Arc<StripeProvider>>) -> Self {
+    pub fn new(payments: Ledger, simulated: SimulatedProvider, stripe: Option<Arc<StripeProvider>>) -> Self {
         Self {
-            pool,
+            payments,
             simulated,
             stripe,
         }
@@ -33,8 +32,10 @@ impl ByPayment {
         let order: OrderId = key
             .parse()
             .map_err(|_no_id| ProviderError::Refused(format!("{key:?} is no order's id")))?;
-        let mut conn = self.pool.get().await.map_err(unreachable)?;
-        let name = store::provider_of(&mut conn, order).await?;
+        let name = self
+            .payments
+            .entry(async |conn| store::provider_of(conn, order).await)
+            .await?;
         let name = name.ok_or_else(|| ProviderError::Refused(format!("{order} has no payment")))?;
         match Provider::from_name(&name) {
             Some(Provider::Simulated) => Ok(&self.simulated),

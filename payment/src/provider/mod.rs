@@ -1,8 +1,11 @@
 //! The payment provider: a seam, because there are several and they stand outside.
 
 mod by_payment;
+mod ledger;
 mod simulated;
 pub(crate) mod stripe;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::Money;
@@ -11,6 +14,7 @@ use thiserror::Error;
 use crate::domain::{ChargeAnswer, VoidAnswer};
 
 pub use by_payment::ByPayment;
+pub use ledger::Ledger;
 pub use simulated::{Mode, Setting, SimulatedProvider};
 pub use stripe::StripeProvider;
 
@@ -51,6 +55,12 @@ pub enum ProviderError {
         /// What is wrong with it.
         detail: String,
     },
+    /// An answer that does not come in time is unknown, not "no": the same key asks for it again.
+    #[error("no answer within {} ms, the result is unknown", .0.as_millis())]
+    Silent(Duration),
+    /// What is to be written down cannot be.
+    #[error("the provider's books do not take it")]
+    Unwritable(#[source] diesel::result::Error),
     /// The way to the provider is interrupted for everybody.
     #[error("the provider cannot be reached")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -58,7 +68,11 @@ pub enum ProviderError {
 
 impl From<diesel::result::Error> for ProviderError {
     fn from(error: diesel::result::Error) -> Self {
-        unreachable(error)
+        if chassis::database::is_of_data(&error) {
+            Self::Unwritable(error)
+        } else {
+            unreachable(error)
+        }
     }
 }
 

@@ -21,7 +21,6 @@ impl From<NotReceived> for Problem {
                 .detail("the body is not an event of stripe's")
                 .caused_by(error),
             NotReceived::Provider(error) => error.into(),
-            NotReceived::Database(error) => error.into(),
         }
     }
 }
@@ -46,7 +45,13 @@ pub(crate) struct Received {
 #[utoipa::path(
     tag = "webhooks",
     params(("Stripe-Signature" = String, Header, description = "`t=<seconds>,v1=<hex HMAC-SHA256>`, over the body exactly as it is")),
-    request_body(content = String, description = "A Stripe event", content_type = "application/json"),
+    request_body(content = Object, description = "A Stripe event", content_type = "application/json", example = json!({
+        "id": "evt_1",
+        "object": "event",
+        "type": "payment_intent.succeeded",
+        "livemode": false,
+        "data": {"object": {"id": "pi_1", "object": "payment_intent", "status": "succeeded"}},
+    })),
     responses(
         (status = 200, description = "Taken in, or of no matter", body = Received),
         (status = "4XX", description = "Not signed by Stripe, too old, too long, or webhooks are not set up", body = ProblemBody, content_type = "application/problem+json"),

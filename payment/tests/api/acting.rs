@@ -103,6 +103,52 @@ async fn an_answer_that_never_comes_is_asked_for_again_and_the_money_is_taken_on
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_says_nothing_while_the_provider_writes_counts_no_attempt() {
+    let payments = Payments::with(&[
+        ("provider.books_timeout_ms", "50"),
+        ("messaging.backoff_max_ms", "20"),
+    ])
+    .await;
+    let lock = payments.lock("simulator.charge").await;
+    let order = Order::by("pm_card_visa");
+    payments.placed(&order).await;
+    until("more tries than there are retries", async || {
+        let query = "select pid from pg_locks where relation = 'simulator.charge'::regclass and not granted";
+        (payments.rows(query).await.len() > 5).then_some(())
+    })
+    .await;
+    drop(lock);
+    let payment = payments.becomes(&order, "completed").await;
+    assert_eq!(payment["attempts"], 1);
+    payments.at_rest().await;
+    assert_eq!(
+        payments.rows("select id from dead_letter").await,
+        Vec::<Value>::new()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn books_that_refuse_an_entry_fail_the_payment_s_own_action() {
+    let payments = Payments::start().await;
+    payments
+        .run("alter table simulator.charge add constraint refuses check (payment_method <> 'pm_card_visa')")
+        .await;
+    let order = Order::by("pm_card_visa");
+    payments.placed(&order).await;
+    let dead = until("the charge is given up", async || {
+        let dead = payments
+            .rows("select error_class from work where state = 'dead'")
+            .await;
+        dead.first().cloned()
+    })
+    .await;
+    assert_eq!(dead, json!({"error_class": "provider-books"}));
+    let other = Order::by("pm_card_declined");
+    payments.placed(&other).await;
+    payments.becomes(&other, "failed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_charge_that_always_fails_is_a_dead_letter_and_voided_when_the_order_is_cancelled() {
     let payments = Payments::start().await;
     let order = Order::by("pm_provider_error");

@@ -86,6 +86,14 @@ impl Payments {
         client.batch_execute(statements).await.unwrap();
     }
 
+    /// Locks a table for as long as the answer lives.
+    pub(crate) async fn lock(&self, table: &str) -> impl Sized + use<> {
+        let client = connect(self.database.url()).await.unwrap();
+        let lock = format!("begin; lock table {table} in access exclusive mode");
+        client.batch_execute(&lock).await.unwrap();
+        client
+    }
+
     /// What waits for the broker about this order: topic and number of each event, in order.
     pub(crate) async fn announced(&self, order: OrderId) -> Vec<(String, u64)> {
         let rows = self

@@ -6,7 +6,7 @@ use chassis::database;
 use chassis::settings::DatabaseSettings;
 use contracts::{Currency, Money};
 use payment::domain::ChargeAnswer;
-use payment::provider::{Mode, PaymentProvider, ProviderError, Setting, SimulatedProvider};
+use payment::provider::{Ledger, Mode, PaymentProvider, ProviderError, Setting, SimulatedProvider};
 use serde_json::Value;
 use stack::postgres::TestDatabase;
 
@@ -14,6 +14,9 @@ use crate::harness::{self, PRICE};
 
 /// How late `pm_provider_slow` answers.
 pub(crate) const SLOW: Duration = Duration::from_millis(200);
+
+/// How long anything of the provider may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Provider {
     pub(crate) simulated: SimulatedProvider,
@@ -33,7 +36,7 @@ impl Provider {
         };
         let pool = database::pool(&settings).unwrap();
         Self {
-            simulated: SimulatedProvider::new(pool, SLOW),
+            simulated: SimulatedProvider::new(Ledger::new(pool, PATIENCE), SLOW, PATIENCE),
             database,
         }
     }

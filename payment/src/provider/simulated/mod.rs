@@ -7,12 +7,14 @@ mod books;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chassis::{Pool, clock};
+use chassis::clock;
 use contracts::Money;
 use diesel_async::AsyncConnection;
+use messaging::Conn;
+use tokio::time::{sleep, timeout};
 
 use self::behaviour::{Behaviour, behaviour};
-use super::{PaymentProvider, ProviderError, unreachable};
+use super::{Ledger, PaymentProvider, ProviderError};
 use crate::domain::{ChargeAnswer, VoidAnswer};
 
 pub use self::behaviour::{Mode, Setting};
@@ -20,8 +22,9 @@ pub use self::behaviour::{Mode, Setting};
 /// The simulated provider.
 #[derive(Clone)]
 pub struct SimulatedProvider {
-    pool: Pool,
+    ledger: Ledger,
     slow: Duration,
+    patience: Duration,
 }
 
 /// What is to happen after the books are written.
@@ -35,10 +38,15 @@ enum Reply {
 }
 
 impl SimulatedProvider {
-    /// A provider whose books are in the database of `pool`, and which takes `slow` where it is to be slow.
+    /// A provider whose books are `ledger`, which takes `slow` where it is to be slow, and is waited for as long as
+    /// `patience`.
     #[must_use]
-    pub fn new(pool: Pool, slow: Duration) -> Self {
-        Self { pool, slow }
+    pub fn new(ledger: Ledger, slow: Duration, patience: Duration) -> Self {
+        Self {
+            ledger,
+            slow,
+            patience,
+        }
     }
 
     /// How it is forced to behave.
@@ -46,8 +54,8 @@ impl SimulatedProvider {
     /// # Errors
     /// [`ProviderError::Unreachable`] when its books cannot be reached.
     pub async fn setting(&self) -> Result<Setting, ProviderError> {
-        let mut conn = self.pool.get().await.map_err(unreachable)?;
-        Ok(books::setting(&mut conn).await?.setting)
+        let now = self.ledger.entry(async |conn| books::setting(conn).await).await?;
+        Ok(now.setting)
     }
 
     /// Forces it to behave so from now on.
@@ -55,13 +63,24 @@ impl SimulatedProvider {
     /// # Errors
     /// [`ProviderError::Unreachable`] when its books cannot be reached.
     pub async fn force(&self, setting: &Setting) -> Result<Setting, ProviderError> {
-        let mut conn = self.pool.get().await.map_err(unreachable)?;
-        Ok(books::force(&mut conn, setting).await?.setting)
+        let now = self.ledger.entry(async |conn| books::force(conn, setting).await);
+        Ok(now.await?.setting)
     }
 
     /// Writes the books; what comes after needs no connection any more.
     async fn settle(&self, key: &str, amount: Money, method: &str) -> Result<Reply, ProviderError> {
-        let mut conn = self.pool.get().await.map_err(unreachable)?;
+        self.ledger
+            .entry(async |conn| self.write(conn, key, amount, method).await)
+            .await
+    }
+
+    async fn write(
+        &self,
+        conn: &mut Conn,
+        key: &str,
+        amount: Money,
+        method: &str,
+    ) -> Result<Reply, ProviderError> {
         let slow = self.slow;
         conn.transaction(async |conn| {
             let now = books::setting_for_charge(conn).await?;
@@ -114,26 +133,27 @@ const FLAKY_FAILURES: i32 = 2;
 impl PaymentProvider for SimulatedProvider {
     async fn charge(&self, key: &str, amount: Money, method: &str) -> Result<ChargeAnswer, ProviderError> {
         match self.settle(key, amount, method).await? {
-            Reply::Answer(answer, late) => {
-                if !late.is_zero() {
-                    tokio::time::sleep(late).await;
-                }
-                Ok(answer)
-            }
+            Reply::Answer(answer, late) if late.is_zero() => Ok(answer),
+            Reply::Answer(answer, late) => match timeout(self.patience, sleep(late)).await {
+                Ok(()) => Ok(answer),
+                Err(_elapsed) => Err(ProviderError::Silent(self.patience)),
+            },
             Reply::Error => Err(ProviderError::Failed("simulated outage".to_owned())),
-            Reply::Silence => std::future::pending().await,
+            Reply::Silence => {
+                sleep(self.patience).await;
+                Err(ProviderError::Silent(self.patience))
+            }
         }
     }
 
     async fn void(&self, key: &str) -> Result<VoidAnswer, ProviderError> {
-        let mut conn = self.pool.get().await.map_err(unreachable)?;
-        Ok(books::void(&mut conn, key).await?)
+        self.ledger.entry(async |conn| books::void(conn, key).await).await
     }
 
     async fn refund(&self, key: &str) -> Result<String, ProviderError> {
-        let mut conn = self.pool.get().await.map_err(unreachable)?;
         let reference = format!("sim_re_{}", clock::new_id().simple());
-        books::refund(&mut conn, key, &reference)
+        self.ledger
+            .entry(async |conn| books::refund(conn, key, &reference).await)
             .await?
             .ok_or_else(|| ProviderError::Refused("there is no captured charge to give back".to_owned()))
     }

@@ -15,7 +15,7 @@ use super::books::{self, Entry};
 use super::events::{self, Told, What};
 use super::wire::Event;
 use crate::domain::{Notice, on_provider_notice};
-use crate::provider::{ProviderError, unreachable};
+use crate::provider::ProviderError;
 use crate::store::PaymentRepository;
 use crate::store::stripe_schema::event;
 
@@ -43,9 +43,6 @@ pub(crate) enum NotReceived {
     /// What it tells had to be looked up, and could not be.
     #[error(transparent)]
     Provider(#[from] ProviderError),
-    /// The database's.
-    #[error(transparent)]
-    Database(#[from] diesel::result::Error),
 }
 
 #[derive(Debug, Error)]
@@ -60,32 +57,37 @@ enum NotHeard {
 pub(crate) async fn receive(stripe: &StripeProvider, body: &[u8]) -> Result<Outcome, NotReceived> {
     let received: Event = serde_json::from_slice(body)?;
     let Some(told) = events::read(&received)? else {
-        let mut conn = stripe.pool.get().await.map_err(unreachable)?;
         let outcome = Outcome::Ignored("it is about nothing that matters here");
-        return Ok(store(&mut conn, &received, None, outcome).await?);
+        let stored = stripe.noted(async |conn| store(conn, &received, None, outcome).await);
+        return Ok(stored.await?);
     };
     let told = found_out(stripe, told).await?;
-    let mut conn = stripe.pool.get().await.map_err(unreachable)?;
-    let outcome = conn
-        .transaction(async |conn| {
-            if is_known(conn, &received.id).await? {
-                return Ok(Outcome::Duplicate);
-            }
-            let Some(entry) = books::of_intent(conn, &told.intent).await? else {
-                let outcome = Outcome::Ignored("the payment is none of this service's");
-                return store(conn, &received, None, outcome).await;
-            };
-            let order: Option<OrderId> = entry.order.parse().ok();
-            // the id goes in first: a second delivery waits here, and finds that it is one
-            if store(conn, &received, order, Outcome::Unchanged).await? == Outcome::Duplicate {
-                return Ok(Outcome::Duplicate);
-            }
-            let outcome = hear(conn, &entry, order, &told.what).await?;
-            conclude(conn, &received.id, &outcome).await?;
-            Ok::<_, diesel::result::Error>(outcome)
+    let outcome = stripe
+        .noted(async |conn| {
+            conn.transaction(async |conn| take_in(conn, &received, &told).await)
+                .await
         })
         .await?;
     tell(&received, &told, &outcome);
+    Ok(outcome)
+}
+
+/// In one transaction: the event's id, and what it does to the payment.
+async fn take_in(conn: &mut Conn, received: &Event, told: &Told) -> QueryResult<Outcome> {
+    if is_known(conn, &received.id).await? {
+        return Ok(Outcome::Duplicate);
+    }
+    let Some(entry) = books::of_intent(conn, &told.intent).await? else {
+        let outcome = Outcome::Ignored("the payment is none of this service's");
+        return store(conn, received, None, outcome).await;
+    };
+    let order: Option<OrderId> = entry.order.parse().ok();
+    // the id goes in first: a second delivery waits here, and finds that it is one
+    if store(conn, received, order, Outcome::Unchanged).await? == Outcome::Duplicate {
+        return Ok(Outcome::Duplicate);
+    }
+    let outcome = hear(conn, &entry, order, &told.what).await?;
+    conclude(conn, &received.id, &outcome).await?;
     Ok(outcome)
 }
 

@@ -21,7 +21,6 @@ mod verdict;
 mod wire;
 
 use async_trait::async_trait;
-use chassis::Pool;
 use contracts::Money;
 use diesel::QueryResult;
 use messaging::Conn;
@@ -32,24 +31,24 @@ use self::books::Entry;
 use self::trouble::Trouble;
 use self::verdict::{REQUESTED, Verdict};
 use self::wire::Intent;
-use super::{PaymentProvider, ProviderError};
+use super::{Ledger, PaymentProvider, ProviderError};
 use crate::config::StripeSettings;
 use crate::domain::{ChargeAnswer, VoidAnswer};
 
 /// Stripe.
 pub struct StripeProvider {
     api: Api,
-    pool: Pool,
+    ledger: Ledger,
 }
 
 impl StripeProvider {
-    /// Stripe as `settings` say; which intent is whose is kept in the database of `pool`.
+    /// Stripe as `settings` say; which intent is whose is kept in `ledger`.
     ///
     /// # Errors
     /// When the settings cannot be used, or this machine has no certificates to tell Stripe by.
-    pub fn new(pool: Pool, settings: &StripeSettings) -> anyhow::Result<Self> {
+    pub fn new(ledger: Ledger, settings: &StripeSettings) -> anyhow::Result<Self> {
         let api = Api::new(settings)?;
-        Ok(Self { api, pool })
+        Ok(Self { api, ledger })
     }
 
     /// A connection, for no longer than a statement: none is held while Stripe is asked.
@@ -57,8 +56,7 @@ impl StripeProvider {
         &self,
         statement: impl AsyncFnOnce(&mut Conn) -> QueryResult<T>,
     ) -> Result<T, ProviderError> {
-        let mut conn = self.pool.get().await.map_err(super::unreachable)?;
-        Ok(statement(&mut conn).await?)
+        self.ledger.entry(statement).await
     }
 
     /// After `trouble`, what it was about is asked for again; under a key of its own where the old one is of no use.

@@ -1,24 +1,17 @@
 //! Against stripe-mock, which Stripe makes of its own description of its interface: it refuses paths and parameters that
 //! do not exist, and versions that it does not speak. It keeps no state, so each story sets what it answers.
 //!
-//! stripe-mock is a Go program of a pinned version. The first story that needs it fetches and builds it with `go install`
-//! (`GOFLAGS=-mod=mod GOBIN=target/tools/stripe-mock-<version>/bin go install github.com/stripe/stripe-mock@<version>`) and
-//! keeps it there. Go is looked for in the variable `GO`, on the `PATH` and in `/usr/local/go/bin`. Only where there is no
-//! Go are the stories skipped, and say so; where there is, a stripe-mock that cannot be had is a failure.
-#![expect(clippy::disallowed_methods, reason = "a test may look where its tools are")]
+//! `scripts/setup test` builds it where Go is, and `.stack/stripe-mock` points there. Where it is not, the stories are left
+//! out, and say so.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use payment::domain::Provider;
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
 use super::fake::API_VERSION;
 use crate::harness::{Order, Payments, until};
-
-const VERSION: &str = "v0.203.0";
-const MODULE: &str = "github.com/stripe/stripe-mock";
 
 /// Its process; it ends with its value.
 struct StripeMock {
@@ -30,18 +23,20 @@ struct StripeMock {
 }
 
 impl StripeMock {
-    /// One that answers with intents like `intent`. None where it cannot be had.
+    /// One that answers with intents like `intent`. None where it is not there.
     async fn start(intent: &Value) -> Option<Self> {
-        let Some(binary) = binary().await else {
-            eprintln!("skipped: stripe-mock cannot be built, for there is no Go");
+        let Some(tool) = tool() else {
+            eprintln!(
+                "skipped: there is no stripe-mock; scripts/setup test builds it, and needs Go for that"
+            );
             return None;
         };
         let directory = tempfile::tempdir().unwrap();
         let fixtures = directory.path().join("fixtures.json");
-        std::fs::write(&fixtures, fixtures_with(&binary, intent).to_string()).unwrap();
+        std::fs::write(&fixtures, fixtures_with(&tool, intent).to_string()).unwrap();
         let ports = [(); 2].map(|()| stack::ports::lease().unwrap());
         let [http, https] = [&ports[0], &ports[1]].map(|port| format!("127.0.0.1:{}", port.port()));
-        let process = Command::new(binary)
+        let process = Command::new(tool.join("bin/stripe-mock"))
             .args([
                 "-strict-version-check",
                 "-http-addr",
@@ -83,62 +78,16 @@ impl Drop for StripeMock {
     }
 }
 
-fn tools() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"));
-    target.join("tools").join(format!("stripe-mock-{VERSION}"))
-}
-
-async fn binary() -> Option<PathBuf> {
-    static BINARY: OnceCell<Option<PathBuf>> = OnceCell::const_new();
-    let find = || async { tokio::task::spawn_blocking(find).await.unwrap() };
-    BINARY.get_or_init(find).await.clone()
-}
-
-fn find() -> Option<PathBuf> {
-    let binary = tools().join("bin/stripe-mock");
-    if binary.exists() && tools().join("fixtures.json").exists() {
-        return Some(binary);
-    }
-    let go = go()?;
-    std::fs::create_dir_all(tools()).unwrap();
-    let installed = Command::new(&go)
-        .args(["install", &format!("{MODULE}@{VERSION}")])
-        .env("GOFLAGS", "-mod=mod")
-        .env("GOBIN", tools().join("bin"))
-        .current_dir(tools())
-        .status()
-        .unwrap();
-    assert!(installed.success(), "stripe-mock could not be built");
-    let module = Command::new(&go)
-        .args(["mod", "download", "-json", &format!("{MODULE}@{VERSION}")])
-        .current_dir(tools())
-        .output()
-        .unwrap();
-    let module: Value = serde_json::from_slice(&module.stdout).unwrap();
-    let fixtures = Path::new(module["Dir"].as_str().unwrap()).join("embedded/openapi/fixtures3.json");
-    std::fs::write(tools().join("fixtures.json"), std::fs::read(fixtures).unwrap()).unwrap();
-    Some(binary)
-}
-
-fn go() -> Option<PathBuf> {
-    let named = std::env::var_os("GO").map(PathBuf::from);
-    let usual = [PathBuf::from("go"), PathBuf::from("/usr/local/go/bin/go")];
-    named.into_iter().chain(usual).find(|go| {
-        let mut version = Command::new(go);
-        version.arg("version").stdout(Stdio::null()).stderr(Stdio::null());
-        version.status().is_ok_and(|status| status.success())
-    })
+/// The folder that has it, with its fixtures.
+fn tool() -> Option<PathBuf> {
+    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.stack/stripe-mock");
+    tool.join("bin/stripe-mock").is_file().then_some(tool)
 }
 
 /// Its own fixtures, with the intent's members set so.
-fn fixtures_with(binary: &Path, intent: &Value) -> Value {
-    let beside = binary
-        .parent()
-        .and_then(Path::parent)
-        .unwrap()
-        .join("fixtures.json");
-    let mut fixtures: Value = serde_json::from_slice(&std::fs::read(beside).unwrap()).unwrap();
+fn fixtures_with(tool: &Path, intent: &Value) -> Value {
+    let its_own = std::fs::read(tool.join("fixtures.json")).unwrap();
+    let mut fixtures: Value = serde_json::from_slice(&its_own).unwrap();
     let fixture = &mut fixtures["resources"]["payment_intent"];
     for (name, value) in intent.as_object().unwrap() {
         fixture[name] = value.clone();
