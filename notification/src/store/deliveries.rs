@@ -274,18 +274,20 @@ pub async fn due(conn: &mut Conn, now: DateTime<Utc>, limit: i64) -> QueryResult
 /// # Errors
 /// The database's.
 pub async fn forget_settled(conn: &mut Conn, before: DateTime<Utc>, limit: i64) -> QueryResult<usize> {
+    let settled = || {
+        delivery::status
+            .eq_any([DELIVERED, FAILED, DROPPED])
+            .and(delivery::updated_at.lt(before))
+    };
     let old: Vec<Uuid> = delivery::table
-        .filter(
-            delivery::status
-                .eq_any([DELIVERED, FAILED, DROPPED])
-                .and(delivery::updated_at.lt(before)),
-        )
+        .filter(settled())
         .order(delivery::updated_at)
         .limit(limit)
         .select(delivery::id)
         .load(conn)
         .await?;
-    diesel::delete(delivery::table.filter(delivery::id.eq_any(old)))
+    // asked again: it may have been sent again meanwhile
+    diesel::delete(delivery::table.filter(delivery::id.eq_any(old).and(settled())))
         .execute(conn)
         .await
 }

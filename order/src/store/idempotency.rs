@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error;
-use diesel::sql_types::{Array, Text};
+use diesel::sql_types::{Array, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -101,10 +101,12 @@ pub async fn forget(conn: &mut AsyncPgConnection, before: DateTime<Utc>, limit: 
     let (customers, keys): (Vec<Uuid>, Vec<String>) = old.into_iter().unzip();
     diesel::sql_query(
         "delete from idempotency_key used using unnest($1, $2) as old (customer_id, key)
-         where used.customer_id = old.customer_id and used.key = old.key",
+         where used.customer_id = old.customer_id and used.key = old.key and used.created_at < $3",
     )
     .bind::<Array<diesel::sql_types::Uuid>, _>(customers)
     .bind::<Array<Text>, _>(keys)
+    // again: another replica may have forgotten the key meanwhile, and somebody used it anew
+    .bind::<Timestamptz, _>(before)
     .execute(conn)
     .await
 }
