@@ -1,14 +1,15 @@
 //! One call: a POST to an address that was checked, on a connection of its own. No redirect is followed, no proxy is
-//! asked, and no more of the answer is read than is kept.
+//! asked, and no more of the answer is read than is kept, and no longer than [`EXCERPT_WAIT`]: the status says it all.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{Either, select};
+use futures::future::{Either, ready, select};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -26,6 +27,8 @@ use super::{Guard, Refused};
 
 /// Longest head of an answer, in bytes.
 const ANSWER_HEAD_MAX: usize = 16_384;
+/// How long the body of an answer is read for its excerpt.
+const EXCERPT_WAIT: Duration = Duration::from_secs(1);
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 3;
 /// Names the platform to receivers.
@@ -113,68 +116,101 @@ impl Caller {
 
     /// Sends `message` to `url`.
     pub(crate) async fn call(&self, url: &str, message: Message) -> Result<Answer, CallError> {
-        match timeout(self.patience, self.called(url, message)).await {
-            Ok(answer) => answer,
-            Err(_elapsed) => Err(CallError::Timeout(self.patience)),
-        }
+        let answering = timeout(self.patience, self.called(url, message)).await;
+        let answering = answering.map_err(|_elapsed| CallError::Timeout(self.patience))??;
+        Ok(self.answer(answering).await)
     }
 
-    async fn called(&self, url: &str, message: Message) -> Result<Answer, CallError> {
+    async fn called(&self, url: &str, message: Message) -> Result<Answering, CallError> {
         let url = self.guard.url(url)?;
         let addresses = self.guard.resolve(&url).await?;
         let stream = connect(&addresses).await.map_err(CallError::Connect)?;
         let request = request(&url, message)?;
         if url.scheme() == "https" {
             let stream = self.tls.connect(server_name(&url)?, stream);
-            self.exchange(stream.await.map_err(CallError::Tls)?, request)
-                .await
+            exchange(stream.await.map_err(CallError::Tls)?, request).await
         } else {
-            self.exchange(stream, request).await
+            exchange(stream, request).await
         }
     }
 
-    async fn exchange(
-        &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Answer, CallError> {
-        let (mut sender, connection) = http1::Builder::new()
-            .max_buf_size(ANSWER_HEAD_MAX)
-            .handshake(TokioIo::new(stream))
-            .await?;
-        let answer = async move {
-            let response = sender.send_request(request).await?;
-            let status = response.status().as_u16();
-            let excerpt = self.excerpt(response).await;
-            Ok(Answer { status, excerpt })
-        };
-        // the connection is driven for as long as the answer is not there, and dropped with it
-        match select(Box::pin(answer), Box::pin(connection)).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right((_ended, answer)) => answer.await,
-        }
-    }
-
-    /// How the body begins, as text without anything that moves a cursor. A body that breaks off is still an answer.
-    async fn excerpt(&self, response: Response<Incoming>) -> String {
-        let mut body = response.into_body();
-        let mut read: Vec<u8> = Vec::new();
-        while read.len() < self.read_max {
-            match body.frame().await {
-                Some(Ok(frame)) => {
-                    let room = self.read_max.saturating_sub(read.len());
-                    read.extend(frame.data_ref().into_iter().flatten().take(room));
-                }
-                Some(Err(_)) | None => break,
+    /// The connection is driven for as long as the body is read, and dropped with it.
+    async fn answer(&self, answering: Answering) -> Answer {
+        let Answering {
+            response,
+            connection,
+            sender: _sender,
+        } = answering;
+        let status = response.status().as_u16();
+        let mut begin = Vec::new();
+        let read = Box::pin(self.read(response.into_body(), &mut begin));
+        let reading = async {
+            if let Either::Right((_ended, read)) = select(read, connection).await {
+                read.await;
             }
+        };
+        // one that breaks off or dribbles is still an answer
+        drop(timeout(EXCERPT_WAIT, reading).await);
+        Answer {
+            status,
+            excerpt: self.excerpt(&begin),
         }
+    }
+
+    async fn read(&self, mut body: Incoming, begin: &mut Vec<u8>) {
+        while begin.len() < self.read_max {
+            let Some(Ok(frame)) = body.frame().await else {
+                return;
+            };
+            let room = self.read_max.saturating_sub(begin.len());
+            begin.extend(frame.data_ref().into_iter().flatten().take(room));
+        }
+    }
+
+    /// As text without anything that moves a cursor.
+    fn excerpt(&self, begin: &[u8]) -> String {
         let plain = |c: char| if c.is_control() { ' ' } else { c };
-        String::from_utf8_lossy(&read)
+        String::from_utf8_lossy(begin)
             .chars()
             .take(self.excerpt_max)
             .map(plain)
             .collect()
     }
+}
+
+/// A connection on its way.
+type Connection = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+/// An answer whose body is still to come.
+struct Answering {
+    response: Response<Incoming>,
+    connection: Connection,
+    /// The connection ends with it.
+    sender: SendRequest<Full<Bytes>>,
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<Answering, CallError> {
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(ANSWER_HEAD_MAX)
+        .handshake(TokioIo::new(stream))
+        .await?;
+    let connection: Connection = Box::pin(connection);
+    let answer = Box::pin(sender.send_request(request));
+    let (response, connection) = match select(answer, connection).await {
+        Either::Left((response, connection)) => (response?, connection),
+        Either::Right((ended, response)) => {
+            let ended: Connection = Box::pin(ready(ended));
+            (response.await?, ended)
+        }
+    };
+    Ok(Answering {
+        response,
+        connection,
+        sender,
+    })
 }
 
 async fn connect(addresses: &[SocketAddr]) -> std::io::Result<TcpStream> {

@@ -2,6 +2,7 @@
 //! says.
 
 use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
@@ -9,6 +10,7 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures::{StreamExt, stream};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
@@ -21,6 +23,8 @@ pub(crate) enum Reply {
     Status(u16),
     Redirect(String),
     Body(u16, Vec<u8>),
+    /// The beginning of a body that never ends.
+    Endless(u16, &'static str),
     Never,
 }
 
@@ -134,6 +138,10 @@ async fn receive(request: HttpRequest, inner: Data<Mutex<Inner>>, body: Bytes) -
         Reply::Status(status) => answer(status).finish(),
         Reply::Redirect(to) => answer(307).insert_header(("location", to)).finish(),
         Reply::Body(status, body) => answer(status).body(body),
+        Reply::Endless(status, begin) => {
+            let begin = stream::iter([Ok::<_, Infallible>(Bytes::from_static(begin.as_bytes()))]);
+            answer(status).streaming(begin.chain(stream::pending()))
+        }
         Reply::Never => std::future::pending().await,
     }
 }

@@ -129,6 +129,24 @@ async fn what_fails_is_tried_again_with_the_same_id_and_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_whose_body_never_ends_is_an_answer() {
+    let (service, receiver) = (Notifications::with(&LOCAL).await, Receiver::start());
+    let ada = user();
+    let client = service.customer(ada);
+    let (hook, _) = registered(&client, &json!({"url": receiver.url("/")})).await;
+    receiver.replies([Reply::Endless(202, "thank you")]);
+    service.told(&[notification(ada, order())]).await;
+    let sent = deliveries(&client, &hook, "delivered", 1).await;
+    let attempts = sent[0]["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 1, "{attempts:?}");
+    assert_eq!(
+        (&attempts[0]["status"], &attempts[0]["excerpt"]),
+        (&json!(202), &json!("thank you"))
+    );
+    assert_eq!(receiver.got().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_that_goes_on_failing_is_disabled_and_its_user_told_and_no_operator_is() {
     let (service, receiver) = (Notifications::with(&LOCAL).await, Receiver::start());
     let ada = user();
