@@ -11,8 +11,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::Outage;
 use crate::broker::ConsumerWatch;
 use crate::inbox::{Arrival, Inbox};
+use crate::intake::Allowance;
 use crate::isolate;
 use crate::kernel::Core;
 use crate::offsets::{Owed, positions};
@@ -110,18 +112,27 @@ impl GroupMember {
         }
     }
 
-    /// Takes a batch through, waiting out any outage. False when stopped before the batch was done. Records that
-    /// come meanwhile go to `early`.
+    /// Takes a batch through, waiting out any outage and an open breaker. False when stopped before the batch was done.
+    /// Records that come meanwhile go to `early`.
     async fn process(&self, arrivals: &[Arrival], early: &mut Vec<Record>, stop: &CancellationToken) -> bool {
         let started = Instant::now();
         let mut rest = arrivals;
         let mut backoff = Backoff::new(&self.core.settings);
         let mut held_up = false;
-        while let Err((done, outage)) = isolate::run(&self.inbox, rest).await {
-            rest = rest.get(done..).unwrap_or_default();
-            let wait = backoff.wait();
-            warn!(error = %outage, wait_ms = wait.as_millis(), "cannot process messages, waiting");
+        while !rest.is_empty() {
+            let wait = match self.take_in(&mut rest).await {
+                Ok(wait) => wait,
+                Err(outage) => {
+                    let wait = backoff.wait();
+                    warn!(error = %outage, wait_ms = wait.as_millis(), "cannot process messages, waiting");
+                    wait
+                }
+            };
+            if wait.is_zero() {
+                continue;
+            }
             held_up = true;
+            self.core.metrics.consumer_paused(true);
             if self.wait_paused(wait, early, stop).await.is_err() {
                 return false;
             }
@@ -131,6 +142,27 @@ impl GroupMember {
         }
         self.core.metrics.processed(arrivals.len(), started.elapsed());
         true
+    }
+
+    /// Takes in what the breaker allows of `rest`, and leaves what is not done. Answers how long to wait before more.
+    async fn take_in(&self, rest: &mut &[Arrival]) -> Result<Duration, Outage> {
+        let now = Instant::now().into_std();
+        let allowed = match self.core.intake.allowance(now) {
+            Allowance::All => rest.len(),
+            Allowance::Probe => 1,
+            Allowance::Not(at) => return Ok(at.saturating_duration_since(now)),
+        };
+        let (part, later) = rest.split_at_checked(allowed).unwrap_or((rest, &[]));
+        match isolate::run(&self.inbox, part).await {
+            Ok(()) => {
+                *rest = later;
+                Ok(Duration::ZERO)
+            }
+            Err((done, outage)) => {
+                *rest = rest.get(done..).unwrap_or_default();
+                Err(outage)
+            }
+        }
     }
 
     /// Waits without leaving the group: partitions are paused and the client is polled all the while.
@@ -161,6 +193,7 @@ impl GroupMember {
 
     fn resume(&self) {
         info!("processing messages again");
+        self.core.metrics.consumer_paused(false);
         if let Err(error) = self
             .kafka
             .assignment()

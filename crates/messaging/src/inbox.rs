@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,7 +12,8 @@ use uuid::Uuid;
 
 use crate::attempt::FailedAttempt;
 use crate::dead_letter::{self, Death};
-use crate::dedupe::{RecentIds, take_charge, within_memory};
+use crate::dedupe::{RecentIds, take_charge, time_of, within_memory};
+use crate::intake::{Blame, Judged};
 use crate::isolate::Transactional;
 use crate::kernel::Core;
 use crate::metrics::tally;
@@ -41,6 +43,14 @@ impl Arrival {
 
     fn topic(&self) -> &str {
         &self.record().origin.topic
+    }
+
+    /// How long ago the saga began, whose id is a `UUIDv7`.
+    fn saga_age(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
+        match self {
+            Self::Read(message) => Some(now - time_of(message.envelope.correlation_id)?),
+            Self::Unfit(..) => None,
+        }
     }
 
     fn id(&self) -> Option<Uuid> {
@@ -115,7 +125,7 @@ impl Inbox {
         let waiting = self.keys_waiting(conn, &open).await?;
         let now = clock::now();
         let mut effects = Effects::default();
-        let mut parked = Vec::new();
+        let (mut parked, mut decided) = (Vec::new(), Vec::new());
         for (participant, group) in self.by_participant(&open) {
             let (behind, ready): (Vec<&Arrival>, Vec<&Arrival>) = group.into_iter().partition(|arrival| {
                 let key = arrival.record().key.as_ref();
@@ -130,7 +140,13 @@ impl Inbox {
             let verdicts = participant
                 .apply(&self.core.service, conn, &inputs, &mut effects)
                 .await?;
-            for (arrival, verdict) in ready.into_iter().zip(verdicts) {
+            decided.extend(ready.into_iter().zip(verdicts));
+        }
+        let excused = self.excused(&decided)?;
+        for (arrival, verdict) in decided {
+            if excused {
+                parked.push(self.put_off(arrival, now));
+            } else {
                 self.park(arrival, verdict, &mut parked, now, &mut taken);
             }
         }
@@ -168,6 +184,30 @@ impl Inbox {
             .into_iter()
             .filter_map(|(index, group)| Some((self.core.participants.get(index)?.as_ref(), group)))
             .collect()
+    }
+
+    /// Whether the failures of this batch are nobody's own. They are then not taken in; but a probe is, and another message
+    /// is tried next time, so that one which will never succeed does not keep the breaker open.
+    fn excused(&self, decided: &[(&Arrival, Verdict)]) -> Result<bool, Outage> {
+        let verdicts = decided.iter().map(|(arrival, verdict)| Judged {
+            key: arrival.record().key.as_deref(),
+            before: None,
+            verdict,
+        });
+        match self.core.intake.judge(verdicts, Instant::now()) {
+            Blame::Own => Ok(false),
+            Blame::Probe => Ok(true),
+            Blame::Nobody => Err(Outage::Halted(last_class(decided))),
+        }
+    }
+
+    /// A message that failed while the breaker was open: no attempt was made.
+    fn put_off(&self, arrival: &Arrival, now: DateTime<Utc>) -> NewWork {
+        NewWork {
+            next_attempt_at: now + self.core.later(),
+            last_failed_at: Some(now),
+            ..NewWork::behind(arrival.record(), arrival.id(), now)
+        }
     }
 
     fn park(
@@ -221,6 +261,14 @@ impl Inbox {
     }
 }
 
+fn last_class(decided: &[(&Arrival, Verdict)]) -> String {
+    let class = |(_, verdict): &(&Arrival, Verdict)| match verdict {
+        Verdict::Failed(failure) => Some(failure.class.clone()),
+        Verdict::Done | Verdict::Behind => None,
+    };
+    decided.iter().rev().find_map(class).unwrap_or_default()
+}
+
 fn input<'a>(arrival: &'a Arrival, condemned: Option<&Failure>) -> Input<'a> {
     let body = match (arrival, condemned) {
         (_, Some(failure)) => Body::Failed(failure.clone()),
@@ -257,6 +305,12 @@ impl Transactional<Arrival> for Inbox {
         self.core.metrics.duplicates(&taken.duplicates);
         for failed in &taken.failures {
             failed.tell(&self.core.metrics);
+        }
+        let now = clock::now();
+        for arrival in arrivals {
+            if let Some(age) = arrival.saga_age(now) {
+                self.core.metrics.saga_age(arrival.topic(), age);
+            }
         }
         self.core.signals.woke(taken.outbox > 0, taken.actions > 0);
         Ok(())

@@ -20,6 +20,7 @@ use crate::assigned::Assigned;
 use crate::broker::{BrokerState, BrokerWatch, consumer_config};
 use crate::consumer::GroupMember;
 use crate::dispatcher::{ActionLoop, MessageLoop};
+use crate::intake::Intake;
 use crate::metrics::KernelMetrics;
 use crate::operations::Operations;
 use crate::participant::Participant;
@@ -77,6 +78,7 @@ pub(crate) struct Core {
     /// The participant that listens to a topic.
     pub(crate) topics: HashMap<String, usize>,
     pub(crate) assigned: Assigned,
+    pub(crate) intake: Intake,
     pool: Pool,
 }
 
@@ -103,6 +105,11 @@ impl Core {
     /// participant, which fails it with the reason.
     pub(crate) fn listener_of(&self, topic: &str) -> usize {
         self.topics.get(topic).copied().unwrap_or_default()
+    }
+
+    /// How long what was tried while something was down is left alone.
+    pub(crate) fn later(&self) -> TimeDelta {
+        TimeDelta::milliseconds(i64::try_from(self.settings.backoff_max_ms).unwrap_or(i64::MAX))
     }
 
     pub(crate) fn lease(&self) -> TimeDelta {
@@ -176,6 +183,7 @@ impl KernelBuilder {
         let publisher = Publisher::new(&self.brokers, &self.settings)?;
         let watch = BrokerWatch::new(&self.brokers, broker.clone())?;
         let core = Core {
+            intake: Intake::new(&self.settings, self.metrics.clone()),
             service: self.service,
             settings: self.settings,
             metrics: self.metrics,
@@ -299,6 +307,7 @@ impl Core {
         let mut conn = self.connection().await?;
         let days = self.settings.dead_letter_retention_days;
         retention::forget_letters(&mut conn, clock::now(), days).await?;
+        retention::forget_jobs(&mut conn, clock::now(), days).await?;
         Ok(())
     }
 
@@ -307,13 +316,18 @@ impl Core {
         let mut gauges = tokio::time::interval(Duration::from_millis(self.settings.gauge_interval_ms.max(1)));
         let mut retention = tokio::time::interval(RETENTION_EVERY);
         loop {
-            let done = tokio::select! {
+            tokio::select! {
                 () = stop.cancelled() => return,
-                _ = gauges.tick() => self.read_gauges().await,
-                _ = retention.tick() => self.retain().await,
-            };
-            if let Err(outage) = done {
-                debug!(error = %outage, "housekeeping is put off");
+                _ = gauges.tick() => {
+                    if let Err(outage) = self.read_gauges().await {
+                        debug!(error = %outage, "gauges are not read");
+                    }
+                }
+                _ = retention.tick() => match self.retain().await {
+                    Ok(()) => self.metrics.retained(clock::now()),
+                    // it would be fatal only after days: partitions are made far ahead
+                    Err(outage) => warn!(error = %outage, "nothing is forgotten and no partition made ahead"),
+                },
             }
         }
     }

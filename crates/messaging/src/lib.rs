@@ -22,6 +22,7 @@ mod dispatcher;
 mod failure;
 mod headers;
 mod inbox;
+mod intake;
 mod isolate;
 mod kernel;
 pub mod metrics;

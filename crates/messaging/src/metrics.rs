@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use contracts::Topic;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -17,6 +18,11 @@ use crate::operations::Counts;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Destination {
     messaging_destination_name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Before {
+    before: &'static str,
 }
 
 type PerTopic = Family<Destination, Counter>;
@@ -36,9 +42,12 @@ struct Inner {
     dead_lettered: Counter,
     batch_seconds: Histogram,
     batch_messages: Histogram,
+    saga_seconds: Family<Destination, Histogram>,
+    retained_at: Gauge,
     lag: Family<Destination, Gauge>,
     leads: Gauge,
-    breaker_open: Gauge,
+    breaker_open: Family<Before, Gauge>,
+    consumer_paused: Gauge,
     outbox_rows: Gauge,
     outbox_age_seconds: Gauge,
     work_pending: Gauge,
@@ -57,9 +66,13 @@ impl Default for KernelMetrics {
             dead_lettered: Counter::default(),
             batch_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
             batch_messages: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
+            // up to eleven minutes: an order that is not paid for is cancelled after fifteen
+            saga_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.01, 2.0, 17))),
+            retained_at: Gauge::default(),
             lag: Family::default(),
             leads: Gauge::default(),
-            breaker_open: Gauge::default(),
+            breaker_open: Family::default(),
+            consumer_paused: Gauge::default(),
             outbox_rows: Gauge::default(),
             outbox_age_seconds: Gauge::default(),
             work_pending: Gauge::default(),
@@ -118,6 +131,18 @@ impl KernelMetrics {
             "Messages in one batch",
             it.batch_messages.clone(),
         );
+        registry.register_with_unit(
+            "messaging_saga_age",
+            "Time from the beginning of a saga until an event of it was processed",
+            Unit::Seconds,
+            it.saga_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "messaging_retention_last_success_timestamp",
+            "When old ids and letters were last forgotten and partitions made ahead",
+            Unit::Seconds,
+            it.retained_at.clone(),
+        );
         registry.register(
             "messaging_consumer_lag",
             "Messages not consumed yet",
@@ -125,8 +150,13 @@ impl KernelMetrics {
         );
         registry.register(
             "messaging_breaker_open",
-            "Whether actions wait because what they need is down",
+            "Whether actions or messages wait because what they need is down",
             it.breaker_open.clone(),
+        );
+        registry.register(
+            "messaging_consumer_paused",
+            "Whether consumption waits for the database, or for an open breaker",
+            it.consumer_paused.clone(),
         );
         registry.register(
             "messaging_relay_leads",
@@ -195,6 +225,18 @@ impl KernelMetrics {
             .observe(f64::from(u32::try_from(messages).unwrap_or(u32::MAX)));
     }
 
+    pub(crate) fn saga_age(&self, topic: &str, age: TimeDelta) {
+        let seconds = age.as_seconds_f64().max(0.0);
+        self.0
+            .saga_seconds
+            .get_or_create(&destination(topic))
+            .observe(seconds);
+    }
+
+    pub(crate) fn retained(&self, at: DateTime<Utc>) {
+        self.0.retained_at.set(at.timestamp());
+    }
+
     /// What is not known is not told.
     pub(crate) fn lag(&self, topic: &str, messages: Option<i64>) {
         let topic = destination(topic);
@@ -205,8 +247,13 @@ impl KernelMetrics {
         }
     }
 
-    pub(crate) fn breaker(&self, open: bool) {
-        self.0.breaker_open.set(i64::from(open));
+    pub(crate) fn breaker(&self, before: &'static str, open: bool) {
+        let breaker = self.0.breaker_open.get_or_create(&Before { before });
+        breaker.set(i64::from(open));
+    }
+
+    pub(crate) fn consumer_paused(&self, paused: bool) {
+        self.0.consumer_paused.set(i64::from(paused));
     }
 
     pub(crate) fn leads(&self, leads: bool) {
@@ -227,8 +274,13 @@ impl KernelMetrics {
         self.0.lag.get(&destination(topic)).map(|lag| lag.get())
     }
 
-    pub(crate) fn is_breaker_open(&self) -> bool {
-        self.0.breaker_open.get() == 1
+    pub(crate) fn is_breaker_open(&self, before: &'static str) -> bool {
+        let breaker = self.0.breaker_open.get(&Before { before });
+        breaker.is_some_and(|breaker| breaker.get() == 1)
+    }
+
+    pub(crate) fn is_consumer_paused(&self) -> bool {
+        self.0.consumer_paused.get() == 1
     }
 
     pub(crate) fn is_leading(&self) -> bool {

@@ -1,5 +1,5 @@
 //! What is forgotten in time: partitions of `processed_event`, one a day, made ahead and dropped when they are past
-//! retention, and dead letters that were settled long ago.
+//! retention, and dead letters and bulk replays that ended long ago.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use diesel::prelude::*;
@@ -58,6 +58,21 @@ pub async fn forget_letters(conn: &mut Conn, now: DateTime<Utc>, days: i32) -> Q
                 and updated_at < $1 - make_interval(days => $2) limit 10000 for update skip locked),
             gone as (delete from work w using old where w.id = old.id and w.state = 'dead')
         delete from dead_letter d using old where d.id = old.id",
+    )
+    .bind::<Timestamptz, _>(now)
+    .bind::<Int4, _>(days)
+    .execute(conn)
+    .await
+}
+
+/// Forgets bulk replays that ended more than `days` before `now`, a bounded number at a time. The audit of them is kept.
+///
+/// # Errors
+/// The database's.
+pub async fn forget_jobs(conn: &mut Conn, now: DateTime<Utc>, days: i32) -> QueryResult<usize> {
+    diesel::sql_query(
+        "delete from dead_letter_job where id in (select id from dead_letter_job
+            where state <> 'running' and finished_at < $1 - make_interval(days => $2) limit 10000)",
     )
     .bind::<Timestamptz, _>(now)
     .bind::<Int4, _>(days)

@@ -30,7 +30,8 @@ pub struct MessagingSettings {
     pub dispatch_batch_max: i64,
     /// Actions that are performed at the same time (64).
     pub actions_in_flight: usize,
-    /// Actions of so many keys fail with no success in between (10), and all actions wait: what they need is down.
+    /// Actions of so many keys fail with no success in between (10), and all actions wait: what they need is down. The
+    /// same for messages: their handler is broken.
     pub breaker_keys: usize,
     /// While they wait, one is tried this often (1000).
     pub breaker_probe_ms: u64,
@@ -64,7 +65,7 @@ pub struct MessagingSettings {
     pub replay_in_flight: u32,
     /// A bulk replay stops by itself once so many of its letters have failed again (5).
     pub replay_halt_after: u32,
-    /// Days that settled dead letters (replayed, discarded, superseded) are remembered (90).
+    /// Days that settled dead letters (replayed, discarded, superseded) and ended bulk replays are remembered (90).
     pub dead_letter_retention_days: i32,
 }
 

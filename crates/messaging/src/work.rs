@@ -44,6 +44,7 @@ pub(crate) struct WorkRow {
     pub(crate) origin_offset: Option<i64>,
     pub(crate) origin_timestamp: Option<DateTime<Utc>>,
     pub(crate) first_failed_at: Option<DateTime<Utc>>,
+    pub(crate) last_failed_at: Option<DateTime<Utc>>,
 }
 
 impl WorkRow {
@@ -145,6 +146,14 @@ pub(crate) async fn keys_waiting(conn: &mut Conn, keys: &[Vec<u8>]) -> QueryResu
     Ok(found.into_iter().flatten().collect())
 }
 
+/// Whether anything of `kind` is pending, now or later.
+pub(crate) async fn is_owed(conn: &mut Conn, kind: &str) -> QueryResult<bool> {
+    let pending = work::table.filter(work::kind.eq(kind).and(work::state.eq(PENDING)));
+    diesel::select(diesel::dsl::exists(pending))
+        .get_result(conn)
+        .await
+}
+
 /// Deletes rows that are done.
 pub(crate) async fn delete(conn: &mut Conn, ids: &[Uuid]) -> QueryResult<usize> {
     diesel::delete(work::table.filter(work::id.eq_any(ids)))
@@ -211,7 +220,8 @@ pub(crate) async fn refuse_again(
         .await
 }
 
-/// Gives rows back without counting an attempt, where they are still under one of the claims `tokens`.
+/// Gives rows back without counting the attempt that has just failed, where they are still under one of the claims
+/// `tokens`.
 pub(crate) async fn release(
     conn: &mut Conn,
     tokens: &[Uuid],
@@ -219,7 +229,11 @@ pub(crate) async fn release(
     at: DateTime<Utc>,
 ) -> QueryResult<usize> {
     diesel::update(work::table.filter(work::id.eq_any(ids).and(work::claim.eq_any(tokens))))
-        .set((work::claim.eq(None::<Uuid>), work::next_attempt_at.eq(at)))
+        .set((
+            work::claim.eq(None::<Uuid>),
+            work::next_attempt_at.eq(at),
+            work::last_failed_at.eq(clock::now()),
+        ))
         .execute(conn)
         .await
 }

@@ -25,6 +25,12 @@ pub(crate) struct Which {
 /// A bulk replay.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "filter": {"name": "charge"},
+    "reason": "the provider is well again",
+    "rate_per_second": 10,
+    "dry_run": true,
+}))]
 pub(crate) struct Bulk {
     #[garde(skip)]
     filter: Which,

@@ -13,6 +13,7 @@ use messaging::operations::{OperationError, Operations};
 use utoipa::OpenApi;
 use uuid::Uuid;
 
+pub use read::audit_entries;
 pub use view::AuditEntry;
 
 #[derive(OpenApi)]

@@ -3,6 +3,7 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::auth::AdminPrincipal;
+use chassis::etag;
 use chassis::page::{self, List as PagedList, Page};
 use chassis::problem::Problem;
 use chassis::query::Query;
@@ -105,17 +106,27 @@ pub(crate) async fn groups(_: AdminPrincipal, operations: Data<Operations>) -> R
 
 /// One dead letter with its payload, headers, origin and history.
 #[utoipa::path(get, path = "/dead-letters/{id}", tag = "operations", security(("bearer" = [])),
-    params(("id" = Uuid, Path)), responses((status = 200, description = "The letter", body = view::Whole)))]
+    params(("id" = Uuid, Path), ("If-None-Match" = Option<String>, Header, description = "An `ETag` seen before")),
+    responses(
+        (status = 200, description = "The letter", body = view::Whole, headers(("ETag" = String))),
+        (status = 304, description = "It is as it was"),
+    ))]
 pub(crate) async fn inspect(
     _: AdminPrincipal,
     operations: Data<Operations>,
     path: Path<String>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id = id(&path)?;
     let letter = operations.letter(id).await.map_err(problem)?;
     let history = operations.audit(Some(id), None, 100).await.map_err(problem)?;
     let history = history.into_iter().map(view::shaped).collect::<Result<_, _>>()?;
-    Ok(HttpResponse::Ok().json(view::Whole::new(letter, history)))
+    let version = letter.updated_at.timestamp_micros();
+    Ok(etag::respond(
+        &request,
+        version,
+        &view::Whole::new(letter, history),
+    ))
 }
 
 /// Who did what, when, why, before and after.
@@ -131,25 +142,29 @@ pub(crate) async fn audit(
     let limit = page::limit(query.limit);
     let list = PagedList::of(&request, admin.user_id)?;
     let after: Option<i64> = list.position(query.cursor.as_deref())?;
-    let entries = operations
-        .audit(
-            None,
-            after.into_iter().chain(query.before).min(),
-            i64::from(limit) + 1,
-        )
-        .await
-        .map_err(problem)?
-        .into_iter()
-        .map(view::shaped)
-        .collect::<Result<Vec<view::AuditEntry>, _>>()?;
+    let before = after.into_iter().chain(query.before).min();
+    let entries = audit_entries(&operations, before, i64::from(limit) + 1).await?;
     Ok(list.page(entries, limit, |entry| entry.id)?.respond(&request))
+}
+
+/// Entries of a service's own audit, the youngest first, before the entry `before`.
+///
+/// # Errors
+/// A [`Problem`] when the database would not tell.
+pub async fn audit_entries(
+    operations: &Operations,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<view::AuditEntry>, Problem> {
+    let entries = operations.audit(None, before, limit).await.map_err(problem)?;
+    entries.into_iter().map(view::shaped).collect()
 }
 
 /// How the service's events stand.
 #[utoipa::path(get, path = "/events/status", tag = "operations", security(("bearer" = [])),
     responses((status = 200, description = "Broker, topics, lag, backlog, breaker", body = Status)))]
 pub(crate) async fn status(_: AdminPrincipal, operations: Data<Operations>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(operations.status().await.map_err(problem)?))
+    Ok(HttpResponse::Ok().json(operations.status().await))
 }
 
 /// Counts since this process started, and totals.

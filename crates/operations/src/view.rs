@@ -88,7 +88,7 @@ pub struct AuditEntry {
     pub at: DateTime<Utc>,
     /// The admin's user id.
     pub actor: Uuid,
-    /// `replay`, `edit-and-replay`, `discard`, `restore`, `bulk-replay`, `stop-replay`.
+    /// `replay`, `edit-and-replay`, `discard`, `restore`, `replay-many`, `stop-replay`.
     pub action: String,
     /// The letter or job.
     pub subject: Uuid,

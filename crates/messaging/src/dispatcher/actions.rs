@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -138,6 +137,10 @@ impl ActionLoop {
             hands.claimed = claim.rows.into_iter().map(|row| Claimed { token, row }).collect();
         }
         if hands.claimed.is_empty() {
+            if hands.breaker.next_probe().is_some() && !work::is_owed(&mut conn, ACTION).await? {
+                // what failed is not wanted any more
+                hands.breaker.succeeded();
+            }
             return Ok(false);
         }
         chassis::crossing!("action.claimed");
@@ -223,8 +226,7 @@ impl ActionLoop {
         if claimed.is_empty() {
             return Ok(());
         }
-        let wait = i64::try_from(self.core.settings.backoff_max_ms).unwrap_or(i64::MAX);
-        let at = clock::now() + TimeDelta::milliseconds(wait);
+        let at = clock::now() + self.core.later();
         let (tokens, ids): (Vec<Uuid>, Vec<Uuid>) = claimed
             .iter()
             .map(|claimed| (claimed.token, claimed.row.id))
@@ -237,10 +239,8 @@ impl ActionLoop {
 
 impl Hands {
     fn new(core: &Core) -> Self {
-        let (settings, metrics) = (&core.settings, core.metrics.clone());
-        let probe_every = Duration::from_millis(settings.breaker_probe_ms);
         Self {
-            breaker: Breaker::new(settings.breaker_keys, probe_every, metrics),
+            breaker: Breaker::new("actions", &core.settings, core.metrics.clone()),
             claimed: Vec::new(),
             in_flight: JoinSet::new(),
             finished: Vec::new(),
@@ -260,7 +260,11 @@ impl Hands {
         let now = Instant::now();
         let performance = match performance {
             Performance::Ready(ready) => match &ready.body {
-                ReadyBody::Failed(_) if self.breaker.failed(key_of(&ready.row), now) => {
+                ReadyBody::Failed(_)
+                    if self
+                        .breaker
+                        .failed(key_of(&ready.row), ready.row.last_failed_at, now) =>
+                {
                     let Ready { token, row, .. } = *ready;
                     Performance::Outage(Box::new(Claimed { token, row }))
                 }
@@ -273,7 +277,8 @@ impl Hands {
                 }
             },
             Performance::Outage(claimed) => {
-                self.breaker.failed(key_of(&claimed.row), now);
+                self.breaker
+                    .failed(key_of(&claimed.row), claimed.row.last_failed_at, now);
                 Performance::Outage(claimed)
             }
         };

@@ -1,7 +1,7 @@
 //! Parked messages: retried when they are due, in the order of their key.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
@@ -10,6 +10,7 @@ use tracing::warn;
 use super::{Ready, ReadyBody, Settle};
 use crate::claim::claim;
 use crate::dedupe::within_memory;
+use crate::intake::Allowance;
 use crate::isolate;
 use crate::kernel::Core;
 use crate::participant::Message;
@@ -74,9 +75,16 @@ impl MessageLoop {
 
     async fn claim(&self) -> Result<Vec<Ready>, Outage> {
         let settings = &self.core.settings;
+        let max = match self.core.intake.allowance(Instant::now()) {
+            Allowance::All => settings.dispatch_batch_max,
+            Allowance::Probe => 1,
+            Allowance::Not(_) => return Ok(Vec::new()),
+        };
         let mut conn = self.core.connection().await?;
-        let claim = claim(&mut conn, MESSAGE, settings.dispatch_batch_max, self.core.lease()).await?;
-        if !claim.rows.is_empty() {
+        let claim = claim(&mut conn, MESSAGE, max, self.core.lease()).await?;
+        if claim.rows.is_empty() {
+            self.core.intake.unused(Instant::now());
+        } else {
             chassis::crossing!("work.claimed");
         }
         let ready = claim.rows.into_iter().map(|row| Ready {

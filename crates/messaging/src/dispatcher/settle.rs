@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use diesel_async::AsyncConnection;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 use crate::attempt::FailedAttempt;
 use crate::claim::still_held;
 use crate::dead_letter::{self, Death};
+use crate::intake::{Blame, Judged};
 use crate::isolate::Transactional;
 use crate::kernel::Core;
 use crate::outbox::{self, Effects};
@@ -88,7 +90,7 @@ impl Settle {
             .filter(|ready| held.contains(&ready.row.id))
             .collect();
         let mut effects = Effects::default();
-        let mut done = Vec::new();
+        let (mut done, mut put_off) = (Vec::new(), Vec::new());
         let mut settled = Settled::default();
         for (index, participant) in self.core.participants.iter().enumerate() {
             let (mut rows, mut inputs) = (Vec::new(), Vec::new());
@@ -105,10 +107,12 @@ impl Settle {
             let verdicts = participant
                 .apply(&self.core.service, conn, &inputs, &mut effects)
                 .await?;
+            let excused = self.excused(&rows, &verdicts);
             for (ready, verdict) in rows.into_iter().zip(verdicts) {
                 match verdict {
                     Verdict::Done => done.push(ready.row.id),
                     Verdict::Behind => {}
+                    Verdict::Failed(_) if excused => put_off.push(ready),
                     Verdict::Failed(failure) => {
                         let died = self.failed(conn, ready, &failure, &mut effects).await?;
                         let row = &ready.row;
@@ -121,6 +125,7 @@ impl Settle {
             }
         }
         work::delete(conn, &done).await?;
+        self.put_off(conn, &put_off).await?;
         settled.outbox = effects.outbox.len();
         settled.actions = effects.actions.len();
         outbox::append(conn, &effects.outbox).await?;
@@ -129,6 +134,28 @@ impl Settle {
             chassis::crossing!("work.settled");
         }
         Ok(settled)
+    }
+
+    /// Whether the failures of these messages are nobody's own. Actions have a breaker of their own.
+    fn excused(&self, rows: &[&Ready], verdicts: &[Verdict]) -> bool {
+        let judged = rows.iter().zip(verdicts).map(|(ready, verdict)| Judged {
+            key: ready.row.key.as_deref(),
+            before: ready.row.last_failed_at,
+            verdict,
+        });
+        rows.iter().all(|ready| ready.kind() == MESSAGE)
+            && self.core.intake.judge(judged, Instant::now()) != Blame::Own
+    }
+
+    /// They go back uncounted.
+    async fn put_off(&self, conn: &mut Conn, ready: &[&Ready]) -> Result<(), Outage> {
+        if ready.is_empty() {
+            return Ok(());
+        }
+        let (tokens, ids): (Vec<Uuid>, Vec<Uuid>) =
+            ready.iter().map(|ready| (ready.token, ready.row.id)).unzip();
+        work::release(conn, &tokens, &ids, clock::now() + self.core.later()).await?;
+        Ok(())
     }
 
     /// All of a batch were claimed together or in a few claims.

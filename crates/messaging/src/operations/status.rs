@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Double};
 use diesel_async::RunQueryDsl;
 use serde::Serialize;
+use tracing::warn;
 use utoipa::ToSchema;
 
 use super::{OperationError, Operations};
@@ -22,16 +23,24 @@ pub struct Status {
     /// Messages of each topic that this replica has yet to consume on its partitions; null while that is not known, and
     /// where it has none.
     pub lag: BTreeMap<String, Option<i64>>,
-    /// `open` while actions wait because what they need is down, or `closed`.
+    /// `open` while actions wait because what they need is down, or messages because their handler fails for key after key;
+    /// else `closed`.
     pub breaker: &'static str,
+    /// `paused` while this replica waits for the database or for the breaker, else `running`.
+    pub consumption: &'static str,
+    /// Whether the database answers: `up` or `down`. While it is down, what only it knows is null.
+    pub database: &'static str,
     /// Whether this replica relays the outbox.
     pub relay_leads: bool,
     /// Facts that are not on Kafka yet.
-    pub outbox: Backlog,
+    #[schema(required)]
+    pub outbox: Option<Backlog>,
     /// Parked messages, actions and replayed publications that are owed.
-    pub pending: i64,
+    #[schema(required)]
+    pub pending: Option<i64>,
     /// Open dead letters.
-    pub dead_letters: i64,
+    #[schema(required)]
+    pub dead_letters: Option<i64>,
 }
 
 /// The outbox.
@@ -129,36 +138,45 @@ struct Pending {
 }
 
 impl Operations {
-    /// How the events of this service stand.
-    ///
-    /// # Errors
-    /// [`OperationError`]
-    pub async fn status(&self) -> Result<Status, OperationError> {
+    /// How the events of this service stand. That is also told while the database is away.
+    pub async fn status(&self) -> Status {
         let core = &self.core;
-        let mut conn = core.connection().await?;
-        let standing: Standing = diesel::sql_query(STANDING).get_result(&mut conn).await?;
+        let standing = match self.standing().await {
+            Ok(standing) => Some(standing),
+            Err(error) => {
+                warn!(error = %error, "the database does not tell how the events stand");
+                None
+            }
+        };
         let mut topics: Vec<String> = core.topics.keys().cloned().collect();
         topics.sort_unstable();
         let assigned = |topic: &String| (topic.clone(), core.assigned.of(topic));
         let lag = |topic: &String| (topic.clone(), core.metrics.lag_of(topic));
-        Ok(Status {
-            broker: if self.broker.is_up() { "up" } else { "down" },
+        let either = |is: bool, yes, no| if is { yes } else { no };
+        let open = ["actions", "messages"]
+            .iter()
+            .any(|before| core.metrics.is_breaker_open(before));
+        Status {
+            broker: either(self.broker.is_up(), "up", "down"),
             assigned_partitions: topics.iter().map(assigned).collect(),
             lag: topics.iter().map(lag).collect(),
             topics,
-            breaker: if core.metrics.is_breaker_open() {
-                "open"
-            } else {
-                "closed"
-            },
+            breaker: either(open, "open", "closed"),
+            consumption: either(core.metrics.is_consumer_paused(), "paused", "running"),
+            database: either(standing.is_some(), "up", "down"),
             relay_leads: core.metrics.is_leading(),
-            outbox: Backlog {
+            pending: standing.as_ref().map(|standing| standing.pending),
+            dead_letters: standing.as_ref().map(|standing| standing.open),
+            outbox: standing.map(|standing| Backlog {
                 rows: standing.rows,
                 oldest_age_seconds: standing.oldest_age_seconds,
-            },
-            pending: standing.pending,
-            dead_letters: standing.open,
-        })
+            }),
+        }
+    }
+
+    async fn standing(&self) -> Result<Standing, OperationError> {
+        let mut conn = self.core.connection().await?;
+        Ok(diesel::sql_query(STANDING).get_result(&mut conn).await?)
     }
 
     /// What this process has counted since its start, and what stands in the database.

@@ -5,6 +5,8 @@ mod acting;
 #[cfg(test)]
 mod bounds;
 #[cfg(test)]
+mod breaking;
+#[cfg(test)]
 mod broker;
 #[cfg(test)]
 mod consuming;

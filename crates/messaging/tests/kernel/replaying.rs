@@ -173,10 +173,7 @@ async fn of_one_replay_no_more_letters_are_under_way_than_allowed() {
         .collect();
     broker.produce(&errands).await;
     let service = setup(&broker, &database)
-        .limits(|limits| {
-            limits.replay_in_flight = 3;
-            limits.breaker_keys = 1_000;
-        })
+        .limits(|limits| limits.replay_in_flight = 3)
         .start(running_errands(&script));
     service.open_letters(10).await;
     let id = begin(&service, &Filter::default(), 1_000).await;

@@ -16,12 +16,12 @@ fn listened() -> String {
 }
 
 async fn assigned(service: &Running) -> Vec<i32> {
-    let mut status = service.operations.status().await.unwrap();
+    let mut status = service.operations.status().await;
     status.assigned_partitions.remove(&listened()).unwrap()
 }
 
 async fn lag(service: &Running) -> Option<i64> {
-    service.operations.status().await.unwrap().lag[&listened()]
+    service.operations.status().await.lag[&listened()]
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,7 +31,7 @@ async fn partitions_and_lag_are_told_as_they_are_and_what_is_not_known_is_not_ze
     let start = || Setup::new(&broker, &database).start(listening());
     let one = start();
     until("the broker is seen", async || one.broker.is_up()).await;
-    let status = one.operations.status().await.unwrap();
+    let status = one.operations.status().await;
     assert_eq!(status.lag, BTreeMap::from([(listened(), None)]));
     assert_eq!(status.assigned_partitions, BTreeMap::from([(listened(), vec![])]));
     let told = serde_json::to_value(&status).unwrap();

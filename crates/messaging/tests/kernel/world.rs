@@ -155,6 +155,8 @@ pub(crate) fn settings() -> MessagingSettings {
         relay_lead_ms: 100,
         backoff_min_ms: 50,
         backoff_max_ms: 500,
+        // the stories of the breakers lower it
+        breaker_keys: 1_000,
         ..MessagingSettings::default()
     }
 }
