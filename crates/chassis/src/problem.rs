@@ -28,9 +28,9 @@ pub struct Problem {
     code: Code,
     detail: Option<Cow<'static, str>>,
     errors: Vec<FieldError>,
-    violated_policies: Vec<&'static str>,
+    violated_policies: Box<[&'static str]>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    trace_id: Option<String>,
+    trace_id: Option<Box<str>>,
     source: Option<anyhow::Error>,
     logged: AtomicBool,
 }
@@ -79,9 +79,9 @@ impl Problem {
             code,
             detail: None,
             errors: Vec::new(),
-            violated_policies: Vec::new(),
+            violated_policies: Box::default(),
             headers: Vec::new(),
-            trace_id: telemetry::current_trace_id(),
+            trace_id: telemetry::current_trace_id().map(String::into_boxed_str),
             source: None,
             logged: AtomicBool::new(false),
         }
@@ -125,7 +125,9 @@ impl Problem {
     /// Names a rate limit that turns the request away (draft-ietf-httpapi-ratelimit-headers-11, `violated-policies`).
     #[must_use]
     pub fn violates(mut self, policy: &'static str) -> Self {
-        self.violated_policies.push(policy);
+        let mut policies = std::mem::take(&mut self.violated_policies).into_vec();
+        policies.push(policy);
+        self.violated_policies = policies.into_boxed_slice();
         self
     }
 
@@ -176,7 +178,7 @@ impl Problem {
             title: self.code.title().to_owned(),
             status: self.code.status().as_u16(),
             detail: self.detail.as_ref().map(ToString::to_string),
-            trace_id: self.trace_id.clone().or_else(telemetry::current_trace_id),
+            trace_id: self.trace_id.clone().map(String::from).or_else(telemetry::current_trace_id),
             errors: self.errors.clone(),
             violated_policies: self.violated_policies.iter().map(ToString::to_string).collect(),
         }
