@@ -8,7 +8,7 @@ use messaging::metrics::KernelMetrics;
 use messaging::{Kernel, Participant, Signals};
 
 use crate::config::Settings;
-use crate::domain;
+use crate::domain::{self, PaymentMethods};
 use crate::jobs;
 use crate::routes;
 use crate::store::OrderRepository;
@@ -29,6 +29,8 @@ pub(crate) struct State {
     pub(crate) key_patience: Duration,
     /// Those who follow an order.
     pub(crate) streams: Streams,
+    /// Whose payment methods are taken.
+    pub(crate) payment_methods: PaymentMethods,
 }
 
 impl Service for OrderService {
@@ -66,6 +68,7 @@ impl Service for OrderService {
             signals: kernel.signals(),
             key_patience: parts.settings.idempotency.patience(),
             streams: Streams::new(parts.settings.streams, parts.tasks.draining()),
+            payment_methods: parts.settings.payment_methods.kind,
         };
         let broker = kernel.probe();
         let operations = kernel.operations();

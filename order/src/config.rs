@@ -6,6 +6,8 @@ use chrono::TimeDelta;
 use messaging::MessagingSettings;
 use serde::Deserialize;
 
+use crate::domain::PaymentMethods;
+
 /// The service's own sections.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Settings {
@@ -15,6 +17,8 @@ pub struct Settings {
     pub idempotency: IdempotencySettings,
     /// Who may follow orders.
     pub streams: StreamSettings,
+    /// How orders may be paid.
+    pub payment_methods: PaymentMethodSettings,
     /// Limits of the messaging kernel.
     #[serde(default)]
     pub messaging: MessagingSettings,
@@ -50,6 +54,14 @@ impl SagaSettings {
     pub fn batch(&self) -> i64 {
         self.deadline_batch.max(1).into()
     }
+}
+
+/// `payment_methods.*`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentMethodSettings {
+    /// Whose payment methods are taken.
+    pub kind: PaymentMethods,
 }
 
 /// `idempotency.*`

@@ -9,4 +9,4 @@ pub use order::{
     CancelError, Line, Order, PlaceError, Status, cancel, expire, on_payment_completed, on_payment_failed,
     on_payment_refunded, place,
 };
-pub use payment_method::{PaymentMethod, UnknownPaymentMethod};
+pub use payment_method::{PaymentMethod, PaymentMethods, UnknownPaymentMethod};

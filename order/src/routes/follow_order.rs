@@ -115,3 +115,25 @@ fn number(text: &str) -> Option<i64> {
 fn malformed() -> Problem {
     Problem::new(Code::BadRequest).detail("Last-Event-ID must be the id of an event of this order")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_number_that_an_order_gives_out_is_taken_back(id in 0..1_000_000_000_000_000_000_i64) {
+            prop_assert_eq!(number(&id.to_string()), Some(id));
+        }
+
+        #[test]
+        fn whatever_comes_is_a_number_of_digits_or_none(text in r"\PC{0,24}|[-+ 0-9]{0,24}|[0-9]{0,24}") {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let known = number(&text);
+            prop_assert_eq!(known.is_some(), digits && text.len() <= 18);
+            prop_assert!(known.is_none_or(|number| number >= 0));
+        }
+    }
+}

@@ -50,7 +50,27 @@ fn malformed() -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_key_is_the_same_bare_and_quoted(key in "[!#-~]{1,255}") {
+            prop_assert_eq!(parse(&key), Some(key.clone()));
+            prop_assert_eq!(parse(&format!("\"{key}\"")), Some(key));
+        }
+
+        #[test]
+        fn whatever_comes_is_a_key_of_printable_characters_or_none(text in r#"\PC{0,300}|[ -~]{0,300}|"[ -~]{0,300}""#) {
+            if let Some(key) = parse(&text) {
+                prop_assert!((1..=MAX_CHARS).contains(&key.len()));
+                prop_assert!(key.bytes().all(|byte| (b'!'..=b'~').contains(&byte) && byte != b'"'));
+                let quoted = format!("\"{key}\"");
+                prop_assert!([key, quoted].contains(&text.trim().to_owned()));
+            }
+        }
+    }
 
     #[test]
     fn bare_and_quoted_are_the_same_key() {

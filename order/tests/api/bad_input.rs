@@ -194,11 +194,29 @@ async fn an_unknown_payment_method_is_422() {
         json!("pm_card_visa\0"),
         json!(7),
         json!(null),
+        json!("pm_1PQ2rSLkdIwHu7ix"),
     ] {
         let body = json!({"items": [{"sku": "CABLE-USBC", "quantity": 1}], "payment_method": method});
         refused(&client, &body, &["/payment_method"]).await;
     }
     orders.stored(0, 0, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_stripe_is_charged_its_payment_methods_are_known_by_their_shape() {
+    let orders = Orders::start_with(&[("payment_methods.kind", "stripe")]).await;
+    let client = orders.somebody();
+    let by =
+        |method: &str| json!({"items": [{"sku": "CABLE-USBC", "quantity": 1}], "payment_method": method});
+    for method in ["pm_1PQ2rSLkdIwHu7ix", "pm_card_visa"] {
+        let order = client.post("/orders", &by(method)).await.ok(202);
+        assert_eq!(order["payment_method"], method);
+    }
+    let longer = format!("pm_{}", "x".repeat(251));
+    for method in ["cash", "", "pm_", "pm_a-b", "pm_card_visa\0", longer.as_str()] {
+        refused(&client, &by(method), &["/payment_method"]).await;
+    }
+    orders.stored(2, 2, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use contracts::Topic;
 use contracts::reaction::Outgoing;
-use order::domain::place;
+use order::domain::{PaymentMethods, place};
 use payment::domain::PaymentAction;
 
 use crate::cast::{Code, METHOD, Part};
@@ -80,7 +80,7 @@ pub(crate) struct Saga {
 impl Saga {
     /// The order is just placed; nobody has heard of it.
     pub(crate) fn begin(part: &Part, watched: Option<Topic>) -> Self {
-        let method = METHOD.parse().expect("a payment method");
+        let method = PaymentMethods::Simulated.find(METHOD).expect("a payment method");
         let placed = place(part.customer, &[(part.product(), 1)], method, &part.context()).expect("an order");
         let mut saga = Self {
             order: part.orders.code(&placed.state),
