@@ -22,6 +22,10 @@ use crate::store::{self, Conn, StoreError};
 /// The password, and the one to have instead.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "current_password": "correct horse battery",
+    "new_password": "an oak, a birch, a yew",
+}))]
 pub(crate) struct ChangePasswordRequest {
     /// The password until now: a stolen access token does not know it.
     #[garde(skip)]

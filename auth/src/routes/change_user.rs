@@ -50,6 +50,7 @@ impl From<ChangeUserError> for Problem {
 /// What to change; what is left out stays.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"role": "customer", "disabled": false}))]
 pub(crate) struct ChangeUserRequest {
     /// The role to give.
     #[garde(skip)]

@@ -25,6 +25,7 @@ use crate::throttle::Attempt;
 /// is to say something about accounts.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "ada@example.org", "password": "correct horse battery"}))]
 pub(crate) struct LoginRequest {
     /// The account's e-mail address.
     #[garde(skip)]

@@ -23,6 +23,7 @@ use crate::store::{self, Conn, StoreError};
 /// The token of the last login or refresh.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"refresh_token": "q2Zk3m0c1eJ7y5uV9xT4bN8aR6sD1fG0hL2pW5oK3iE"}))]
 pub(crate) struct RefreshRequest {
     /// Good for one refresh.
     #[garde(skip)]

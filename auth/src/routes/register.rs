@@ -22,6 +22,11 @@ use crate::store::{self, StoreError};
 /// A new account.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "email": "ada@example.org",
+    "password": "correct horse battery",
+    "display_name": "Ada Lovelace",
+}))]
 pub(crate) struct RegisterRequest {
     /// The name to log in with; case makes no difference.
     #[garde(custom(well_formed))]

@@ -20,6 +20,11 @@ use crate::store::products;
 /// A product as an admin wants it.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "name": "Tenkeyless mechanical keyboard",
+    "unit_price": {"amount_minor": 12900, "currency": "EUR"},
+    "active": true,
+}))]
 pub(super) struct PutProduct {
     /// What it is called.
     #[garde(length(chars, min = 1, max = 200), custom(printable))]
@@ -64,7 +69,7 @@ fn sku(text: &str) -> Result<String, Problem> {
 #[utoipa::path(
     tag = "catalogue",
     security(("bearer" = [])),
-    params(("sku" = String, Path, description = "Stock keeping unit")),
+    params(("sku" = String, Path, description = "Stock keeping unit", example = "KEYBOARD-TKL")),
     request_body = PutProduct,
     responses(
         (status = 200, description = "Changed", body = ProductView),

@@ -101,7 +101,7 @@ impl From<Versioned<Payment>> for PaymentView {
 /// How the simulated provider is forced to behave.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = Simulator)]
+#[schema(as = Simulator, example = json!({"mode": "decline", "remaining": 1, "latency_ms": 0}))]
 pub(crate) struct SimulatorBody {
     /// How the next payments end, whatever their method.
     #[garde(skip)]
