@@ -58,10 +58,10 @@ impl Service for NotificationService {
             metrics: registry,
         } = parts;
         settings.validate()?;
-        let guard = Guard {
-            allow_insecure: settings.webhooks.allow_insecure,
-            allow_private: settings.webhooks.allow_private_addresses,
-        };
+        let guard = Guard::new(
+            settings.webhooks.allow_insecure,
+            settings.webhooks.allow_private_addresses,
+        );
         let channels = Channels {
             email: settings.email.is_on(),
             disable_after: settings.webhooks.disable_after.into(),
@@ -69,7 +69,7 @@ impl Service for NotificationService {
         let mailer = Mailer::new(&settings.email)?;
         let deliverer = Deliverer {
             pool: pool.clone(),
-            webhooks: Webhooks::new(guard, settings.webhooks.clone())?,
+            webhooks: Webhooks::new(guard.clone(), settings.webhooks.clone())?,
             mails: Mails::new(mailer, settings.email),
         };
         let metrics = KernelMetrics::default();
@@ -81,7 +81,10 @@ impl Service for NotificationService {
             .build()?;
         let (broker, operations, signals) = (kernel.probe(), kernel.operations(), kernel.signals());
         kernel.start(&tasks)?;
-        let streams = Streams::new(settings.stream.per_user_max.into());
+        let streams = Streams::new(
+            settings.stream.per_user_max.into(),
+            settings.stream.per_process_max.into(),
+        );
         let state = State {
             pool: pool.clone(),
             signals: signals.clone(),

@@ -91,7 +91,7 @@ pub struct EmailSettings {
     pub timeout_ms: u32,
     /// How long a mail waits after a server that is down or says "later", in milliseconds.
     pub retry_wait_ms: u32,
-    /// A mail that a server says "later" to for that long is given up, in seconds.
+    /// A mail that a server is down for, or says "later" to, for that long is given up, in seconds.
     pub give_up_after_s: u32,
     /// How long a mail waits for its user's address to become known, in seconds.
     pub address_wait_s: u32,
@@ -119,6 +119,8 @@ pub struct StreamSettings {
     pub heartbeat_s: u32,
     /// Streams of one user at the same time.
     pub per_user_max: u16,
+    /// Streams of all users at the same time.
+    pub per_process_max: u16,
 }
 
 impl Settings {

@@ -2,7 +2,7 @@
 //! replica told it; the streams then read what is new for themselves.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chassis::Pool;
@@ -20,8 +20,25 @@ const CHUNK: usize = 1_000;
 /// The streams of this process. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Streams {
-    listening: Arc<Mutex<HashMap<Uuid, Listening>>>,
+    taken: Arc<Mutex<Taken>>,
     per_user_max: usize,
+    per_process_max: usize,
+}
+
+/// Places that are taken.
+#[derive(Debug, Default)]
+struct Taken {
+    streams: usize,
+    listening: HashMap<Uuid, Listening>,
+}
+
+/// Why there is no place for somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoSeat {
+    /// The user has as many as one may have.
+    User,
+    /// The process has.
+    Process,
 }
 
 #[derive(Debug)]
@@ -39,31 +56,40 @@ pub(crate) struct Seat {
 }
 
 impl Streams {
-    pub(crate) fn new(per_user_max: usize) -> Self {
+    pub(crate) fn new(per_user_max: usize, per_process_max: usize) -> Self {
         Self {
-            listening: Arc::default(),
+            taken: Arc::default(),
             per_user_max,
+            per_process_max,
         }
     }
 
     /// A place for one more stream of the user's, if there is one.
-    pub(crate) fn join(&self, user: UserId) -> Option<Seat> {
+    pub(crate) fn join(&self, user: UserId) -> Result<Seat, NoSeat> {
         let user = user.uuid();
-        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        let there = listening.get(&user).map_or(0, |it| it.streams);
+        let mut taken = self.taken();
+        let there = taken.listening.get(&user).map_or(0, |it| it.streams);
         if there >= self.per_user_max {
-            return None;
+            return Err(NoSeat::User);
         }
-        let entry = listening.entry(user).or_insert_with(|| Listening {
+        if taken.streams >= self.per_process_max {
+            return Err(NoSeat::Process);
+        }
+        taken.streams = taken.streams.saturating_add(1);
+        let entry = taken.listening.entry(user).or_insert_with(|| Listening {
             streams: 0,
             last: watch::Sender::new(0),
         });
         entry.streams = entry.streams.saturating_add(1);
-        Some(Seat {
+        Ok(Seat {
             user,
             last: entry.last.subscribe(),
             streams: self.clone(),
         })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks for news until `stop`.
@@ -80,17 +106,14 @@ impl Streams {
     }
 
     async fn ask(&self, pool: &Pool) -> anyhow::Result<()> {
-        let users: Vec<Uuid> = {
-            let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
-            listening.keys().copied().collect()
-        };
+        let users: Vec<Uuid> = self.taken().listening.keys().copied().collect();
         for users in users.chunks(CHUNK) {
             let mut conn = pool.get().await?;
             let numbers = store::last_numbers(&mut conn, users).await?;
             drop(conn);
-            let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+            let taken = self.taken();
             for (user, number) in numbers {
-                if let Some(it) = listening.get(&user) {
+                if let Some(it) = taken.listening.get(&user) {
                     it.last
                         .send_if_modified(|last| std::mem::replace(last, number) != number);
                 }
@@ -112,16 +135,33 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut listening = self
-            .streams
-            .listening
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = listening.get_mut(&self.user) {
+        let mut taken = self.streams.taken();
+        taken.streams = taken.streams.saturating_sub(1);
+        if let Some(entry) = taken.listening.get_mut(&self.user) {
             entry.streams = entry.streams.saturating_sub(1);
             if entry.streams == 0 {
-                listening.remove(&self.user);
+                taken.listening.remove(&self.user);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_counted_by_user_and_in_all_and_given_back() {
+        let (ada, eve) = (UserId::new(Uuid::from_u128(1)), UserId::new(Uuid::from_u128(2)));
+        let streams = Streams::new(2, 3);
+        let of_ada = [(); 2].map(|()| streams.join(ada).unwrap());
+        assert_eq!(streams.join(ada).unwrap_err(), NoSeat::User);
+        let of_eve = streams.join(eve).unwrap();
+        assert_eq!(streams.join(eve).unwrap_err(), NoSeat::Process);
+        drop(of_ada);
+        let more = streams.join(eve).unwrap();
+        drop((of_eve, more));
+        let taken = streams.taken();
+        assert!(taken.listening.is_empty() && taken.streams == 0);
     }
 }

@@ -1,5 +1,5 @@
-//! A mail. A server that is down or says "later" is waited for, with no attempt counted; a mailbox that does not
-//! exist is the user's own; what is left failed on our side, and is a dead letter in the end.
+//! A mail. A server that is down or says "later" is waited for, with no attempt counted, but not for ever; a mailbox that
+//! does not exist is the user's own; what is left failed on our side, and is a dead letter in the end.
 
 use std::time::Duration;
 
@@ -59,8 +59,10 @@ impl Mails {
         match sent {
             Ok(()) => Ok(Outcome::Delivered(attempted(None))),
             Err(MailError::NoMailbox(_)) => Ok(Outcome::Failed(attempted(Some("no-mailbox")), None)),
-            Err(error @ MailError::Later(_)) if is_over(task.wanted_at, self.settings.give_up_after_s) => {
-                Err(Failure::new("smtp-later", error).into())
+            Err(error @ (MailError::Later(_) | MailError::Server(_)))
+                if is_over(task.wanted_at, self.settings.give_up_after_s) =>
+            {
+                Err(Failure::new(given_up(&error), error).into())
             }
             Err(error @ (MailError::Later(_) | MailError::Server(_))) => {
                 warn!(delivery.id = %action.delivery_id, error = %error, "the mail server takes nothing, will try again");
@@ -73,6 +75,16 @@ impl Mails {
 
     fn later(&self) -> DateTime<Utc> {
         later(Duration::from_millis(self.settings.retry_wait_ms.into()))
+    }
+}
+
+/// The class of a mail that was waited with for long enough.
+const fn given_up(error: &MailError) -> &'static str {
+    match error {
+        MailError::Server(_) => "smtp-unreachable",
+        MailError::Later(_) | MailError::NoMailbox(_) | MailError::Refused(_) | MailError::Unwritable(_) => {
+            "smtp-later"
+        }
     }
 }
 

@@ -188,3 +188,6 @@ fn keys(keys: &Keys, timestamp: i64) -> Vec<&SecretSlice<u8>> {
         .chain(previous.map(|(secret, _)| secret))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

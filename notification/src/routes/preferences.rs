@@ -18,7 +18,9 @@ use crate::store::{self, Preference};
 /// On which ways the caller hears of what.
 #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = NotificationPreferences)]
+#[schema(as = NotificationPreferences, example = json!({
+    "items": [{"kind": "order_created", "in_app": true, "email": false, "webhook": true}],
+}))]
 pub(super) struct Preferences {
     /// One a kind. Kinds that are not there are told on all ways.
     #[garde(length(max = 8))]

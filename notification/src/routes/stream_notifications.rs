@@ -20,7 +20,7 @@ use tracing::warn;
 use super::view::NotificationView;
 use crate::app::State;
 use crate::store;
-use crate::streams::Seat;
+use crate::streams::{NoSeat, Seat};
 
 /// Where a stream goes on.
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -30,6 +30,18 @@ const PAGE: i64 = 100;
 const RETRY_MS: u32 = 3_000;
 /// When a client without a place may ask again, in seconds.
 const FULL_RETRY_S: u64 = 15;
+
+impl NoSeat {
+    fn problem(self, per_user_max: u16) -> Problem {
+        let problem = match self {
+            Self::User => {
+                Problem::new(Code::RateLimited).detail(format!("a user has at most {per_user_max} streams"))
+            }
+            Self::Process => Problem::new(Code::Overloaded),
+        };
+        problem.retry_after(FULL_RETRY_S)
+    }
+}
 
 /// One stream.
 struct Live {
@@ -50,7 +62,7 @@ struct Live {
 #[utoipa::path(
     tag = "notifications",
     security(("bearer" = [])),
-    params(("Last-Event-ID" = Option<i64>, Header, description = "The id of the last event that was seen")),
+    params(("Last-Event-ID" = Option<i64>, Header, description = "The id of the last event that was seen", minimum = 0)),
     responses(
         (status = 200, description = "Events", body = ServerSentEvent, content_type = "text/event-stream"),
         (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
@@ -64,13 +76,11 @@ pub(super) async fn stream_notifications(
     state: Data<State>,
 ) -> Result<HttpResponse, Problem> {
     let asked = last_event_id(&request)?;
-    let full = || {
-        let max = state.stream.per_user_max;
-        Problem::new(Code::RateLimited)
-            .detail(format!("a user has at most {max} streams"))
-            .retry_after(FULL_RETRY_S)
-    };
-    let seat = state.streams.join(caller.user_id).ok_or_else(full)?;
+    let max = state.stream.per_user_max;
+    let seat = state
+        .streams
+        .join(caller.user_id)
+        .map_err(|none| none.problem(max))?;
     let mut conn = state.pool.get().await?;
     let last = store::last_numbers(&mut conn, &[caller.user_id.uuid()]).await?;
     drop(conn);
@@ -98,16 +108,20 @@ pub(super) async fn stream_notifications(
 }
 
 fn last_event_id(request: &HttpRequest) -> Result<Option<i64>, Problem> {
-    let Some(value) = request.headers().get(LAST_EVENT_ID) else {
-        return Ok(None);
+    let mut values = request.headers().get_all(LAST_EVENT_ID);
+    let number = match (values.next(), values.next()) {
+        (None, _) => return Ok(None),
+        (Some(value), None) => value.to_str().ok().and_then(number),
+        (Some(_), Some(_)) => None,
     };
-    let number = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.trim().parse::<i64>().ok());
-    let number = number.filter(|number| *number >= 0);
     let unknown = || Problem::new(Code::BadRequest).detail("Last-Event-ID is not an id of this stream");
     number.map(Some).ok_or_else(unknown)
+}
+
+/// Digits, and nothing else.
+fn number(text: &str) -> Option<i64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
 }
 
 impl Live {
@@ -159,5 +173,27 @@ impl Live {
             }
         }
         Ok(any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_number_that_a_stream_gives_out_is_taken_back(id in 0..=i64::MAX) {
+            prop_assert_eq!(number(&id.to_string()), Some(id));
+        }
+
+        #[test]
+        fn whatever_comes_is_a_number_of_digits_or_none(text in r"\PC{0,24}|[-+ 0-9]{0,24}|[0-9]{0,24}") {
+            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+            let known = number(&text);
+            prop_assert_eq!(known.is_some(), digits && text.parse::<i64>().is_ok());
+            prop_assert!(known.is_none_or(|number| number >= 0));
+        }
     }
 }

@@ -381,14 +381,17 @@ pub(super) async fn note_health(
     } = health;
     if !succeeded.is_empty() {
         diesel::update(webhook::table.filter(webhook::id.eq_any(succeeded).and(webhook::failures.gt(0))))
-            .set(webhook::failures.eq(0))
+            .set((webhook::failures.eq(0), webhook::updated_at.eq(now)))
             .execute(conn)
             .await?;
     }
     // once for each delivery, not for each webhook
     for id in gave_up {
         diesel::update(webhook::table.filter(webhook::id.eq(id)))
-            .set(webhook::failures.eq(webhook::failures + 1))
+            .set((
+                webhook::failures.eq(webhook::failures + 1),
+                webhook::updated_at.eq(now),
+            ))
             .execute(conn)
             .await?;
     }

@@ -2,8 +2,10 @@
 //! host is resolved and checked at registration and again at each delivery, which then connects to what was checked.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use thiserror::Error;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
@@ -54,16 +56,43 @@ pub(crate) enum Refused {
     Unresolvable,
 }
 
+/// How names become addresses. Whoever owns a name may change that between two look-ups.
+#[async_trait]
+pub(crate) trait Resolver: Send + Sync {
+    /// All addresses of a name, with that port.
+    async fn addresses(&self, name: &str, port: u16) -> std::io::Result<Vec<SocketAddr>>;
+}
+
+/// As this machine does it.
+struct Machine;
+
+#[async_trait]
+impl Resolver for Machine {
+    async fn addresses(&self, name: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+        Ok(lookup_host((name, port)).await?.collect())
+    }
+}
+
 /// Says which addresses are called.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Guard {
     /// Plain http, too.
     pub(crate) allow_insecure: bool,
     /// Addresses that are not public, too.
     pub(crate) allow_private: bool,
+    pub(crate) resolver: Arc<dyn Resolver>,
 }
 
 impl Guard {
+    /// A guard that resolves names as this machine does.
+    pub(crate) fn new(allow_insecure: bool, allow_private: bool) -> Self {
+        Self {
+            allow_insecure,
+            allow_private,
+            resolver: Arc::new(Machine),
+        }
+    }
+
     /// The URL, if its text allows a call. Whatever way an address is written (decimal, hexadecimal, short), it is
     /// read here as it would be read at the call.
     pub(crate) fn url(&self, text: &str) -> Result<Url, Refused> {
@@ -99,8 +128,8 @@ impl Guard {
         let addresses: Vec<SocketAddr> = match url.host().ok_or(Refused::NoUrl)? {
             Host::Ipv4(ip) => vec![SocketAddr::new(IpAddr::V4(ip), port)],
             Host::Ipv6(ip) => vec![SocketAddr::new(IpAddr::V6(ip), port)],
-            Host::Domain(name) => match timeout(RESOLVE_TIMEOUT, lookup_host((name, port))).await {
-                Ok(Ok(found)) => found.collect(),
+            Host::Domain(name) => match timeout(RESOLVE_TIMEOUT, self.resolver.addresses(name, port)).await {
+                Ok(Ok(found)) => found,
                 Ok(Err(_)) | Err(_) => return Err(Refused::Unresolvable),
             },
         };
@@ -154,10 +183,9 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 mod tests {
     use super::*;
 
-    const STRICT: Guard = Guard {
-        allow_insecure: false,
-        allow_private: false,
-    };
+    fn strict() -> Guard {
+        Guard::new(false, false)
+    }
 
     #[test]
     fn addresses_of_a_network_are_refused_however_they_are_written() {
@@ -207,7 +235,7 @@ mod tests {
             "intranet",
             "１２７.０.０.１",
         ] {
-            let refused = STRICT.url(&format!("https://{host}/hook"));
+            let refused = strict().url(&format!("https://{host}/hook"));
             assert_eq!(refused, Err(Refused::NotPublic), "{host}");
         }
     }
@@ -223,7 +251,7 @@ mod tests {
             "example.org:8443",
         ] {
             assert!(
-                STRICT.url(&format!("https://{host}/hook?key=1")).is_ok(),
+                strict().url(&format!("https://{host}/hook?key=1")).is_ok(),
                 "{host}"
             );
         }
@@ -231,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_is_no_plain_https_url_is_refused() {
-        let of = |text: &str| STRICT.url(text).unwrap_err();
+        let of = |text: &str| strict().url(text).unwrap_err();
         assert_eq!(of("http://example.org/"), Refused::NotHttps);
         assert_eq!(of("ftp://example.org/"), Refused::NotHttps);
         assert_eq!(of("file:///etc/passwd"), Refused::NotHttps);
@@ -250,24 +278,18 @@ mod tests {
             of(&format!("https://example.org/{}", "a".repeat(2_048))),
             Refused::NoUrl
         );
-        let lax = Guard {
-            allow_insecure: true,
-            ..STRICT
-        };
+        let lax = Guard::new(true, false);
         assert!(lax.url("http://example.org/").is_ok());
         assert_eq!(lax.url("http://127.0.0.1/"), Err(Refused::NotPublic));
     }
 
     #[tokio::test]
     async fn a_name_is_judged_by_what_it_resolves_to() {
-        let lax = Guard {
-            allow_private: true,
-            ..STRICT
-        };
+        let lax = Guard::new(false, true);
         let url = Url::parse("https://localhost/hook").unwrap();
-        assert_eq!(STRICT.resolve(&url).await, Err(Refused::NotPublic));
+        assert_eq!(strict().resolve(&url).await, Err(Refused::NotPublic));
         assert_eq!(lax.resolve(&url).await.unwrap()[0].port(), 443);
         let nowhere = Url::parse("https://nowhere.invalid/").unwrap();
-        assert_eq!(STRICT.resolve(&nowhere).await, Err(Refused::Unresolvable));
+        assert_eq!(strict().resolve(&nowhere).await, Err(Refused::Unresolvable));
     }
 }

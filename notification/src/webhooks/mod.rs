@@ -5,5 +5,7 @@ mod guard;
 mod signature;
 
 pub(crate) use call::{CallError, Caller, Message};
+#[cfg(test)]
+pub(crate) use guard::Resolver;
 pub(crate) use guard::{Guard, Refused};
 pub(crate) use signature::{Secret, signatures};

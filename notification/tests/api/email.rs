@@ -124,6 +124,53 @@ async fn a_server_that_is_down_costs_nothing_but_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_nothing_is_not_waited_for_for_ever() {
+    // one that refuses the login, and one that is not there
+    let (refusing, held) = (
+        MailServer::start(true).await,
+        tokio::net::TcpSocket::new_v4().unwrap(),
+    );
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = held.local_addr().unwrap().port().to_string();
+    let wrong = [("email.username", LOGIN.0), ("email.password", "wrong")];
+    for (port, login) in [(refusing.port(), &wrong[..]), (nobody, &[])] {
+        let service = with(&port, &[&[("email.give_up_after_s", "0")], login].concat()).await;
+        service.told(&[welcome(user(), ADA)]).await;
+        let admin = service.admin();
+        let letter = eventually("a dead letter", async || {
+            let letters = admin.get("/notifications/dead-letters").await.ok(200);
+            letters["items"].get(0).cloned()
+        })
+        .await;
+        assert_eq!(letter["name"], "email", "{letter}");
+        assert_eq!(letter["error"]["class"], "smtp-unreachable", "{letter}");
+        assert!(!letter.to_string().contains("ada@"), "{letter}");
+    }
+    assert!(refusing.mails().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_user_does_not_want_by_mail_is_not_mailed() {
+    let server = MailServer::start(false).await;
+    let service = with(&server.port(), &[]).await;
+    let ada = user();
+    let unwanted =
+        json!({"items": [{"kind": "order_confirmed", "in_app": true, "email": false, "webhook": true}]});
+    let client = service.customer(ada);
+    client.put("/notifications/preferences", &unwanted).await.ok(200);
+    let (confirmed, greeting) = (notification(ada, order()), welcome(ada, ADA));
+    service.told(&[confirmed.clone(), greeting.clone()]).await;
+    are(&service, "delivered", 1).await;
+    let mails = server.mails();
+    let subjects: Vec<_> = mails.iter().map(|mail| mail.header("Subject")).collect();
+    assert_eq!(subjects, [greeting.title]);
+    assert_eq!(service.count("select count(*) from delivery").await, 1);
+    // in the application both are there
+    let told = client.get("/notifications").await.ok(200);
+    assert_eq!(told["items"].as_array().unwrap().len(), 2, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_says_later_is_asked_again() {
     let server = MailServer::start(false).await;
     let service = with(&server.port(), &[]).await;

@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod conditional;
 mod delivery;
 mod email;
 mod facts;

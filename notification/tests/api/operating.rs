@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use crate::harness::{Notifications, user};
 
-const LETTERS: &str = "/notifications/dead-letters";
+pub(crate) const LETTERS: &str = "/notifications/dead-letters";
 
 /// A fact that came without its customer, and died.
-async fn broken(notifications: &Notifications, order: Uuid) -> Uuid {
+pub(crate) async fn broken(notifications: &Notifications, order: Uuid) -> Uuid {
     let (id, event) = (clock::new_id(), clock::new_id());
     let headers = json!([
         ["content-type", "application/json"],

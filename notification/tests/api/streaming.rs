@@ -158,10 +158,26 @@ async fn it_ends_with_its_token_and_a_user_has_five() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_has_so_many_streams_and_no_more() {
+    let service = Notifications::with(&[("stream.per_process_max", "1")]).await;
+    let held = Events::open(&service.customer(user()), None).await;
+    let eve = service.customer(user());
+    let full = eve.get(STREAM).await;
+    full.problem(503, "overloaded");
+    assert!(!full.header("retry-after").is_empty());
+    drop(held);
+    eventually("a place", async || {
+        let response = eve.request(Method::GET, STREAM).send().await.unwrap();
+        (response.status() == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_ends_when_the_process_stops_and_nonsense_is_refused() {
     let service = Notifications::start().await;
     let client = service.customer(user());
-    for nonsense in ["x", "-1", "1.5", ""] {
+    for nonsense in ["x", "-1", "+1", "1.5", "", "9223372036854775808"] {
         let request = client
             .request(Method::GET, STREAM)
             .header("last-event-id", nonsense);

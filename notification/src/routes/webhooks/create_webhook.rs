@@ -23,6 +23,11 @@ use crate::webhooks::Secret;
 /// A webhook to register.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "url": "https://example.org/hooks/quadrille",
+    "kinds": ["order_confirmed", "order_cancelled"],
+    "description": "the shop's back office",
+}))]
 pub(in crate::routes) struct CreateWebhook {
     /// An https URL at a public address.
     #[garde(skip)]

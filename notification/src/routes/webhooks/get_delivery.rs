@@ -1,8 +1,9 @@
 //! `GET /notifications/webhooks/{id}/deliveries/{delivery}`
 
 use actix_web::web::{Data, Path};
-use actix_web::{HttpResponse, get};
+use actix_web::{HttpRequest, HttpResponse, get};
 use chassis::auth::Principal;
+use chassis::etag;
 use chassis::problem::{Problem, ProblemBody};
 
 use super::view::DeliveryView;
@@ -14,9 +15,11 @@ use crate::store;
 #[utoipa::path(
     tag = "webhooks",
     security(("bearer" = [])),
-    params(("id" = String, Path, format = "uuid", description = "The webhook"), ("delivery" = String, Path, format = "uuid", description = "The delivery")),
+    params(("id" = String, Path, format = "uuid", description = "The webhook"), ("delivery" = String, Path, format = "uuid", description = "The delivery"),
+        ("If-None-Match" = Option<String>, Header, description = "An `ETag` seen before")),
     responses(
-        (status = 200, description = "The delivery", body = DeliveryView),
+        (status = 200, description = "The delivery", body = DeliveryView, headers(("ETag" = String))),
+        (status = 304, description = "It is as it was"),
         (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
@@ -24,6 +27,7 @@ use crate::store;
 #[get("/notifications/webhooks/{id}/deliveries/{delivery}")]
 pub(in crate::routes) async fn get_delivery(
     caller: Principal,
+    request: HttpRequest,
     state: Data<State>,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
@@ -34,5 +38,7 @@ pub(in crate::routes) async fn get_delivery(
     let webhook = store::webhook_of(&mut conn, webhook_id, caller.user_id).await?;
     webhook.ok_or_else(no_webhook)?;
     let sent = store::delivery_of(&mut conn, delivery, webhook_id).await?;
-    Ok(HttpResponse::Ok().json(DeliveryView::from(sent.ok_or_else(no_delivery)?)))
+    let sent = sent.ok_or_else(no_delivery)?;
+    let version = sent.delivery.updated_at.timestamp_micros();
+    Ok(etag::respond(&request, version, &DeliveryView::from(sent)))
 }

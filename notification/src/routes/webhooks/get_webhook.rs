@@ -1,8 +1,9 @@
 //! `GET /notifications/webhooks/{id}`
 
 use actix_web::web::{Data, Path};
-use actix_web::{HttpResponse, get};
+use actix_web::{HttpRequest, HttpResponse, get};
 use chassis::auth::Principal;
+use chassis::etag;
 use chassis::problem::{Problem, ProblemBody};
 
 use super::view::WebhookView;
@@ -14,9 +15,11 @@ use crate::store;
 #[utoipa::path(
     tag = "webhooks",
     security(("bearer" = [])),
-    params(("id" = String, Path, format = "uuid", description = "The webhook")),
+    params(("id" = String, Path, format = "uuid", description = "The webhook"),
+        ("If-None-Match" = Option<String>, Header, description = "An `ETag` seen before")),
     responses(
-        (status = 200, description = "The webhook", body = WebhookView),
+        (status = 200, description = "The webhook", body = WebhookView, headers(("ETag" = String))),
+        (status = 304, description = "It is as it was"),
         (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
@@ -24,6 +27,7 @@ use crate::store;
 #[get("/notifications/webhooks/{id}")]
 pub(in crate::routes) async fn get_webhook(
     caller: Principal,
+    request: HttpRequest,
     state: Data<State>,
     path: Path<String>,
 ) -> Result<HttpResponse, Problem> {
@@ -31,5 +35,6 @@ pub(in crate::routes) async fn get_webhook(
     let mut conn = state.pool.get().await?;
     let webhook = store::webhook_of(&mut conn, id, caller.user_id).await?;
     let webhook = webhook.ok_or_else(no_webhook)?;
-    Ok(HttpResponse::Ok().json(WebhookView::from(webhook)))
+    let version = webhook.updated_at.timestamp_micros();
+    Ok(etag::respond(&request, version, &WebhookView::from(webhook)))
 }

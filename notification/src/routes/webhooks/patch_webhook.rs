@@ -20,6 +20,11 @@ use crate::store::{self, WebhookPatch};
 /// What to change; what is not there stays.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "kinds": ["order_confirmed", "order_cancelled", "payment_refunded"],
+    "description": "the shop's back office",
+    "enabled": true,
+}))]
 pub(in crate::routes) struct PatchWebhook {
     /// An https URL at a public address.
     #[garde(skip)]
