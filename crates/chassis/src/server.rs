@@ -1,5 +1,7 @@
 //! The service's own HTTP server: the service's routes inside what all services have in common.
 
+mod connections;
+
 use std::net::TcpListener;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -54,6 +56,7 @@ pub(crate) fn serve(
             .configure(|config| configure(config, &surface, limit))
             .default_service(web::to(not_found))
             .wrap(from_fn(catch_panic))
+            .wrap(from_fn(connections::count))
             .wrap(from_fn(move |request, next| {
                 observe(metrics.clone(), request, next)
             }))
@@ -62,11 +65,13 @@ pub(crate) fn serve(
             }))
             .wrap(TracingLogger::<RequestSpan>::new())
     });
+    let limits = connections::Limits::of(settings);
     let workers = match settings.workers {
         0 => std::thread::available_parallelism().map_or(2, usize::from),
         asked => asked,
     };
     let server = server
+        .on_connect(move |io, data| connections::watch(io, limits, data))
         .workers(workers)
         .tcp_nodelay(true)
         .keep_alive(KeepAlive::Timeout(Duration::from_secs(settings.keep_alive_s)))

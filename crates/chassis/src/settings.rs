@@ -81,8 +81,12 @@ pub struct HttpSettings {
     pub header_timeout_ms: u64,
     /// How long a client may take nothing of what is sent to it, in milliseconds.
     pub write_timeout_ms: u64,
+    /// How long a client may take for an answer from its head to its end, in milliseconds; event streams may go on.
+    pub answer_timeout_ms: u64,
     /// Connections a worker holds at most.
     pub max_connections: usize,
+    /// Requests on one connection at once at most.
+    pub requests_per_connection: NonZeroUsize,
     /// How long after a stop has begun requests are still taken, in milliseconds: the time whoever sends them needs to
     /// learn of it.
     pub drain_delay_ms: u64,

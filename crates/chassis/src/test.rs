@@ -36,6 +36,8 @@ impl TestService {
         let ports = [
             ("http.port", "0"),
             ("http.workers", "1"),
+            // nobody waits for a load balancer to notice
+            ("http.drain_delay_ms", "0"),
             ("log.format", "text"),
             ("log.filter", "error,librdkafka=off"),
         ];

@@ -117,6 +117,8 @@ pub(crate) fn environment(
     set("MANAGEMENT__PORT", ports.management.to_string());
     set("DATABASE__URL", database_url.to_owned());
     set("KAFKA__BROKERS", bootstrap.to_owned());
+    // there is no load balancer that must notice, and a stop waits for nothing
+    set("HTTP__DRAIN_DELAY_MS", "0".to_owned());
     for (other, ports) in first {
         if *other == Service::Auth {
             set(

@@ -26,10 +26,26 @@ async fn by_id(id: web::Path<uuid::Uuid>) -> HttpResponse {
     HttpResponse::Ok().body(id.to_string())
 }
 
+/// Goes on, a piece every now and then.
+async fn endless(kind: &'static str) -> HttpResponse {
+    let pieces = futures::stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Some((Ok::<_, Error>(web::Bytes::from_static(b"tick")), ()))
+    });
+    HttpResponse::Ok().content_type(kind).streaming(pieces)
+}
+
+async fn huge() -> HttpResponse {
+    HttpResponse::Ok().body(vec![b'x'; 64 * 1024 * 1024])
+}
+
 fn surface() -> Surface {
     let app = App::new(|config| {
         config
             .route("/panic", web::get().to(panics))
+            .route("/endless", web::get().to(|| endless("text/plain")))
+            .route("/events", web::get().to(|| endless("text/event-stream")))
+            .route("/huge", web::get().to(huge))
             .service(web::resource("/things").route(web::post().to(echo)))
             .route("/things/{id}", web::get().to(by_id));
     });
@@ -51,34 +67,54 @@ fn surface() -> Surface {
     }
 }
 
-/// Sends a request to a server of its own and reads the answer as status and problem.
-async fn answer(request: impl FnOnce(&reqwest::Client, String) -> reqwest::RequestBuilder) -> (u16, Value) {
+/// Runs `clients` against a server of their own.
+pub(super) async fn serving<T>(
+    change: impl FnOnce(&mut HttpSettings),
+    clients: impl AsyncFnOnce(std::net::SocketAddr) -> T,
+) -> T {
     let environment = [("QUADRILLE__DATABASE__URL".to_owned(), "x".to_owned())];
     let mut settings = Layers::new("", None, environment).unwrap().core().unwrap().http;
     settings.workers = 1;
     settings.body_limit_bytes = 1_000;
+    change(&mut settings);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
     let server = serve(listener, &settings, None, surface()).unwrap();
     let handle = server.handle();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let exchange = async {
-        let response = request(&client, base).send().await.unwrap();
-        let status = response.status().as_u16();
-        let is_problem = response.headers()["content-type"] == "application/problem+json";
-        let text = response.text().await.unwrap();
+        let outcome = clients(address).await;
         handle.stop(false).await;
-        (
-            status,
-            if is_problem {
+        outcome
+    };
+    tokio::join!(exchange, server).0
+}
+
+/// Sends a request to a server of its own and reads the answer as status and problem.
+async fn answer(request: impl FnOnce(&reqwest::Client, String) -> reqwest::RequestBuilder) -> (u16, Value) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    serving(
+        |_| {},
+        async |address| {
+            let response = request(&client, format!("http://{address}"))
+                .send()
+                .await
+                .unwrap();
+            let status = response.status().as_u16();
+            let is_problem = response
+                .headers()
+                .get("content-type")
+                .is_some_and(|kind| kind == "application/problem+json");
+            let text = response.text().await.unwrap();
+            let body = if is_problem {
                 serde_json::from_str(&text).unwrap()
             } else {
                 Value::String(text)
-            },
-        )
-    };
-    tokio::join!(exchange, server).0
+            };
+            (status, body)
+        },
+    )
+    .await
 }
 
 async fn code(request: impl FnOnce(&reqwest::Client, String) -> reqwest::RequestBuilder) -> (u16, String) {
