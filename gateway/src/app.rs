@@ -12,15 +12,16 @@ use chrono::TimeDelta;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use messaging::Kernel;
 use messaging::metrics::KernelMetrics;
-use utoipa::OpenApi as _;
+use messaging::operations::Operations;
+use tokio::sync::oneshot;
 
 use crate::config::Settings;
 use crate::edge::{Gate, Revocations};
 use crate::jobs::check_health::HealthChecks;
+use crate::jobs::hear_revocations::Hearing;
 use crate::jobs::{follow_revocations, forget_the_idle};
 use crate::limits::Limits;
 use crate::metrics::GatewayMetrics;
-use crate::openapi::Documentation;
 use crate::proxy::{Proxy, ProxyConfig};
 use crate::routes::health::LastAnswer;
 use crate::store::revocations::{Mark, RevocationRepository};
@@ -42,11 +43,11 @@ impl Service for GatewayService {
     }
 
     fn openapi() -> utoipa::openapi::OpenApi {
-        Documentation::openapi()
+        crate::openapi::document()
     }
 
     async fn build(parts: Parts<Settings>) -> anyhow::Result<App> {
-        let broker = start_kernel(&parts)?;
+        let (broker, operations) = start_kernel(&parts)?;
         let metrics = GatewayMetrics::registered(&parts.metrics);
         let verifier = verifier(&parts, &metrics).await?;
         let limits = Arc::new(Limits::new(&parts.settings.rate_limit));
@@ -74,8 +75,9 @@ impl Service for GatewayService {
                 .app_data(pool.clone())
                 .app_data(reconciliation.clone())
                 .app_data(last_health.clone())
+                .app_data(web::Data::new(operations.clone()))
                 .app_data(web::Data::new(Proxy::new(proxy.clone())));
-            routes::configure(config, &edge_settings);
+            routes::configure(config, &edge_settings, &operations);
         });
         Ok(app
             .verifier(verifier)
@@ -89,7 +91,7 @@ impl Service for GatewayService {
     }
 }
 
-fn start_kernel(parts: &Parts<Settings>) -> anyhow::Result<Probe> {
+fn start_kernel(parts: &Parts<Settings>) -> anyhow::Result<(Probe, Operations)> {
     let metrics = KernelMetrics::default();
     parts.metrics.register(|registry| metrics.register(registry));
     let kernel = Kernel::builder(
@@ -104,13 +106,13 @@ fn start_kernel(parts: &Parts<Settings>) -> anyhow::Result<Probe> {
         token_lifetime: token_lifetime(&parts.core.token),
     }))
     .build()?;
-    let probe = kernel.probe();
+    let (probe, operations) = (kernel.probe(), kernel.operations());
     kernel.start(&parts.tasks)?;
-    Ok(probe)
+    Ok((probe, operations))
 }
 
 /// Verifies tokens by the published keys, and refuses those whose login has ended. What is known of ended logins is read
-/// before the first request is.
+/// before the first request is, from the database and from the topic.
 async fn verifier(parts: &Parts<Settings>, metrics: &GatewayMetrics) -> anyhow::Result<TokenVerifier> {
     let settings = parts.settings.revocations;
     let lifetime = TimeDelta::from_std(token_lifetime(&parts.core.token)).context("token.lifetime_max_s")?;
@@ -119,6 +121,17 @@ async fn verifier(parts: &Parts<Settings>, metrics: &GatewayMetrics) -> anyhow::
         .catch_up(&parts.pool, &Mark::default())
         .await
         .context("cannot read which logins have ended")?;
+    let hearing = Hearing::new(&parts.core.kafka.brokers, revocations.clone(), metrics.clone())?;
+    let (heard, all_heard) = oneshot::channel();
+    parts
+        .tasks
+        .spawn("revocations topic", |stopping| hearing.run(heard, stopping));
+    if !matches!(
+        tokio::time::timeout(settings.start_wait(), all_heard).await,
+        Ok(Ok(()))
+    ) {
+        tracing::warn!("session.revoked could not be read in time: only logins that ended before are known");
+    }
     let verifier = TokenVerifier::from_url(&parts.core.token)?.refusing(revocations.judge());
     let (pool, metrics) = (parts.pool.clone(), metrics.clone());
     parts.tasks.spawn("revocations", move |stopping| {

@@ -14,6 +14,7 @@ use crate::limits::Limit;
 pub struct GatewayMetrics {
     rate_limited: Family<LimitLabels, Counter>,
     revocations: Gauge,
+    revocations_unread: Family<SourceLabels, Gauge>,
     retries: Family<UpstreamLabels, Counter>,
     ejections: Family<UpstreamLabels, Counter>,
 }
@@ -21,6 +22,20 @@ pub struct GatewayMetrics {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct UpstreamLabels {
     upstream: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceLabels {
+    source: &'static str,
+}
+
+/// Where ended logins are read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The table that all instances share.
+    Database,
+    /// Kafka.
+    Topic,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -45,6 +60,11 @@ impl GatewayMetrics {
                 own.revocations.clone(),
             );
             registry.register(
+                "gateway_revocations_unread",
+                "1 while ended logins could not be read: from the database at the last look, or from the topic since the start",
+                own.revocations_unread.clone(),
+            );
+            registry.register(
                 "gateway_upstream_retries",
                 "Requests to a service that were made once more",
                 own.retries.clone(),
@@ -61,6 +81,17 @@ impl GatewayMetrics {
     /// How many ended logins this instance knows.
     pub fn revocations(&self, count: usize) {
         self.revocations.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Whether some ended logins may be unknown because they could not be read.
+    pub fn revocations_unread(&self, source: Source, unread: bool) {
+        let source = match source {
+            Source::Database => "database",
+            Source::Topic => "topic",
+        };
+        self.revocations_unread
+            .get_or_create(&SourceLabels { source })
+            .set(unread.into());
     }
 
     /// Counts a request that is made once more.

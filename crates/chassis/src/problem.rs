@@ -178,7 +178,11 @@ impl Problem {
             title: self.code.title().to_owned(),
             status: self.code.status().as_u16(),
             detail: self.detail.as_ref().map(ToString::to_string),
-            trace_id: self.trace_id.clone().map(String::from).or_else(telemetry::current_trace_id),
+            trace_id: self
+                .trace_id
+                .clone()
+                .map(String::from)
+                .or_else(telemetry::current_trace_id),
             errors: self.errors.clone(),
             violated_policies: self.violated_policies.iter().map(ToString::to_string).collect(),
         }

@@ -46,6 +46,10 @@ pub struct EdgeSettings {
     pub cors_origins: Vec<Origin>,
     /// How long browsers remember what a preflight request said, in seconds.
     pub cors_max_age_s: u32,
+    /// Longest head of a request, in bytes as HTTP/2 counts them.
+    pub header_list_bytes_max: usize,
+    /// Headers of a request at most.
+    pub headers_max: usize,
     /// How long browsers use nothing but HTTPS, in seconds; 0 for no word about it.
     pub hsts_max_age_s: u32,
 }
@@ -114,6 +118,7 @@ impl RateLimitSettings {
 /// How logins that ended become known to this instance.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct RevocationSettings {
+    start_wait_ms: u32,
     poll_ms: NonZeroU32,
     sweep_s: NonZeroU32,
     /// Ended logins remembered at once.
@@ -121,6 +126,12 @@ pub struct RevocationSettings {
 }
 
 impl RevocationSettings {
+    /// How long a start waits for the topic to be read.
+    #[must_use]
+    pub fn start_wait(&self) -> Duration {
+        Duration::from_millis(self.start_wait_ms.into())
+    }
+
     /// How often the database is asked for new ones.
     #[must_use]
     pub fn poll(&self) -> Duration {

@@ -29,7 +29,7 @@ const STATED_BY_THE_GATEWAY: [&str; 5] = [
 
 /// Headers by which other proxies, frameworks and programs are told who calls, or that another request was meant.
 /// Nobody behind the gateway asks for them, and nobody shall begin to.
-const DANGEROUS: [&str; 14] = [
+const DANGEROUS: [&str; 16] = [
     "baggage",
     "cf-connecting-ip",
     "fastly-client-ip",
@@ -37,10 +37,12 @@ const DANGEROUS: [&str; 14] = [
     "true-client-ip",
     "x-client-ip",
     "x-cluster-client-ip",
+    "x-forwarded",
     "x-host",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
+    "x-original-forwarded-for",
     "x-original-host",
     "x-original-url",
     "x-rewrite-url",
@@ -49,11 +51,11 @@ const DANGEROUS: [&str; 14] = [
 /// Headers by which a service would tell what it is built with.
 const TALKATIVE: [&str; 3] = ["server", "via", "x-powered-by"];
 
-/// Families of headers that only the gateway may state.
-const STATED_BY_THE_GATEWAY_PREFIXES: [&str; 2] = ["x-forwarded-", "x-user-"];
+/// Families of headers that only the gateway may state, or nobody at all.
+const STATED_BY_THE_GATEWAY_PREFIXES: [&str; 3] = ["x-forwarded-", "x-remote-", "x-user-"];
 
-/// Options of a `Connection` header name further headers of that connection. A list longer than this is
-/// nobody's honest request: the rest is dropped with the whole header.
+/// Options of a `Connection` header name further headers of that connection. A list longer than this is nobody's honest
+/// message.
 const CONNECTION_OPTIONS_MAX: usize = 16;
 
 /// The headers that a `Connection` header declares to belong to the connection.
@@ -64,14 +66,21 @@ pub struct ConnectionOptions<'a> {
 
 impl<'a> ConnectionOptions<'a> {
     /// Reads the values of all `Connection` headers. Allocates only when one names another header.
-    pub fn parse(values: impl Iterator<Item = &'a str>) -> Self {
-        let names = values
-            .flat_map(|value| value.split(','))
-            .map(str::trim)
-            .filter(|name| !name.is_empty() && !is_plain_option(name))
-            .take(CONNECTION_OPTIONS_MAX)
-            .collect();
-        Self { names }
+    ///
+    /// # Errors
+    /// Why it cannot be told which headers end here: none may be passed on then.
+    pub fn parse(values: impl Iterator<Item = &'a [u8]>) -> Result<Self, &'static str> {
+        let mut names = Vec::new();
+        for value in values {
+            let text = std::str::from_utf8(value).ok().filter(|text| text.is_ascii());
+            let text = text.ok_or("the Connection header cannot be read")?;
+            let options = text.split(',').map(str::trim);
+            names.extend(options.filter(|name| !name.is_empty() && !is_plain_option(name)));
+            if names.len() > CONNECTION_OPTIONS_MAX {
+                return Err("the Connection header names too many headers");
+            }
+        }
+        Ok(Self { names })
     }
 
     fn names(&self, header: &str) -> bool {
@@ -105,6 +114,13 @@ pub fn passes_to_client(name: &str, options: &ConnectionOptions<'_>) -> bool {
         && !TALKATIVE.contains(&name)
         && name != "x-request-id"
         && !options.names(name)
+}
+
+/// The size of a list of headers, by the lengths of their names and values, as HTTP/2 counts it (RFC 9113, section 6.5.2).
+pub fn list_bytes(lengths: impl Iterator<Item = (usize, usize)>) -> usize {
+    lengths.fold(0, |sum: usize, (name, value)| {
+        sum.saturating_add(name).saturating_add(value).saturating_add(32)
+    })
 }
 
 /// Why a request's headers are not even looked at, by their names in the order in which they came. Programs that read
@@ -169,6 +185,10 @@ mod tests {
             "x-user-roles",
             "x-forwarded-for",
             "x-forwarded-host",
+            "x-forwarded",
+            "x-original-forwarded-for",
+            "x-remote-addr",
+            "x-remote-user",
             "forwarded",
             "x-real-ip",
             "x-request-id",
@@ -212,7 +232,8 @@ mod tests {
 
     #[test]
     fn a_connection_header_names_more_of_them() {
-        let options = ConnectionOptions::parse(["close, X-Secret-Hop", " ,te,,Foo "].into_iter());
+        let values = ["close, X-Secret-Hop", " ,te,,Foo "];
+        let options = ConnectionOptions::parse(values.into_iter().map(str::as_bytes)).unwrap();
         assert!(!passes_to_service("x-secret-hop", &options));
         assert!(!passes_to_client("foo", &options));
         assert!(passes_to_service("x-other", &options));
@@ -220,12 +241,23 @@ mod tests {
 
     #[test]
     fn an_ordinary_connection_header_costs_no_allocation() {
-        assert_eq!(
-            ConnectionOptions::parse(["Keep-Alive, Upgrade"].into_iter())
-                .names
-                .capacity(),
-            0
-        );
+        let usual = std::iter::once(&b"Keep-Alive, Upgrade"[..]);
+        assert_eq!(ConnectionOptions::parse(usual).unwrap().names.capacity(), 0);
+    }
+
+    #[test]
+    fn a_connection_header_that_cannot_be_obeyed_is_refused() {
+        let names: Vec<_> = (0..=CONNECTION_OPTIONS_MAX)
+            .map(|number| format!("x-{number}"))
+            .collect();
+        let as_many_as_may_be = names[1..].join(", ");
+        assert!(ConnectionOptions::parse(std::iter::once(as_many_as_may_be.as_bytes())).is_ok());
+        let in_one = names.join(",");
+        assert!(ConnectionOptions::parse(std::iter::once(in_one.as_bytes())).is_err());
+        assert!(ConnectionOptions::parse(names.iter().map(String::as_bytes)).is_err());
+        for unreadable in [&b"close, x-\xff"[..], "x-\u{e9}".as_bytes()] {
+            assert!(ConnectionOptions::parse(std::iter::once(unreadable)).is_err());
+        }
     }
 
     proptest! {
@@ -239,7 +271,7 @@ mod tests {
 
         #[test]
         fn no_connection_header_lets_a_forged_one_through(value in ".{0,200}", suffix in "[a-z-]{1,20}") {
-            let options = ConnectionOptions::parse(std::iter::once(value.as_str()));
+            let options = ConnectionOptions::parse(std::iter::once(value.as_bytes())).unwrap_or_default();
             for name in [format!("x-user-{suffix}"), format!("x-forwarded-{suffix}")] {
                 prop_assert!(!passes_to_service(&name, &options));
             }

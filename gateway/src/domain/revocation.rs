@@ -1,9 +1,11 @@
 //! Logins that ended before their access tokens expired, and which tokens that ends.
 //!
-//! A token says when it was issued in whole seconds (`iat`), a revocation when it happened to the microsecond. A token
-//! issued in an earlier second than the revocation's does not count, one of a later second does. Within the same second
-//! its id decides: it is a version 7 UUID and tells the millisecond in which the token was made. So whoever logs in
-//! again right after everybody was logged out is let in, and no token from before is.
+//! A login that ended on its own does not begin again: none of its tokens counts, whenever it says it was issued; clocks
+//! of several processes differ. Where all logins of a user ended, the time decides between those and the next. A token
+//! says when it was issued in whole seconds (`iat`), a revocation when it happened to the microsecond. A token issued in
+//! an earlier second than the revocation's does not count, one of a later second does. Within the same second its id
+//! decides: it is a version 7 UUID and tells the millisecond in which the token was made. So whoever logs in again right
+//! after everybody was logged out is let in, and no token from before is.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -135,10 +137,8 @@ impl RevocationList {
     /// Whether a token no longer counts.
     #[must_use]
     pub fn ends(&self, token: &Issued) -> bool {
-        let session = self.entries.get(&Ended::Session(token.session_id));
         let user = self.entries.get(&Ended::User(token.user_id));
-        // a login that ended on its own does not begin again
-        session.is_some_and(|revoked_at| second(token.issued_at) <= second(*revoked_at))
+        self.entries.contains_key(&Ended::Session(token.session_id))
             || user.is_some_and(|revoked_at| is_before(token, *revoked_at))
             || self.floor.is_some_and(|floor| is_before(token, floor))
     }

@@ -57,6 +57,9 @@ impl Upstream {
     /// Every service, in the order in which they are shown.
     pub const ALL: [Self; 4] = [Self::Auth, Self::Order, Self::Payment, Self::Notification];
 
+    /// How many there are.
+    pub const COUNT: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN.saturating_add(Self::ALL.len() - 1);
+
     /// The service's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -80,8 +83,8 @@ impl Upstream {
     }
 }
 
-/// The route of a request, by its path as it was sent: never decoded or normalised, so that the gateway and
-/// the service cannot read the same path differently. `None` when no service answers there.
+/// The route of a request, by its path as it was sent: never decoded or normalised. A path that a service would read
+/// differently after decoding it has no route, so that both read the same. `None` when no service answers there.
 #[must_use]
 pub fn route(method: &str, path: &str) -> Option<Route> {
     let (first, rest) = first_segment(path)?;
@@ -92,7 +95,7 @@ pub fn route(method: &str, path: &str) -> Option<Route> {
         ("notifications", _) => Upstream::Notification,
         _ => return None,
     };
-    if has_dot_segment(rest) {
+    if has_dot_segment(rest) || hides_a_character(rest) {
         return None;
     }
     let rate = match (method, path) {
@@ -140,21 +143,23 @@ fn is_under(path: &str, prefix: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// No honest path contains `.` or `..` as a segment, plain or encoded; what resolves them would leave the route.
+/// No honest path contains `.` or `..` as a segment; what resolves them would leave the route.
 fn has_dot_segment(path: &str) -> bool {
-    path.split('/').any(|segment| {
-        let mut rest = segment;
-        let mut dots = 0_usize;
-        while let Some(next) = strip_dot(rest) {
-            rest = next;
-            dots += 1;
-        }
-        rest.is_empty() && (1..=2).contains(&dots)
-    })
+    path.split('/').any(|segment| matches!(segment, "." | ".."))
 }
 
-fn strip_dot(text: &str) -> Option<&str> {
-    [".", "%2e", "%2E"].iter().find_map(|dot| text.strip_prefix(dot))
+/// Whether a `%` stands for nothing, or for a letter, a digit, or one of `-._~`, which never need it (RFC 3986,
+/// section 2.3). Names of routes are made of these alone: `/auth/%6cogin` is what a service reads as `/auth/login`.
+fn hides_a_character(path: &str) -> bool {
+    path.split('%').skip(1).any(|encoded| {
+        let code = encoded
+            .get(..2)
+            .filter(|code| code.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match code.map(|code| u8::from_str_radix(code, 16)) {
+            Some(Ok(byte)) => byte.is_ascii_alphanumeric() || b"-._~".contains(&byte),
+            Some(Err(_)) | None => true,
+        }
+    })
 }
 
 #[cfg(test)]
@@ -288,7 +293,87 @@ mod tests {
         assert_eq!(route("POST", "/orders").unwrap().body, BodyClass::Standard);
     }
 
+    #[test]
+    fn no_path_hides_what_a_service_would_read_in_it() {
+        for path in [
+            "/auth/%6cogin",
+            "/auth/logi%6E",
+            "/auth/%72egister",
+            "/payments/webhooks/%73tripe",
+            "/orders/%7Euser",
+            "/orders/%",
+            "/orders/%2",
+            "/orders/%zz",
+            "/orders/%\u{e9}",
+        ] {
+            assert_eq!(route("POST", path), None, "{path}");
+        }
+        for path in [
+            "/products/A%20B",
+            "/products/%C3%A9",
+            "/products/a%2Fb",
+            "/products/100%25",
+        ] {
+            assert!(upstream(path).is_some(), "{path}");
+        }
+    }
+
+    /// A path as the services' router reads it: decoded, but for what would change its parts.
+    fn as_a_service_reads(path: &str) -> String {
+        let mut bytes = Vec::new();
+        let mut rest = path.as_bytes();
+        while let Some((first, behind)) = rest.split_first() {
+            let code = (*first == b'%')
+                .then(|| std::str::from_utf8(behind.get(..2)?).ok())
+                .flatten()
+                .and_then(|code| u8::from_str_radix(code, 16).ok())
+                .filter(|byte| !b"%/+".contains(byte));
+            match code {
+                Some(byte) => {
+                    bytes.push(byte);
+                    rest = &behind[2..];
+                }
+                None => {
+                    bytes.push(*first);
+                    rest = behind;
+                }
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// A path of ours, with any of its characters encoded.
+    fn disguised() -> impl Strategy<Value = String> {
+        let paths = prop::sample::select(vec![
+            "/auth/login",
+            "/auth/register",
+            "/auth/dead-letters/1",
+            "/orders/1/cancel",
+            "/payments/webhooks/stripe",
+            "/products",
+            "/.well-known/jwks.json",
+        ]);
+        (paths, prop::collection::vec(0_u8..8, 40)).prop_map(|(path, dice)| {
+            let encode = |(character, die): (char, &u8)| match die {
+                0 => format!("%{:02x}", u32::from(character)),
+                1 => format!("%{:02X}", u32::from(character)),
+                _ => character.to_string(),
+            };
+            path.chars().zip(dice.iter().cycle()).map(encode).collect()
+        })
+    }
+
     proptest! {
+        #[test]
+        fn gateway_and_service_read_the_same_path(
+            method in prop::sample::select(vec!["GET", "POST", "PUT"]),
+            path in prop_oneof![disguised(), "/(auth|orders|products)(/[a-z%0-9A-F.~+]{0,12}){0,3}"],
+        ) {
+            if let Some(routed) = route(method, &path) {
+                prop_assert_eq!(route(method, &as_a_service_reads(&path)), Some(routed), "{}", path);
+            }
+        }
+
         #[test]
         fn a_route_is_decided_by_its_first_segment(tail in "(/[a-z0-9-]{1,8}){0,4}") {
             for (first, expected) in

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpRequest, web};
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, ResponseError, web};
 use chassis::auth::Principal;
 use chassis::problem::{Code, Problem};
 
@@ -51,7 +54,7 @@ impl Gate {
                 Ok(())
             }
             Err(standing) => {
-                passage.note(standing);
+                passage.refuse(standing);
                 self.metrics.rate_limited(standing.limit);
                 let detail = format!(
                     "the policy {:?} allows {} requests a minute",
@@ -60,6 +63,7 @@ impl Gate {
                 );
                 Err(Problem::new(Code::RateLimited)
                     .detail(detail)
+                    .violates(standing.limit.name())
                     .retry_after(standing.wait_s()))
             }
         }
@@ -80,6 +84,17 @@ pub(crate) async fn admit(request: &HttpRequest) -> Result<Principal, Problem> {
         }
     })?;
     Ok(principal)
+}
+
+/// The middleware before endpoints that do not ask themselves: admits the owner of a valid token.
+pub(crate) async fn admit_each<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    match admit(request.request()).await {
+        Ok(_principal) => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
+        Err(problem) => Ok(request.into_response(problem.error_response())),
+    }
 }
 
 /// Counts an attempt on a password against the client's address.

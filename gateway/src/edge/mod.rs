@@ -7,7 +7,7 @@ mod origin;
 mod revocations;
 mod unread;
 
-pub(crate) use admission::{Gate, admit, admit_attempt};
+pub(crate) use admission::{Gate, admit, admit_attempt, admit_each};
 pub(crate) use browsers::cors;
 pub(crate) use revocations::Revocations;
 
@@ -65,6 +65,11 @@ impl Passage {
             .map_or(standing, |noted| noted.tighter(standing));
         self.standing.set(Some(tightest));
     }
+
+    /// Of a limit that turned the request away the client is told, whatever else it was held against.
+    fn refuse(&self, standing: Standing) {
+        self.standing.set(Some(standing));
+    }
 }
 
 /// The middleware around every route: names the request, counts it against its address, and signs the answer.
@@ -82,7 +87,7 @@ pub(crate) async fn pass<B: MessageBody + 'static>(
     tracing::Span::current().record("request.id", passage.request_id.to_str().unwrap_or_default());
     let refusal = gate
         .count_address(request.path(), &passage)
-        .and_then(|()| origin::check(&request))
+        .and_then(|()| origin::check(&request, gate.settings()))
         .err();
     request.extensions_mut().insert(passage);
     let mut response = match refusal {

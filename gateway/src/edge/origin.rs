@@ -32,9 +32,14 @@ pub(super) fn passage(request: &ServiceRequest, settings: &EdgeSettings) -> Pass
     }
 }
 
-/// Refuses what two programs could read differently.
-pub(super) fn check(request: &ServiceRequest) -> Result<(), Problem> {
+/// Refuses what is too long, and what two programs could read differently.
+pub(super) fn check(request: &ServiceRequest, settings: &EdgeSettings) -> Result<(), Problem> {
     let refused = |why: &'static str| Err(Problem::new(Code::BadRequest).detail(why));
+    if request.headers().len() > settings.headers_max
+        || headers::list_bytes(lengths(request)) > settings.header_list_bytes_max
+    {
+        return Err(Problem::new(Code::HeadersTooLarge));
+    }
     let names = request.headers().iter().map(|(name, _)| name.as_str());
     if let Some(why) = headers::refusal(names) {
         return refused(why);
@@ -52,6 +57,11 @@ pub(super) fn check(request: &ServiceRequest) -> Result<(), Problem> {
         // HTTP/1.1 without one, or with two, is not even parsed; HTTP/2 says it in the target
         Some(_) | None => Ok(()),
     }
+}
+
+fn lengths(request: &ServiceRequest) -> impl Iterator<Item = (usize, usize)> {
+    let headers = request.headers().iter();
+    headers.map(|(name, value)| (name.as_str().len(), value.len()))
 }
 
 fn is_host(value: &HeaderValue) -> bool {

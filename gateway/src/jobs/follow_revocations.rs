@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::RevocationSettings;
 use crate::edge::Revocations;
-use crate::metrics::GatewayMetrics;
+use crate::metrics::{GatewayMetrics, Source};
 use crate::store::revocations::{self, Mark};
 
 /// How often a database that does not answer is complained about.
@@ -31,11 +31,14 @@ pub(crate) async fn run(
             () = stopping.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        match known.catch_up(&pool, &mark).await {
+        let read = known.catch_up(&pool, &mark).await;
+        known.forget_the_expired();
+        metrics.revocations(known.len());
+        metrics.revocations_unread(Source::Database, read.is_err());
+        match read {
             Ok(read) => {
                 mark = read;
                 complained = None;
-                metrics.revocations(known.len());
             }
             Err(error) => {
                 if complained.is_none_or(|at| at.elapsed() > COMPLAIN_EVERY) {

@@ -3,3 +3,4 @@
 pub(crate) mod check_health;
 pub(crate) mod follow_revocations;
 pub(crate) mod forget_the_idle;
+pub(crate) mod hear_revocations;

@@ -80,7 +80,7 @@ impl Standing {
         }
     }
 
-    /// Value of the `RateLimit-Policy` header (draft-ietf-httpapi-ratelimit-headers-10).
+    /// Value of the `RateLimit-Policy` header (draft-ietf-httpapi-ratelimit-headers-11).
     #[must_use]
     pub fn policy(&self) -> String {
         format!(
@@ -91,7 +91,7 @@ impl Standing {
         )
     }
 
-    /// Value of the `RateLimit` header (draft-ietf-httpapi-ratelimit-headers-10).
+    /// Value of the `RateLimit` header (draft-ietf-httpapi-ratelimit-headers-11).
     #[must_use]
     pub fn state(&self) -> String {
         format!(

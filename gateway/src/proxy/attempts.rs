@@ -8,17 +8,20 @@ use actix_web::http::uri::Authority;
 use awc::{ClientRequest, ClientResponse};
 use tokio::time::{Instant, Sleep};
 
+use super::download::is_event_stream;
 use super::exchange::Exchange;
+use super::places::Place;
 use super::upload::Body;
 use super::{Proxy, ProxyError};
 use crate::domain::routing::Upstream;
 use crate::edge::Passage;
 
-/// An answer, and the timer that waited for it.
+/// An answer, the timer that waited for it, and the place that it takes until its end.
 pub(super) struct Answered {
     pub(super) response: ClientResponse,
     pub(super) timer: Pin<Box<Sleep>>,
     pub(super) deadline: Instant,
+    pub(super) place: Place,
 }
 
 impl Proxy {
@@ -32,6 +35,8 @@ impl Proxy {
         repeatable: bool,
     ) -> Result<Answered, ProxyError> {
         let service = self.config.service(upstream)?;
+        let places = self.places(upstream)?;
+        let place = places.enter().await?;
         let exchange = Exchange::begin(upstream, &self.config.settings);
         service.budget.earn();
         let mut tried = Vec::new();
@@ -46,12 +51,17 @@ impl Proxy {
             };
             let error = match exchange.response(sending, body).await {
                 Ok((response, timer)) => {
-                    lease.succeeded();
-                    let deadline = exchange.deadline();
+                    lease.answered(response.status());
+                    let place = if is_event_stream(&response) {
+                        places.to_stream(place)?
+                    } else {
+                        place
+                    };
                     return Ok(Answered {
                         response,
                         timer,
-                        deadline,
+                        deadline: exchange.deadline(),
+                        place,
                     });
                 }
                 Err(error) => error,

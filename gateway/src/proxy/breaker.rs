@@ -2,7 +2,7 @@
 //!
 //! So many failures in a row open it: nobody asks the endpoint for a while, which doubles each time up to a bound. Then one
 //! request tries; its outcome closes the breaker or opens it again. What a failure is, the exchange decides: no
-//! connection, a broken one, no answer in time. An error that a service answers with is an answer.
+//! connection, a broken one, no answer in time. An error that a service answers with is an answer (see `outlier`).
 
 use std::time::Duration;
 

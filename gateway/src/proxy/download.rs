@@ -15,6 +15,9 @@ use thiserror::Error;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::attempts::Answered;
+use super::places::Place;
+
 /// Why a body breaks off. The client sees a connection that ends too early, never a body that looks whole.
 #[derive(Debug, Error)]
 pub(super) enum DownloadError {
@@ -24,21 +27,21 @@ pub(super) enum DownloadError {
     TooSlow,
 }
 
-/// When a body is given up.
+/// How long a service may be silent.
 pub(super) struct Patience {
-    /// The deadline of the whole exchange; event streams have none.
-    pub(super) deadline: Instant,
-    /// How long a service may be silent within a body.
+    /// Within a body.
     pub(super) idle: Duration,
-    /// How long it may be within an event stream.
+    /// Within an event stream.
     pub(super) stream_idle: Duration,
 }
 
 /// Passes a body on as it comes.
 pub(super) struct Download {
     response: ClientResponse,
+    _place: Place,
     size: BodySize,
     timer: Pin<Box<Sleep>>,
+    /// Of the whole exchange; event streams have none.
     deadline: Option<Instant>,
     idle: Duration,
     /// Since when the service has been waited for; not at all while the client is.
@@ -48,24 +51,30 @@ pub(super) struct Download {
 }
 
 impl Download {
-    /// The body of `response`. `timer` is whatever timer is at hand.
+    /// The body of an answer.
     pub(super) fn new(
-        response: ClientResponse,
+        answered: Answered,
         method: &Method,
-        mut timer: Pin<Box<Sleep>>,
         patience: &Patience,
         draining: &CancellationToken,
     ) -> Self {
+        let Answered {
+            response,
+            mut timer,
+            deadline,
+            place,
+        } = answered;
         let size = size(&response, method);
         let streams = is_event_stream(&response);
         let (deadline, idle) = if streams {
             (None, patience.stream_idle)
         } else {
-            (Some(patience.deadline), patience.idle)
+            (Some(deadline), patience.idle)
         };
         timer.as_mut().reset(earlier(Instant::now() + idle, deadline));
         Self {
             response,
+            _place: place,
             size,
             timer,
             deadline,
@@ -73,6 +82,10 @@ impl Download {
             awaited_since: None,
             stop: streams.then(|| Box::pin(draining.clone().cancelled_owned())),
         }
+    }
+
+    fn is_too_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
     /// Asked only while the service is silent. The timer is set anew only when it fires: a body that flows costs none.
@@ -117,7 +130,7 @@ fn size(response: &ClientResponse, method: &Method) -> BodySize {
     }
 }
 
-fn is_event_stream(response: &ClientResponse) -> bool {
+pub(super) fn is_event_stream(response: &ClientResponse) -> bool {
     let content_type = response.headers().get(CONTENT_TYPE);
     content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
 }
@@ -134,6 +147,8 @@ impl MessageBody for Download {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         match Pin::new(&mut self.response).poll_next(context) {
+            // a service that never falls silent is held to the deadline, too, and so is a client that takes little at a time
+            Poll::Ready(Some(Ok(_))) if self.is_too_late() => Poll::Ready(Some(Err(DownloadError::TooSlow))),
             Poll::Ready(next) => {
                 self.awaited_since = None;
                 Poll::Ready(next.map(|chunk| chunk.map_err(DownloadError::Broken)))

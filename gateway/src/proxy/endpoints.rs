@@ -4,11 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use actix_web::http::StatusCode;
 use actix_web::http::uri::Authority;
 use tokio::time::Instant;
 
 use super::breaker::{Admission, Breaker, BreakerRules};
 use super::budget::RetryBudget;
+use super::outlier::Outlier;
 use crate::config::{ProxySettings, UpstreamUrls};
 use crate::domain::routing::Upstream;
 use crate::metrics::GatewayMetrics;
@@ -28,6 +30,7 @@ pub(crate) struct Endpoints {
 pub(crate) struct Endpoint {
     authority: Authority,
     breaker: Mutex<Breaker>,
+    outlier: Mutex<Outlier>,
     /// What the health checks found; without checks, healthy.
     unhealthy: AtomicBool,
 }
@@ -56,6 +59,7 @@ impl Endpoints {
             Arc::new(Endpoint {
                 authority: authority.clone(),
                 breaker: Mutex::new(Breaker::new(rules)),
+                outlier: Mutex::new(Outlier::new(rules.failures, rules.open)),
                 unhealthy: AtomicBool::new(false),
             })
         };
@@ -83,8 +87,8 @@ impl Endpoints {
         self.all.len() > 1 || self.all.iter().any(|endpoint| !endpoint.breaker().is_closed())
     }
 
-    /// The next endpoint in turn: a healthy one that was not `tried` if there is one, else any whose breaker lets one pass.
-    /// Where checks find nobody healthy, it is rather the checks that are wrong.
+    /// The next endpoint in turn: a healthy one that was not `tried` and answers without errors if there is one, else any
+    /// whose breaker lets one pass. Where checks find nobody healthy, it is rather the checks that are wrong.
     ///
     /// # Errors
     /// How long until a breaker lets one pass.
@@ -98,6 +102,7 @@ impl Endpoints {
             (
                 tried.contains(&endpoint.authority),
                 endpoint.unhealthy.load(Ordering::Relaxed),
+                endpoint.outlier().is_out(now),
             )
         });
         let mut shortest: Option<Duration> = None;
@@ -159,6 +164,10 @@ impl Endpoint {
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn outlier(&self) -> MutexGuard<'_, Outlier> {
+        self.outlier.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Lease<'_> {
@@ -166,24 +175,31 @@ impl Lease<'_> {
         &self.endpoint.authority
     }
 
-    /// The endpoint answered.
-    pub(super) fn succeeded(mut self) {
+    /// The endpoint answered. An error is an answer: it is there, and others may do better.
+    pub(super) fn answered(mut self, status: StatusCode) {
         self.is_trial = false;
         self.endpoint.breaker().succeeded();
+        if self.endpoint.outlier().answered(status, Instant::now()) && self.service.all.len() > 1 {
+            self.tell_ejected("others are asked before this endpoint for a while: it answered with errors several times in a row");
+        }
     }
 
     /// The endpoint failed.
     pub(super) fn failed(mut self) {
         self.is_trial = false;
         if self.endpoint.breaker().failed(Instant::now()) {
-            let upstream = self.service.upstream;
-            self.service.metrics.ejected(upstream);
-            tracing::warn!(
-                upstream = upstream.name(),
-                server.address = self.endpoint.authority.as_str(),
-                "endpoint is not asked for a while: it failed several times in a row"
-            );
+            self.tell_ejected("endpoint is not asked for a while: it failed several times in a row");
         }
+    }
+
+    fn tell_ejected(&self, what: &str) {
+        let upstream = self.service.upstream;
+        self.service.metrics.ejected(upstream);
+        tracing::warn!(
+            upstream = upstream.name(),
+            server.address = self.endpoint.authority.as_str(),
+            "{what}"
+        );
     }
 }
 

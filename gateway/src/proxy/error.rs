@@ -24,6 +24,15 @@ pub enum ProxyError {
     /// The client took longer than the whole exchange may take.
     #[error("the body did not arrive in time")]
     SlowUpload,
+    /// It cannot be told what the client wants passed on.
+    #[error("{0}")]
+    Ambiguous(&'static str),
+    /// The gateway has no place for another request to the service.
+    #[error("as many requests to {} are under way as may be", upstream.name())]
+    Full {
+        /// The service.
+        upstream: Upstream,
+    },
     /// The request's target has no path.
     #[error("the request target has no path")]
     NoPath,
@@ -109,6 +118,8 @@ impl ProxyError {
             Self::TooLarge { .. }
             | Self::BrokenUpload(_)
             | Self::SlowUpload
+            | Self::Ambiguous(_)
+            | Self::Full { .. }
             | Self::NoPath
             | Self::Unavailable { .. } => false,
         }
@@ -133,6 +144,8 @@ impl From<ProxyError> for Problem {
             }
             ProxyError::BrokenUpload(_) => Self::new(Code::BadRequest).detail("the body could not be read"),
             ProxyError::SlowUpload => Self::new(Code::RequestTimeout),
+            ProxyError::Ambiguous(why) => Self::new(Code::BadRequest).detail(why),
+            ProxyError::Full { .. } => Self::new(Code::Overloaded).retry_after(1).caused_by(error),
             ProxyError::NoPath => Self::new(Code::NotFound),
             ProxyError::Unavailable { wait, .. } => Self::new(Code::Unavailable)
                 .retry_after(whole_seconds(wait))

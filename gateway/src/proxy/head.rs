@@ -1,7 +1,7 @@
 //! Translation of message heads between the two sides.
 
 use actix_web::http::Uri;
-use actix_web::http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use actix_web::{HttpRequest, HttpResponseBuilder};
 use awc::ClientResponse;
@@ -9,6 +9,7 @@ use opentelemetry::trace::TraceContextExt;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use super::ProxyError;
 use crate::domain::headers::{ConnectionOptions, passes_to_client, passes_to_service};
 use crate::edge::Passage;
 
@@ -30,18 +31,34 @@ pub(super) fn uri(authority: &Authority, target: PathAndQuery) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// Copies what a client may say to a service.
-pub(super) fn copy_request(request: &HttpRequest, outgoing: &mut HeaderMap) {
-    let options = connection_options(request.headers());
+/// What is said to a service in the name of a client: what the client may say, and what the gateway says itself.
+///
+/// # Errors
+/// [`ProxyError::Ambiguous`] when it cannot be told what the client wants passed on.
+pub(super) fn request(request: &HttpRequest, request_id: &HeaderValue) -> Result<HeaderMap, ProxyError> {
+    let options = connection_options(request.headers()).map_err(ProxyError::Ambiguous)?;
+    let mut outgoing = HeaderMap::with_capacity(request.headers().len());
     for (name, value) in request.headers() {
         if passes_to_service(name.as_str(), &options) {
             outgoing.append(name.clone(), value.clone());
         }
     }
+    state(request, request_id, &mut outgoing);
+    Ok(outgoing)
+}
+
+/// What is said to a service when the gateway itself wants to know something, with the rights of a client.
+pub(super) fn own_request(request: &HttpRequest, request_id: &HeaderValue) -> HeaderMap {
+    let mut outgoing = HeaderMap::new();
+    if let Some(token) = request.headers().get(AUTHORIZATION) {
+        outgoing.insert(AUTHORIZATION, token.clone());
+    }
+    state(request, request_id, &mut outgoing);
+    outgoing
 }
 
 /// Adds what the gateway says itself. Who the user is stands in the token alone, which the service checks again.
-pub(super) fn state_request(request: &HttpRequest, request_id: &HeaderValue, outgoing: &mut HeaderMap) {
+fn state(request: &HttpRequest, request_id: &HeaderValue, outgoing: &mut HeaderMap) {
     outgoing.insert(REQUEST_ID, request_id.clone());
     if let Some(host) = host(request) {
         outgoing.insert(FORWARDED_HOST, host);
@@ -88,19 +105,22 @@ fn state_trace(outgoing: &mut HeaderMap) {
 }
 
 /// Copies what a service may say to a client.
-pub(super) fn copy_response(response: &ClientResponse, builder: &mut HttpResponseBuilder) {
-    let options = connection_options(response.headers());
+///
+/// # Errors
+/// Why it cannot be told what that is.
+pub(super) fn copy_response(
+    response: &ClientResponse,
+    builder: &mut HttpResponseBuilder,
+) -> Result<(), &'static str> {
+    let options = connection_options(response.headers())?;
     for (name, value) in response.headers() {
         if passes_to_client(name.as_str(), &options) {
             builder.append_header((name.clone(), value.clone()));
         }
     }
+    Ok(())
 }
 
-fn connection_options(headers: &HeaderMap) -> ConnectionOptions<'_> {
-    ConnectionOptions::parse(
-        headers
-            .get_all(CONNECTION)
-            .filter_map(|value| value.to_str().ok()),
-    )
+fn connection_options(headers: &HeaderMap) -> Result<ConnectionOptions<'_>, &'static str> {
+    ConnectionOptions::parse(headers.get_all(CONNECTION).map(HeaderValue::as_bytes))
 }

@@ -9,6 +9,8 @@ pub(crate) mod endpoints;
 mod error;
 mod exchange;
 mod head;
+mod outlier;
+mod places;
 mod shared;
 mod upload;
 
@@ -19,7 +21,8 @@ pub use shared::ProxyConfig;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderName, HeaderValue};
+use actix_web::http::Method;
+use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::uri::{Authority, PathAndQuery};
 use actix_web::{HttpRequest, HttpResponse};
 use awc::{Client, ClientRequest};
@@ -29,6 +32,7 @@ use crate::domain::routing::{BodyClass, Route, Upstream};
 use attempts::Answered;
 use connector::UpstreamConnector;
 use download::{Download, Patience};
+use places::Places;
 use upload::Body;
 
 /// By it a service recognises a request that comes again.
@@ -43,6 +47,7 @@ const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub struct Proxy {
     client: Client,
     config: Arc<ProxyConfig>,
+    places: [(Upstream, Places); Upstream::ALL.len()],
 }
 
 impl Proxy {
@@ -50,10 +55,17 @@ impl Proxy {
     #[must_use]
     pub fn new(config: Arc<ProxyConfig>) -> Self {
         let settings = &config.settings;
+        // whoever has a place finds a connection: nobody waits for one within the time that a service has for its answer.
+        // One more for each service is there for questions about its health
+        let connections = settings
+            .exchanges_per_worker
+            .saturating_add(settings.streams_per_worker.get())
+            .saturating_add(1)
+            .saturating_mul(Upstream::COUNT);
         let connector = awc::Connector::new()
             .connector(UpstreamConnector::new())
             .timeout(settings.connect_timeout())
-            .limit(settings.connections_per_worker.get())
+            .limit(connections.get())
             .conn_keep_alive(settings.idle_connection())
             .conn_lifetime(settings.connection_lifetime());
         let client = Client::builder()
@@ -62,7 +74,12 @@ impl Proxy {
             .disable_timeout()
             .no_default_headers()
             .finish();
-        Self { client, config }
+        let places = Upstream::ALL.map(|upstream| (upstream, Places::new(upstream, settings)));
+        Self {
+            client,
+            config,
+            places,
+        }
     }
 
     /// Passes a request to its service and answers with the head of the response; the body follows as it comes.
@@ -77,7 +94,8 @@ impl Proxy {
         request_id: &HeaderValue,
     ) -> Result<HttpResponse, ProxyError> {
         let target = request.uri().path_and_query().ok_or(ProxyError::NoPath)?.clone();
-        let repeatable = may_repeat(request);
+        let head = head::request(request, request_id)?;
+        let repeatable = may_repeat(request.method(), &head);
         let body = match payload {
             Payload::None => None,
             payload @ (Payload::H1 { .. } | Payload::H2 { .. } | Payload::Stream { .. }) => {
@@ -90,11 +108,11 @@ impl Proxy {
                 Some(Body::new(payload, declared_bytes(request), limit, keep_max)?)
             }
         };
-        let outgoing = |authority: &Authority| self.outgoing(request, authority, target.clone(), request_id);
+        let outgoing = |authority: &Authority| self.outgoing(request.method(), authority, &target, &head);
         let answered = self
             .exchange(request, route.upstream, outgoing, body.as_ref(), repeatable)
             .await?;
-        Ok(self.incoming(request, answered))
+        self.incoming(request, route.upstream, answered)
     }
 
     /// Asks a service for a document of its own, in the name of a client.
@@ -109,9 +127,10 @@ impl Proxy {
         request_id: &HeaderValue,
     ) -> Result<HttpResponse, ProxyError> {
         let target = PathAndQuery::from_static(path);
-        let outgoing = |authority: &Authority| self.outgoing(request, authority, target.clone(), request_id);
+        let head = head::request(request, request_id)?;
+        let outgoing = |authority: &Authority| self.outgoing(request.method(), authority, &target, &head);
         let answered = self.exchange(request, upstream, outgoing, None, true).await?;
-        Ok(self.incoming(request, answered))
+        self.incoming(request, upstream, answered)
     }
 
     /// Reads a document of a service in the name of a client, and nothing else of the client's: no condition, no
@@ -126,15 +145,8 @@ impl Proxy {
         target: PathAndQuery,
         request_id: &HeaderValue,
     ) -> Result<T, ProxyError> {
-        let outgoing = |authority: &Authority| {
-            let uri = head::uri(authority, target.clone()).ok_or(ProxyError::NoPath)?;
-            let mut outgoing = self.client.get(uri).no_decompress();
-            if let Some(token) = request.headers().get(AUTHORIZATION) {
-                outgoing.headers_mut().insert(AUTHORIZATION, token.clone());
-            }
-            head::state_request(request, request_id, outgoing.headers_mut());
-            Ok(outgoing)
-        };
+        let head = head::own_request(request, request_id);
+        let outgoing = |authority: &Authority| self.outgoing(&Method::GET, authority, &target, &head);
         let failed = |cause: String| ProxyError::Upstream {
             upstream,
             cause,
@@ -174,40 +186,42 @@ impl Proxy {
             .flatten()
     }
 
+    fn places(&self, upstream: Upstream) -> Result<&Places, ProxyError> {
+        let found = self.places.iter().find(|(service, _)| *service == upstream);
+        found.map(|(_, places)| places).ok_or(ProxyError::NoPath)
+    }
+
     fn outgoing(
         &self,
-        request: &HttpRequest,
+        method: &Method,
         authority: &Authority,
-        target: PathAndQuery,
-        request_id: &HeaderValue,
+        target: &PathAndQuery,
+        head: &HeaderMap,
     ) -> Result<ClientRequest, ProxyError> {
-        let uri = head::uri(authority, target).ok_or(ProxyError::NoPath)?;
-        let mut outgoing = self.client.request(request.method().clone(), uri).no_decompress();
-        head::copy_request(request, outgoing.headers_mut());
-        head::state_request(request, request_id, outgoing.headers_mut());
+        let uri = head::uri(authority, target.clone()).ok_or(ProxyError::NoPath)?;
+        let mut outgoing = self.client.request(method.clone(), uri).no_decompress();
+        *outgoing.headers_mut() = head.clone();
         Ok(outgoing)
     }
 
-    fn incoming(&self, request: &HttpRequest, answered: Answered) -> HttpResponse {
-        let Answered {
-            response,
-            timer,
-            deadline,
-        } = answered;
+    fn incoming(
+        &self,
+        request: &HttpRequest,
+        upstream: Upstream,
+        answered: Answered,
+    ) -> Result<HttpResponse, ProxyError> {
         let patience = Patience {
-            deadline,
             idle: self.config.settings.body_idle_timeout(),
             stream_idle: self.config.settings.stream_idle_timeout(),
         };
-        let mut builder = HttpResponse::build(response.status());
-        head::copy_response(&response, &mut builder);
-        builder.body(Download::new(
-            response,
-            request.method(),
-            timer,
-            &patience,
-            &self.config.draining,
-        ))
+        let mut builder = HttpResponse::build(answered.response.status());
+        head::copy_response(&answered.response, &mut builder).map_err(|why| ProxyError::Upstream {
+            upstream,
+            cause: why.to_owned(),
+            sent: true,
+        })?;
+        let body = Download::new(answered, request.method(), &patience, &self.config.draining);
+        Ok(builder.body(body))
     }
 
     fn limit_bytes(&self, class: BodyClass) -> u64 {
@@ -218,9 +232,10 @@ impl Proxy {
     }
 }
 
-/// Whether a request may reach a service twice: it changes nothing, or the service recognises it.
-fn may_repeat(request: &HttpRequest) -> bool {
-    request.method().is_safe() || request.headers().contains_key(IDEMPOTENCY_KEY)
+/// Whether a request may reach a service twice: it changes nothing, or the service recognises it, by what it is told. What
+/// the client said does not count: its `Connection` header may have kept the key from the service.
+fn may_repeat(method: &Method, outgoing: &HeaderMap) -> bool {
+    method.is_safe() || outgoing.contains_key(IDEMPOTENCY_KEY)
 }
 
 fn declared_bytes(request: &HttpRequest) -> Option<u64> {

@@ -1,4 +1,4 @@
-//! `GET /operations/audit`: what operators did in any of the services, as one list.
+//! `GET /operations/audit`: what operators did in any of the services, and here, as one list.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -10,8 +10,9 @@ use chassis::page::{self, List, Page};
 use chassis::problem::{Code, Problem, ProblemBody};
 use chassis::query::Query;
 use chrono::{DateTime, Utc};
-use futures::future::try_join_all;
+use futures::future::{try_join, try_join_all};
 use garde::Validate;
+use messaging::operations::Operations;
 use operations::AuditEntry;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -20,6 +21,9 @@ use super::forward::request_id;
 use crate::domain::routing::Upstream;
 use crate::edge;
 use crate::proxy::{Proxy, ProxyError};
+
+/// The gateway among the services.
+const OWN_NAME: &str = "gateway";
 
 /// Which page.
 #[derive(Debug, Deserialize, Validate, IntoParams)]
@@ -39,7 +43,7 @@ pub(crate) struct Paging {
 /// An entry of a service's audit.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ServiceAuditEntry {
-    /// Where it was done, as in the paths: `auth`, `orders`, `payments` or `notifications`.
+    /// Where it was done, as in the paths: `auth`, `orders`, `payments`, `notifications` or `gateway`.
     service: String,
     #[serde(flatten)]
     entry: AuditEntry,
@@ -65,7 +69,11 @@ type Position = BTreeMap<String, i64>;
         (status = 504, description = "A service did not answer in time", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn audit(request: HttpRequest, proxy: web::Data<Proxy>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn audit(
+    request: HttpRequest,
+    proxy: web::Data<Proxy>,
+    operations: web::Data<Operations>,
+) -> Result<HttpResponse, Problem> {
     let principal = edge::admit(&request).await?;
     if !principal.is_admin() {
         return Err(Problem::new(Code::Forbidden));
@@ -76,7 +84,8 @@ pub(crate) async fn audit(request: HttpRequest, proxy: web::Data<Proxy>) -> Resu
     let shown: Position = list.position(query.cursor.as_deref())?.unwrap_or_default();
     let request_id = request_id(&request);
     let parts = Upstream::ALL.map(|upstream| read(&request, &proxy, &request_id, upstream, limit, &shown));
-    let parts = try_join_all(parts).await?;
+    let (mut parts, own) = try_join(try_join_all(parts), read_own(&operations, limit, &shown)).await?;
+    parts.push(own);
     let page = merge(&list, parts, limit, shown)?;
     let mut response = page.respond(&request);
     response
@@ -106,6 +115,27 @@ async fn read(
         service: service.to_owned(),
         entry,
     }))
+}
+
+/// A page of the gateway's own entries before the last one shown.
+async fn read_own(
+    operations: &Operations,
+    limit: u16,
+    shown: &Position,
+) -> Result<Page<ServiceAuditEntry>, Problem> {
+    let before = shown.get(OWN_NAME).copied();
+    let mut entries = operations::audit_entries(operations, before, i64::from(limit) + 1).await?;
+    let more = entries.len() > usize::from(limit);
+    entries.truncate(limit.into());
+    let items = entries.into_iter().map(|entry| ServiceAuditEntry {
+        service: OWN_NAME.to_owned(),
+        entry,
+    });
+    Ok(Page {
+        items: items.collect(),
+        // only whether there is one is asked
+        next_cursor: more.then(String::new),
+    })
 }
 
 /// The youngest of all, and where each service's entries go on. Within a service entries stay in the order of their

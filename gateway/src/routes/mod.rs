@@ -12,16 +12,22 @@ use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::middleware::from_fn;
 use actix_web::{Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard, web};
 use chassis::problem::{Code, Problem};
+use messaging::operations::Operations;
 
 use crate::config::EdgeSettings;
 use crate::edge;
+use crate::openapi::OPERATIONS;
 
 /// Prefixes that are passed on. Which service answers, and on which terms, is decided by
 /// [`crate::domain::routing`]; these give each request a pattern for spans and metrics.
 const PREFIXES: [&str; 5] = ["/auth", "/products", "/orders", "/payments", "/notifications"];
 
 /// Registers everything, inside the middleware that every request passes.
-pub(crate) fn configure(config: &mut web::ServiceConfig, settings: &EdgeSettings) {
+pub(crate) fn configure(config: &mut web::ServiceConfig, settings: &EdgeSettings, operations: &Operations) {
+    let own = web::scope(OPERATIONS)
+        .wrap(from_fn(edge::admit_each))
+        .configure(|config| operations::configure(config, "", operations.clone()))
+        .default_service(web::to(not_found));
     let mut scope = web::scope("")
         .wrap(edge::cors(settings))
         .wrap(from_fn(edge::pass))
@@ -35,13 +41,14 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, settings: &EdgeSettings
         .service(read_only("/docs/events/asyncapi.json", docs::events::asyncapi))
         .service(read_only("/docs/{name}", docs::page))
         .service(read_only("/docs/{name}/", docs::page))
-        .service(read_only("/docs/{name}/openapi.json", docs::openapi))
+        .service(read_only("/docs/{name}/openapi.json", docs::document))
         .service(read_only("/orders/{id}/timeline", timeline::timeline))
         .service(read_only(
             "/operations/reconciliation",
             reconciliation::reconciliation,
         ))
         .service(read_only("/operations/audit", audit::audit))
+        .service(own)
         .service(web::resource("/.well-known/jwks.json").to(forward::forward));
     for prefix in PREFIXES {
         scope = scope

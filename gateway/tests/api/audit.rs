@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
 use crate::harness::upstream::{behaviour, documents};
-use crate::harness::{Behaviour, Gateway, token};
+use crate::harness::{Answer, Behaviour, Gateway, token};
 
 const PATH: &str = "/operations/audit";
 
@@ -107,4 +107,72 @@ async fn only_admins_see_what_was_done() {
 async fn an_audit_with_a_service_missing_is_not_shown_as_whole() {
     let gateway = Gateway::before(documents(&[("/orders/dead-letters/audit", 500, "{}")])).await;
     gateway.admin().get(PATH).await.problem(502, "bad-gateway");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateways_own_dead_letters_are_operated_here_and_the_audit_tells_of_it() {
+    // given a message that the gateway could not write down
+    let gateway = Gateway::before(services()).await;
+    let letter = chassis::clock::new_id();
+    execute(
+        gateway.database_url(),
+        &format!(
+            "insert into dead_letter (id, kind, name, headers, attempts)
+             values ('{letter}', 'message', 'order.created', '[]', 3)"
+        ),
+    )
+    .await;
+    let path = format!("/gateway/dead-letters/{letter}");
+    // nobody else may look or act
+    let discard = format!("{path}/discard");
+    gateway
+        .anonymous()
+        .get(&path)
+        .await
+        .problem(401, "unauthenticated");
+    gateway.customer().get(&path).await.problem(403, "forbidden");
+    let posted = gateway.customer().post(&discard, r#"{"reason": "mine"}"#).await;
+    assert_eq!(posted.status, 403, "{}", posted.text());
+
+    // when an admin looks, and discards it
+    let admin = gateway.admin();
+    let found = admin.get("/gateway/dead-letters?state=open").await.json();
+    assert_eq!(found["items"][0]["id"], json!(letter));
+    assert_eq!(admin.get("/gateway/events/status").await.status, 200);
+    let request = admin
+        .request(reqwest::Method::POST, &discard)
+        .header("content-type", "application/json")
+        .body(r#"{"reason": "a test message"}"#);
+    let answer = Answer::of(request).await;
+    assert!(answer.status.is_success(), "{}", answer.text());
+
+    // then the audit has it, the youngest of all
+    let page = admin.get(PATH).await.json();
+    assert_eq!(shown(&page)[0], format!("gateway {}", page["items"][0]["id"]));
+    assert_eq!(page["items"][0]["reason"], "a test message");
+    assert_eq!(page["items"].as_array().unwrap().len(), 7);
+    // what is not there is not found, and a method that is not there is told
+    admin.get("/gateway/other").await.problem(404, "not-found");
+    admin.post(&path, "").await.problem(405, "method-not-allowed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operations_of_the_gateway_count_against_their_admin() {
+    let settings = [("rate_limit.per_admin_per_minute", "1")];
+    let gateway = Gateway::configured(services(), &settings).await;
+    let admin = gateway.admin();
+    assert_eq!(admin.get("/gateway/events/stats").await.status, 200);
+    admin
+        .get("/gateway/events/stats")
+        .await
+        .problem(429, "rate-limited");
+}
+
+async fn execute(url: &str, statement: &str) {
+    use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+    let mut connection = AsyncPgConnection::establish(url).await.unwrap();
+    diesel::sql_query(statement)
+        .execute(&mut connection)
+        .await
+        .unwrap();
 }

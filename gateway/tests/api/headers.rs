@@ -202,3 +202,35 @@ async fn a_trusted_proxy_is_believed_about_its_client_and_nobody_else_is() {
     assert_eq!(seen.header("x-forwarded-for").as_deref(), Some("127.0.0.1"));
     assert_eq!(seen.header("x-forwarded-proto").as_deref(), Some("http"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_header_that_cannot_be_obeyed_is_refused() {
+    let gateway = Gateway::before(echo()).await;
+    let many: Vec<_> = (0..17).map(|number| format!("x-hop-{number}")).collect();
+    for value in [many.join(", ").into_bytes(), b"x-\xff".to_vec()] {
+        let request = gateway
+            .customer()
+            .request(Method::GET, "/orders")
+            .header(
+                "connection",
+                reqwest::header::HeaderValue::from_bytes(&value).unwrap(),
+            )
+            .header("x-hop-16", "1");
+        Answer::of(request).await.problem(400, "bad-request");
+    }
+    assert!(gateway.upstream.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_is_bounded_in_bytes_and_in_headers() {
+    let settings = [("edge.header_list_bytes_max", "2000"), ("edge.headers_max", "20")];
+    let gateway = Gateway::configured(echo(), &settings).await;
+    let request = || gateway.anonymous().request(Method::GET, "/products");
+    let long = Answer::of(request().header("x-long", "x".repeat(2_000))).await;
+    long.problem(431, "headers-too-large");
+    let many = (0..20).fold(request(), |request, number| {
+        request.header(format!("x-{number}"), "1")
+    });
+    Answer::of(many).await.problem(431, "headers-too-large");
+    assert_eq!(Answer::of(request()).await.status, 200);
+}

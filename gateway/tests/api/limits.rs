@@ -191,3 +191,37 @@ async fn the_operators_own_load_drivers_are_not_counted_by_address() {
         assert_eq!(gateway.anonymous().post("/auth/login", "{}").await.status, 200);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_names_the_limit_that_refuses_whatever_others_have_left() {
+    let settings = [
+        ("rate_limit.per_address_per_minute", "2"),
+        ("rate_limit.login_per_minute", "1"),
+    ];
+    let gateway = Gateway::configured(echo(), &settings).await;
+    let client = gateway.anonymous();
+    assert_eq!(client.post("/auth/login", "{}").await.status, 200);
+    // when both limits read nought, and one of them lets the request pass
+    let refused = client.post("/auth/login", "{}").await;
+    // then the other is named, in header and body
+    let problem = refused.problem(429, "rate-limited");
+    assert_eq!(problem["violated-policies"], serde_json::json!(["login"]));
+    assert_eq!(refused.header("ratelimit-policy"), r#""login";q=1;w=60"#);
+    let wait = refused.header("retry-after");
+    assert_eq!(refused.header("ratelimit"), format!(r#""login";r=0;t={wait}"#));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_in_disguise_is_no_way_around_the_limit_of_logins() {
+    let gateway = Gateway::configured(echo(), &[("rate_limit.login_per_minute", "1")]).await;
+    let client = gateway.anonymous();
+    assert_eq!(client.post("/auth/login", "{}").await.status, 200);
+    client
+        .post("/auth/login", "{}")
+        .await
+        .problem(429, "rate-limited");
+    for disguised in ["/auth/%6cogin", "/auth/logi%6E", "/auth/login%"] {
+        client.post(disguised, "{}").await.problem(404, "not-found");
+    }
+    assert_eq!(gateway.upstream.seen().len(), 1);
+}

@@ -11,6 +11,7 @@ use futures::{StreamExt, stream};
 use reqwest::{Body, Method};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 use crate::harness::upstream::{behaviour, echo};
 use crate::harness::{Answer, Gateway, Upstream};
@@ -355,4 +356,123 @@ async fn a_chunked_body_that_ends_leaves_the_connection_open() {
         }
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_the_service_does_not_get_allows_no_repetition() {
+    let (url, asked) = moody(1).await;
+    let gateway = Gateway::configured(echo(), &[("upstreams.order", &url)]).await;
+    let request = gateway
+        .customer()
+        .request(Method::POST, "/orders")
+        .header("idempotency-key", "k1")
+        .header("connection", "idempotency-key")
+        .body("{}");
+    Answer::of(request).await.problem(502, "bad-gateway");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_answers_with_errors_is_asked_after_the_others() {
+    let failing = Upstream::start(behaviour(async |_, _| HttpResponse::BadGateway().finish()));
+    let well = Upstream::start(echo());
+    let urls = format!("{},{}", failing.url(""), well.url(""));
+    let settings = [
+        ("upstreams.order", &*urls),
+        ("proxy.breaker_failures", "3"),
+        ("proxy.breaker_open_ms", "60000"),
+        ("proxy.check_interval_ms", "0"),
+        ("rate_limit.per_user_per_minute", "10000"),
+    ];
+    let gateway = Gateway::configured(echo(), &settings).await;
+    let client = gateway.customer();
+    let mut failed = 0;
+    for _ in 0..40 {
+        failed += u32::from(client.get("/orders").await.status == 502);
+    }
+    assert_eq!(failed, 3);
+    let metrics = gateway.metrics().await;
+    let ejected = "gateway_upstream_ejections_total{upstream=\"order\"} 1";
+    assert!(metrics.contains(ejected), "{metrics}");
+    // a service of which nobody is well is asked all the same: it knows best when that is over
+    let urls = failing.url("");
+    let settings = [("upstreams.order", &*urls), ("proxy.breaker_failures", "3")];
+    let gateway = Gateway::configured(echo(), &settings).await;
+    for _ in 0..10 {
+        assert_eq!(gateway.customer().get("/orders").await.status, 502);
+    }
+}
+
+/// Streams events for ever, answers `/orders/slow` when it is told to, and everything else at once.
+fn busy(go_on: &Arc<Notify>) -> crate::harness::Behaviour {
+    let go_on = go_on.clone();
+    behaviour(move |request, _| {
+        let go_on = go_on.clone();
+        async move {
+            match request.path() {
+                "/orders/1/events" => {
+                    return HttpResponse::Ok()
+                        .content_type("text/event-stream")
+                        .streaming(stalling());
+                }
+                "/orders/slow" => go_on.notified().await,
+                _ => {}
+            }
+            HttpResponse::Ok().body("done")
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn event_streams_take_no_place_from_requests_and_a_full_house_is_not_the_services_fault() {
+    let settings = [
+        ("proxy.exchanges_per_worker", "1"),
+        ("proxy.streams_per_worker", "1"),
+        ("proxy.connect_timeout_ms", "200"),
+        ("proxy.breaker_failures", "1"),
+    ];
+    let go_on = Arc::new(Notify::new());
+    let gateway = Gateway::configured(busy(&go_on), &settings).await;
+    let client = gateway.customer();
+
+    // given as many streams as there may be
+    let events = client
+        .request(Method::GET, "/orders/1/events")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(events.status(), 200);
+    // then requests go on, and another stream does not
+    assert_eq!(client.get("/orders").await.text(), "done");
+    let refused = client.get("/orders/1/events").await;
+    refused.problem(503, "overloaded");
+    assert_eq!(refused.header("retry-after"), "1");
+
+    // given as many requests as there may be
+    let slow = client.get("/orders/slow");
+    let meanwhile = async {
+        let deadline = Instant::now() + PATIENCE;
+        while !gateway
+            .upstream
+            .seen()
+            .iter()
+            .any(|seen| seen.target == "/orders/slow")
+        {
+            assert!(Instant::now() < deadline);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // then another finds no place
+        client.get("/orders").await.problem(503, "overloaded");
+        go_on.notify_one();
+    };
+    let (slow, ()) = tokio::join!(slow, meanwhile);
+    assert_eq!(slow.text(), "done");
+    // and the service is asked again at once: it was not blamed
+    assert_eq!(client.get("/orders").await.text(), "done");
+    let metrics = gateway.metrics().await;
+    assert!(
+        !metrics.contains("gateway_upstream_ejections_total{"),
+        "{metrics}"
+    );
+    drop(events);
 }

@@ -6,12 +6,12 @@ use chassis::auth::Role;
 use chassis::clock;
 use chassis::test::{TestService, claims};
 use chrono::{DateTime, Utc};
-use contracts::UserId;
-use contracts::events::{RevocationReason, SessionRevoked};
+use contracts::events::{OrderCreated, RevocationReason, SessionRevoked};
+use contracts::{Currency, Money, OrderId, UserId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::broker::{Broker, announced};
+use crate::harness::broker::{Broker, Sent, announced};
 use crate::harness::upstream::echo;
 use crate::harness::{Client, Gateway};
 
@@ -61,6 +61,7 @@ async fn a_login_that_ended_is_refused_by_every_instance_also_by_one_that_starts
     let broker = Broker::start().await;
     let settings = [
         ("kafka.brokers", broker.kafka.bootstrap()),
+        ("revocations.start_wait_ms", "30000"),
         ("rate_limit.per_user_per_minute", "100000"),
         ("rate_limit.per_address_per_minute", "100000"),
     ];
@@ -111,11 +112,87 @@ async fn a_login_that_ended_is_refused_by_every_instance_also_by_one_that_starts
     assert!(gateway.stop().await);
 }
 
+/// What a logout may take to count everywhere.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_does_not_wait_for_what_has_piled_up() {
+    let broker = Broker::start().await;
+    let settings = [
+        ("kafka.brokers", broker.kafka.bootstrap()),
+        ("revocations.start_wait_ms", "30000"),
+        ("rate_limit.per_user_per_minute", "100000"),
+        ("rate_limit.per_address_per_minute", "100000"),
+        // the timeline takes its time
+        ("messaging.batch_max", "1"),
+    ];
+    let gateway = Gateway::configured(echo(), &settings).await;
+    // given more orders than the timeline can write down soon
+    let orders: Vec<_> = (0..3_000).map(|_| an_order()).collect();
+    futures::future::join_all(orders.iter().map(|order| broker.deliver(order))).await;
+    for _ in 0..5 {
+        let user = UserId::new(clock::new_id());
+        let login = login(&gateway, user);
+        assert_eq!(status(gateway.service(), &login.token).await, 200);
+        // when somebody logs out
+        revoke(&broker, user, Some(login.session), clock::now()).await;
+        // then that counts at once
+        let begun = Instant::now();
+        while status(gateway.service(), &login.token).await != 401 {
+            assert!(
+                begun.elapsed() < AT_ONCE,
+                "still let in after {:?}",
+                begun.elapsed()
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    assert!(
+        recorded(gateway.database_url()).await < 3_000,
+        "there was no backlog to wait for"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_made_while_no_gateway_ran_counts_from_the_first_request_on() {
+    let broker = Broker::start().await;
+    let settings = [
+        ("kafka.brokers", broker.kafka.bootstrap()),
+        ("revocations.start_wait_ms", "30000"),
+    ];
+    let home = Gateway::before(echo()).await;
+    let user = UserId::new(clock::new_id());
+    let (ended, other) = (login(&home, user), login(&home, user));
+    revoke(&broker, user, Some(ended.session), clock::now()).await;
+    let service = home.sibling(&settings).await;
+    assert_eq!(status(&service, &ended.token).await, 401);
+    assert_eq!(status(&service, &other.token).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_kafka_a_start_does_not_wait_for_ever_and_says_what_it_does_not_know() {
+    let settings = [("revocations.start_wait_ms", "200")];
+    let gateway = Gateway::configured(echo(), &settings).await;
+    assert_eq!(gateway.customer().get("/orders").await.status, 200);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let metrics = gateway.metrics().await;
+        if metrics.contains("gateway_revocations_unread{source=\"topic\"} 1")
+            && metrics.contains("gateway_revocations_unread{source=\"database\"} 0")
+        {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{metrics}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_token_is_left_of_is_swept() {
     let broker = Broker::start().await;
     let settings = [
         ("kafka.brokers", broker.kafka.bootstrap()),
+        ("revocations.start_wait_ms", "30000"),
         ("revocations.sweep_s", "1"),
     ];
     let gateway = Gateway::configured(echo(), &settings).await;
@@ -136,6 +213,35 @@ async fn what_no_token_is_left_of_is_swept() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(gateway.stop().await);
+}
+
+/// An order as it is announced.
+fn an_order() -> Sent {
+    let price = Money::new(1_999, Currency::EUR);
+    let placed = OrderCreated {
+        order_id: OrderId::new(clock::new_id()),
+        customer_id: UserId::new(clock::new_id()),
+        items: Vec::new(),
+        total: price,
+        payment_method: "pm".to_owned(),
+    };
+    announced(placed, clock::new_id(), 1).1
+}
+
+/// How many events the timeline has.
+async fn recorded(url: &str) -> i64 {
+    use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+    #[derive(diesel::QueryableByName)]
+    struct Rows {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        rows: i64,
+    }
+    let mut connection = AsyncPgConnection::establish(url).await.unwrap();
+    let rows: Rows = diesel::sql_query("select count(*) as rows from timeline_entry")
+        .get_result(&mut connection)
+        .await
+        .unwrap();
+    rows.rows
 }
 
 async fn rows(url: &str) -> Value {

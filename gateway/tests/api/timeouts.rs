@@ -133,3 +133,34 @@ async fn a_client_that_never_ends_is_told_so() {
     let answer = Answer::of(request).await;
     answer.problem(408, "request-timeout");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_never_falls_silent_and_never_ends_is_cut_off_at_the_deadline() {
+    let endless = |kind: &'static str| {
+        behaviour(move |_, _| async move {
+            let pieces = stream::unfold((), async |()| {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), ()))
+            });
+            HttpResponse::Ok()
+                .content_type(kind)
+                .streaming(pieces.boxed_local())
+        })
+    };
+    let settings = [("proxy.total_timeout_ms", "500")];
+    let gateway = Gateway::configured(endless("text/plain"), &settings).await;
+    let begun = Instant::now();
+    let answer = gateway.customer().request(Method::GET, "/orders").send().await;
+    let body = tokio::time::timeout(Duration::from_secs(20), answer.unwrap().bytes()).await;
+    assert!(body.expect("it went on").is_err(), "it looks whole");
+    assert!(begun.elapsed() >= Duration::from_millis(450));
+
+    // an event stream may go on
+    let gateway = Gateway::configured(endless("text/event-stream"), &settings).await;
+    let answer = gateway.customer().request(Method::GET, "/orders").send().await;
+    let mut events = answer.unwrap().bytes_stream();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(1_200) {
+        events.next().await.unwrap().unwrap();
+    }
+}

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_web::HttpResponse;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,8 +12,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::harness::Gateway;
-use crate::harness::upstream::echo;
+use crate::harness::upstream::{behaviour, echo};
+use crate::harness::{Gateway, token};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -124,4 +125,54 @@ async fn plain_http_is_not_spoken_beside_it() {
     let _reset = connection.read_to_end(&mut answer).await;
     assert!(!answer.starts_with(b"HTTP/"), "{answer:?}");
     assert!(gateway.upstream.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is started ends with the test's runtime"
+)]
+async fn over_http_2_heads_and_requests_at_once_are_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let trusted = issue(directory.path());
+    let path = |file: &str| directory.path().join(file).to_str().unwrap().to_owned();
+    let settings = [
+        ("http.tls.certificate", &*path("certificate.pem")),
+        ("http.tls.key", &*path("key.pem")),
+        ("http.requests_per_connection", "2"),
+        ("edge.header_list_bytes_max", "4000"),
+    ];
+    // given a service that never answers about orders
+    let silent = behaviour(async |request, _| {
+        if request.path() == "/products/slow" {
+            std::future::pending::<()>().await;
+        }
+        HttpResponse::Ok().body("done")
+    });
+    let gateway = Gateway::configured(silent, &settings).await;
+    let bearer = gateway.issuer.customer(token::user(token::CUSTOMER)).unwrap();
+    let connection = connect(&gateway, &trusted, "h2").await.unwrap();
+    let (mut client, connection) = h2::client::handshake(connection).await.unwrap();
+    tokio::spawn(connection);
+    let mut ask = |path: &str, extra: usize| {
+        let request = http::Request::get(format!("https://localhost{path}"))
+            .header("authorization", format!("Bearer {bearer}"))
+            .header("x-extra", "x".repeat(extra))
+            .body(())
+            .unwrap();
+        client.send_request(request, true).unwrap().0
+    };
+    // then a long head is refused
+    assert_eq!(ask("/products", 4_000).await.unwrap().status().as_u16(), 431);
+    assert_eq!(ask("/products", 1).await.unwrap().status().as_u16(), 200);
+    // and so is a third request at once
+    let _waiting = (ask("/products/slow", 1), ask("/products/slow", 1));
+    let deadline = Instant::now() + PATIENCE;
+    while gateway.upstream.seen().len() < 3 {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let refused = ask("/products", 1).await.unwrap();
+    assert_eq!(refused.status().as_u16(), 503);
+    assert_eq!(refused.headers()["retry-after"], "1");
 }

@@ -71,10 +71,8 @@ fn one_login_ends_alone() {
         revoked_at: at(REVOKED_MS),
     });
     assert!(list.ends(&token(REVOKED_MS - 1, 1_000)));
-    assert!(
-        list.ends(&token(REVOKED_MS + 1, 1_000)),
-        "to the end of the second"
-    );
+    // a process whose clock is ahead has issued one that seems younger
+    assert!(list.ends(&token(REVOKED_MS + 90_000, 1_000)), "for good");
     assert!(!list.ends(&token(REVOKED_MS - 1, 2_000)));
 }
 

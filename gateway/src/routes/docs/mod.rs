@@ -7,11 +7,10 @@ use std::sync::Arc;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chassis::problem::{Code, Problem};
-use utoipa::OpenApi as _;
 
 use super::forward::request_id;
 use crate::domain::routing::Upstream;
-use crate::openapi::Documentation;
+use crate::openapi;
 use crate::proxy::Proxy;
 
 /// The page that shows one document; `{{name}}` and `{{title}}` are filled in.
@@ -64,7 +63,7 @@ pub(crate) async fn page(name: web::Path<String>) -> Result<HttpResponse, Proble
 }
 
 /// One document: a service's as the service gives it, or the gateway's own.
-pub(crate) async fn openapi(
+pub(crate) async fn document(
     request: HttpRequest,
     name: web::Path<String>,
     proxy: web::Data<Proxy>,
@@ -80,7 +79,7 @@ pub(crate) async fn openapi(
 
 /// The gateway's own document.
 pub(crate) async fn own_openapi() -> Result<HttpResponse, Problem> {
-    let document = Documentation::openapi().to_json().map_err(Problem::internal)?;
+    let document = openapi::document().to_json().map_err(Problem::internal)?;
     Ok(HttpResponse::Ok().content_type("application/json").body(document))
 }
 

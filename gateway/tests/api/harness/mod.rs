@@ -121,12 +121,13 @@ impl Gateway {
     }
 }
 
-fn defaults<'a>(database: &'a str, jwks_url: &'a str, upstream: &'a str) -> [(&'static str, &'a str); 9] {
+fn defaults<'a>(database: &'a str, jwks_url: &'a str, upstream: &'a str) -> [(&'static str, &'a str); 10] {
     [
         ("database.url", database),
         ("database.pool_size", "2"),
         // nobody listens there: the broker is down, and nothing here may mind
         ("kafka.brokers", "127.0.0.1:1"),
+        ("revocations.start_wait_ms", "0"),
         ("token.jwks_url", jwks_url),
         ("upstreams.auth", upstream),
         ("upstreams.order", upstream),
