@@ -3,6 +3,7 @@
 //! ```text
 //! (none) ─place─► Pending ─payment.completed─► Confirmed ─cancel─► Cancelled
 //!                    ├─payment.failed──────► Cancelled(payment_failed: code)
+//!                    ├─payment.refunded────► Cancelled(payment_failed), money back
 //!                    ├─cancel (customer)───► Cancelled(customer_request)
 //!                    └─deadline────────────► Cancelled(payment_timeout)
 //! ```
@@ -261,32 +262,30 @@ pub fn on_payment_failed(order: Option<Order>, failed: &PaymentFailed, context: 
     }
 }
 
-/// The money of a cancelled order is back.
+/// The money of a cancelled order is back. An order that is still pending is cancelled by that: only a payment that
+/// failed, and took the money after all, gives back what the order has never heard of; its `payment.failed` is on its
+/// way.
 ///
 /// # Errors
-/// A [`Rejection`] when the order is not cancelled: it comes around once the cancellation is known.
+/// A [`Rejection`] when the order is confirmed, which a person must look at.
 pub fn on_payment_refunded(
     order: Option<Order>,
     back: &PaymentRefunded,
     context: &Context,
 ) -> Reaction<Order> {
-    let mut order = order.ok_or_else(|| unknown(back.order_id))?;
+    let order = order.ok_or_else(|| unknown(back.order_id))?;
     match order.status {
         Status::Cancelled { refunded: true, .. } => Ok(Step::Unchanged),
-        Status::Cancelled {
-            reason,
-            code,
-            refunded: false,
-        } => {
-            order.status = Status::Cancelled {
-                reason,
-                code,
-                refunded: true,
-            };
-            order.updated_at = context.now;
-            Ok(Transition::to(order).into())
+        Status::Cancelled { refunded: false, .. } => Ok(Transition::to(order.money_is_back(context)).into()),
+        Status::Pending => {
+            let cancelled = order.cancelled(CancellationReason::PaymentFailed, None, context);
+            Ok(Transition {
+                state: cancelled.state.money_is_back(context),
+                ..cancelled
+            }
+            .into())
         }
-        Status::Pending | Status::Confirmed { .. } => {
+        Status::Confirmed { .. } => {
             let detail = format!("{} is not cancelled, yet its payment was given back", order.id);
             Err(Rejection::new("refunded-not-cancelled", detail))
         }
@@ -330,6 +329,14 @@ impl Order {
         };
         self.updated_at = context.now;
         Transition::to(self).announce(cancelled)
+    }
+
+    fn money_is_back(mut self, context: &Context) -> Self {
+        if let Status::Cancelled { refunded, .. } = &mut self.status {
+            *refunded = true;
+            self.updated_at = context.now;
+        }
+        self
     }
 }
 

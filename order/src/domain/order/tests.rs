@@ -328,10 +328,33 @@ fn what_contradicts_the_order_is_for_a_person_to_look_at() {
         rejected(on_payment_failed(Some(confirmed()), &refused(&order), &at(2))),
         "paid-and-failed"
     );
-    for order in [placed(), confirmed()] {
-        let early = on_payment_refunded(Some(order.clone()), &given_back(&order), &at(2));
-        assert_eq!(rejected(early), "refunded-not-cancelled");
-    }
+    let unasked = on_payment_refunded(Some(confirmed()), &given_back(&order), &at(2));
+    assert_eq!(rejected(unasked), "refunded-not-cancelled");
+}
+
+/// Its payment failed, took the money after all and gave it back, before the order heard of any of that.
+#[test]
+fn money_given_back_before_the_failure_is_heard_of_cancels_the_order() {
+    let step = moved(on_payment_refunded(
+        Some(placed()),
+        &given_back(&placed()),
+        &at(2),
+    ));
+    let reason = CancellationReason::PaymentFailed;
+    assert_eq!(because(&step.state), Some((reason, None, true)));
+    let announced = OrderCancelled {
+        order_id: placed().id,
+        customer_id: CUSTOMER,
+        total: placed().total,
+        reason,
+        code: None,
+    };
+    assert_eq!(
+        (step.events[0].sequence, &step.events[0].event),
+        (2, &announced.into())
+    );
+    let crossed = on_payment_failed(Some(step.state), &refused(&placed()), &at(3));
+    assert_eq!(crossed, Ok(Step::Unchanged));
 }
 
 #[test]
