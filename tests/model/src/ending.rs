@@ -31,11 +31,13 @@ pub(crate) enum Ending {
     GivenBackLate,
     /// Cancelled at its deadline, and the money, taken after all, given back.
     PaidTooLate,
+    /// The provider refused, and took the money after all; given back.
+    PaidAfterAll,
 }
 
 impl Ending {
     /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Confirmed,
         Self::Declined,
         Self::NeverCharged,
@@ -44,6 +46,7 @@ impl Ending {
         Self::GivenBack,
         Self::GivenBackLate,
         Self::PaidTooLate,
+        Self::PaidAfterAll,
     ];
 
     /// What happened.
@@ -57,6 +60,7 @@ impl Ending {
             Self::GivenBack => "ends refunded after it was confirmed",
             Self::GivenBackLate => "ends refunded without ever being confirmed",
             Self::PaidTooLate => "ends at its deadline, refunded",
+            Self::PaidAfterAll => "ends declined, and refunded",
         }
     }
 
@@ -71,7 +75,8 @@ impl Ending {
         let refunded = matches!(payment, Some(PaymentStatus::Refunded { .. }));
         let voided = payment == Some(PaymentStatus::Voided);
         let because = |wanted| matches!(order, OrderStatus::Cancelled { reason, .. } if reason == wanted);
-        let confirmed = saga.facts[slot(Topic::OrderConfirmed)].is_some();
+        let announced = |topic| saga.facts[slot(topic)].is_some();
+        let confirmed = announced(Topic::OrderConfirmed);
         match self {
             Self::Confirmed => matches!(order, OrderStatus::Confirmed { .. }),
             Self::Declined => {
@@ -81,8 +86,9 @@ impl Ending {
             Self::Voided => voided && saga.book.charge == Charge::Voided,
             Self::DeclinedTooLate => voided && saga.book.charge == Charge::Declined,
             Self::GivenBack => refunded && confirmed && because(CancellationReason::CustomerRequest),
-            Self::GivenBackLate => refunded && !confirmed,
+            Self::GivenBackLate => refunded && !confirmed && announced(Topic::PaymentCompleted),
             Self::PaidTooLate => refunded && because(CancellationReason::PaymentTimeout),
+            Self::PaidAfterAll => refunded && announced(Topic::PaymentFailed),
         }
     }
 }

@@ -17,6 +17,10 @@ pub(crate) enum Flaw {
     EarlyCancellationIgnored,
     /// The order comes back to life when it is paid after its cancellation.
     PaidOrderRevived,
+    /// The payment announces as completed what it has announced as failed.
+    FailedAndCompleted,
+    /// The order refuses to hear of a refund before it has heard of the failure.
+    EarlyRefundRefused,
     /// The provider voids what it has seen, but does not keep a later charge of the key from taking the money.
     VoidNotFenced,
     /// The provider takes the money each time that it is asked.

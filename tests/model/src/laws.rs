@@ -32,7 +32,8 @@ pub(crate) enum Law {
     TakenOnce,
     /// The provider is never asked for another charge under the key of the first, nor to give back what it did not take.
     OneKey,
-    /// A payment that ended without money has taken none and never will.
+    /// A payment that ended without money has taken none and never will; unless the provider takes it after all, and
+    /// tells.
     EndedWithoutMoney,
     /// A payment is completed or refunded, and an order says that its money is back, only when that is so.
     BooksAgree,
@@ -152,6 +153,7 @@ fn confirmed_is_paid(part: &Part, saga: &Saga) -> bool {
 
 fn ended_without_money(part: &Part, saga: &Saga) -> bool {
     match payment_status(part, saga) {
+        Some(PaymentStatus::Failed { .. } | PaymentStatus::Voided) if saga.book.turned => true,
         Some(PaymentStatus::Failed { .. } | PaymentStatus::Voided) => {
             let untouched = !saga.errand(Kind::Charge).sent;
             saga.book.captures == 0 && (untouched || saga.book.charge != Charge::Open)
@@ -241,8 +243,11 @@ fn balances(part: &Part, saga: &Saga) -> bool {
                 Some(PaymentStatus::Failed { .. } | PaymentStatus::Voided) => {
                     saga.book.captures == 0 && !refunded
                 }
+                // an order that ended because its payment failed has heard of nothing else
                 Some(PaymentStatus::Refunded { .. }) => {
-                    refunded && reason != CancellationReason::PaymentFailed
+                    refunded
+                        && (reason == CancellationReason::PaymentFailed) <= announced(Topic::PaymentFailed)
+                        && !(announced(Topic::PaymentFailed) && announced(Topic::PaymentCompleted))
                 }
                 Some(
                     PaymentStatus::Processing { .. }

@@ -2,8 +2,8 @@
 //!
 //! # What is real
 //! `order::domain` (place, cancel, expire, and the reactions to the payment's facts), `payment::domain` (the reactions to
-//! the order's facts and to the provider's answers, and the guard that tells whether an action is still wanted) and
-//! `notification::domain::notify`. They are pure, so that the model calls them as the kernel does.
+//! the order's facts, to the provider's answers and to its notices, and the guard that tells whether an action is still
+//! wanted) and `notification::domain::notify`. They are pure, so that the model calls them as the kernel does.
 //!
 //! # What is modelled
 //! - *Commit.* A step of a service (its new state, its facts in the outbox, its actions in the table of work, its memory
@@ -18,11 +18,13 @@
 //! - *Actions.* Claimed and found to be wanted; sent; answered; recorded: a crash is possible between any two. Whatever was
 //!   sent may arrive at the provider at any later moment, although its sender has given up on it, or is dead, or has sent
 //!   it again.
-//! - *Provider.* It approves or declines as it likes, once a key.
+//! - *Provider.* It approves or declines as it likes, once a key. What happened in its books it may also tell unasked:
+//!   before the answer, after it, never, and again. Now and then it takes the money of a charge that it had declined.
 //! - *Customer and clock.* A cancellation, and the deadline, at any moment.
 //!
-//! One order is explored with all of this, and with the notification of each of its facts. Two orders are explored
-//! without notifications, which influence nothing, and without refusals, which only delay.
+//! One order is explored with all of this. It is explored once more with the notification of each of its facts, and two
+//! orders are explored without notifications, which influence nothing, and without refusals, which only delay; there the
+//! provider tells nothing unasked.
 //!
 //! Nothing of this is counted: no budget of faults, duplicates, retries or replays. The states are few all the same,
 //! because a fault leaves nothing behind but its effect, and what differs only in ids and times is one state.

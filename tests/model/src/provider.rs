@@ -1,10 +1,14 @@
 //! The provider's books on one order, kept as payment/src/provider/simulated/books.rs keeps them: one charge a key, whose
-//! first result stands.
+//! first result stands. A provider like Stripe also tells unasked what became of a charge, and now and then takes the
+//! money of one that it had refused: the customer has tried once more where the saga does not see it.
 
-use payment::domain::{Answer, ChargeAnswer, PaymentAction, VoidAnswer};
+use payment::domain::{Answer, ChargeAnswer, Notice, PaymentAction, VoidAnswer};
 
 use crate::cast::{METHOD, Part};
 use crate::flaw::Flaw;
+
+const DECLINED: &str = "card_declined";
+const REFUND: &str = "re";
 
 /// The charge under the order's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +41,21 @@ pub(crate) struct Book {
     pub(crate) captures: u8,
     /// How often it was given back.
     pub(crate) refunds: u8,
+    /// The charge was refused, and took the money after all.
+    pub(crate) turned: bool,
+}
+
+/// What the provider may tell unasked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Told {
+    /// The money is taken.
+    Taken,
+    /// The charge was refused.
+    Declined,
+    /// The charge is voided.
+    Cancelled,
+    /// The money is given back.
+    GivenBack,
 }
 
 /// The provider will not do it, whatever the number of attempts.
@@ -49,6 +68,7 @@ impl Book {
         charge: Charge::Open,
         captures: 0,
         refunds: 0,
+        turned: false,
     };
 
     /// What it may make of `action`: it has a choice only while the charge is open.
@@ -95,7 +115,7 @@ impl Book {
             {
                 self.refunds = 1;
                 Ok(Answer::Refunded {
-                    refund_reference: "re".to_owned(),
+                    refund_reference: REFUND.to_owned(),
                 })
             }
             PaymentAction::Void { .. } | PaymentAction::Refund { .. } => Err(Refused),
@@ -117,7 +137,7 @@ impl Book {
                 reference: self.reference(),
             },
             Charge::Declined => ChargeAnswer::Declined {
-                code: "card_declined".to_owned(),
+                code: DECLINED.to_owned(),
             },
             Charge::Voided | Charge::Open => ChargeAnswer::Voided,
         }
@@ -132,6 +152,42 @@ impl Book {
                 reference: self.reference(),
             },
             Charge::Open | Charge::Declined | Charge::Voided => VoidAnswer::Voided,
+        }
+    }
+
+    /// A charge that was refused takes the money after all.
+    pub(crate) fn turn(&mut self) {
+        if self.charge == Charge::Declined {
+            (self.charge, self.captures, self.turned) = (Charge::Approved, self.captures + 1, true);
+        }
+    }
+
+    /// What has happened here and can be told, now or at any later time, and again.
+    pub(crate) fn tellable(self) -> impl Iterator<Item = Told> {
+        let has_happened = move |told: &Told| match told {
+            Told::Taken => self.captures > 0,
+            Told::Declined => self.charge == Charge::Declined || self.turned,
+            Told::Cancelled => self.charge == Charge::Voided,
+            Told::GivenBack => self.refunds > 0,
+        };
+        [Told::Taken, Told::Declined, Told::Cancelled, Told::GivenBack]
+            .into_iter()
+            .filter(has_happened)
+    }
+
+    /// How it is told.
+    pub(crate) fn notice(self, told: Told) -> Notice {
+        match told {
+            Told::Taken => Notice::Taken {
+                reference: self.reference(),
+            },
+            Told::Declined => Notice::Declined {
+                code: DECLINED.to_owned(),
+            },
+            Told::Cancelled => Notice::Cancelled,
+            Told::GivenBack => Notice::GivenBack {
+                refund_reference: REFUND.to_owned(),
+            },
         }
     }
 

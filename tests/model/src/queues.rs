@@ -4,7 +4,9 @@
 //! It is the protocol of crates/messaging, not its code: rows whose ids are drawn before they are committed, a relay that
 //! reads what it sees, sends it in order and deletes what was acknowledged, a consumer that stores a batch and its memory
 //! of it before it commits offsets; and at any moment the death of the relay (whose successor may start while what it had
-//! sent is still under way) or of the consumer (which may store a batch after its partition has gone to another).
+//! sent is still under way) or of the consumer (which may store a batch after its partition has gone to another). A fact
+//! of a batch may fail by itself: it is parked in the batch's own transaction, those of its order wait behind it, those
+//! of the other go on; it dies, and is replayed.
 
 mod events;
 mod laws;
@@ -34,6 +36,10 @@ pub(crate) enum Shortcut {
     NoMemory,
     /// A writer draws its id before it holds the lock of its order.
     NoLock,
+    /// What has failed is parked after the batch is committed, and the consumer dies in between.
+    ParkedApart,
+    /// Facts of an order do not wait behind one of theirs that is parked.
+    NoQueue,
 }
 
 /// The outbox, the relay, the log and the consumer.
@@ -41,6 +47,8 @@ pub(crate) enum Shortcut {
 pub(crate) struct Queues {
     /// How many times something dies.
     pub(crate) faults: u8,
+    /// How many times a fact fails by itself, for the first time or for the last.
+    pub(crate) failures: u8,
     /// What is broken on purpose.
     pub(crate) shortcut: Option<Shortcut>,
 }
@@ -51,6 +59,8 @@ pub(crate) const ONCE: &str = "no fact is applied twice";
 pub(crate) const KEPT: &str = "no committed fact is lost";
 /// The facts of an order keep their order.
 pub(crate) const IN_ORDER: &str = "the facts of an order keep their order";
+/// No fact is applied while an earlier one of its order is parked.
+pub(crate) const WAITED_FOR: &str = "what is parked is waited for by those of its order";
 /// In the end everything is applied once.
 pub(crate) const ENDS_WELL: &str = "in the end everything is applied once";
 /// Without faults it comes to an end.
@@ -61,7 +71,7 @@ impl Model for Queues {
     type Action = Event;
 
     fn init_states(&self) -> Vec<State> {
-        vec![State::begin(self.faults)]
+        vec![State::begin(self.faults, self.failures)]
     }
 
     fn actions(&self, state: &State, events: &mut Vec<Event>) {
@@ -79,6 +89,7 @@ impl Model for Queues {
             }),
             Property::always(KEPT, |model: &Self, state| model.keeps_everything(state)),
             Property::always(IN_ORDER, |model: &Self, state| model.keeps_order(state)),
+            Property::always(WAITED_FOR, |_, state: &State| !state.overtaken),
             Property::always(ENDS_WELL, |model: &Self, state| model.ends_well(state)),
             Property::always(LEADS_ON, |model: &Self, state| model.leads_on(state)),
             Property::sometimes("a record comes twice", |_, state: &State| {

@@ -1,19 +1,20 @@
 //! The services' own reactions, called as the kernel calls them: state, fact, context in; the new state, its facts and
 //! its actions stored together, or nothing at all.
 
-use contracts::{Event, Reaction, Step, Topic};
+use contracts::{Event, Reaction, Rejection, Step, Topic};
 use notification::domain::notify;
 use order::domain::{
     Order, Status as OrderStatus, on_payment_completed, on_payment_failed, on_payment_refunded,
 };
 use payment::domain::{
     Answer, ChargeAnswer, Payment, PaymentAction, Status as PaymentStatus, VoidAnswer, on_order_cancelled,
-    on_order_created, on_provider_answer,
+    on_order_created, on_provider_answer, on_provider_notice,
 };
 
 use crate::cast::Part;
 use crate::desk::{Service, slot};
 use crate::flaw::Flaw;
+use crate::provider::Told;
 use crate::saga::Saga;
 
 /// The reaction refused.
@@ -58,6 +59,19 @@ impl Saga {
         })
     }
 
+    /// The payment hears what the provider tells unasked. What it refuses is written down for a person, and never comes
+    /// again.
+    pub(crate) fn hear(&mut self, part: &Part, told: Told, flaw: Option<Flaw>) {
+        let notice = self.book.notice(told);
+        let _ = self.move_payment(part, |payment| {
+            let payment = match flaw {
+                Some(Flaw::FailedAndCompleted) => payment.map(as_if_never_failed),
+                Some(_) | None => payment,
+            };
+            on_provider_notice(payment, &notice, &part.payment_context())
+        });
+    }
+
     /// The order takes a step.
     pub(crate) fn move_order<E>(
         &mut self,
@@ -92,10 +106,15 @@ impl Saga {
         match react(before) {
             Ok(Step::Unchanged) => {}
             Ok(Step::Next(next)) => {
-                self.wrongs.reopened |= ended;
+                // what took the money after all is not over: it must go back
+                self.wrongs.reopened |= ended && !self.book.turned;
                 self.announce(part, announced, &next.events);
                 self.ask(part, &next.actions);
-                self.payment = Some(part.payments.code(&next.state));
+                let uncounted = Payment {
+                    attempts: 0,
+                    ..next.state
+                };
+                self.payment = Some(part.payments.code(&uncounted));
             }
             Err(_) => return Err(self.rejected()),
         }
@@ -136,6 +155,21 @@ fn has_ended(payment: &Payment) -> bool {
     }
 }
 
+/// A void is announced to nobody, so that money taken after it may be.
+fn as_if_never_failed(payment: Payment) -> Payment {
+    match payment.status {
+        PaymentStatus::Failed { .. } => Payment {
+            status: PaymentStatus::Voided,
+            ..payment
+        },
+        PaymentStatus::Processing { .. }
+        | PaymentStatus::Completed { .. }
+        | PaymentStatus::Voided
+        | PaymentStatus::Refunding { .. }
+        | PaymentStatus::Refunded { .. } => payment,
+    }
+}
+
 fn is_cancel_wanted(payment: &Payment) -> bool {
     payment.status == PaymentStatus::Processing { cancel_wanted: true }
 }
@@ -170,6 +204,11 @@ fn order_reacts(order: Order, event: &Event, part: &Part, flaw: Option<Flaw>) ->
             on_payment_completed(Some(revived), fact, &context)
         }
         Event::PaymentFailed(fact) => on_payment_failed(Some(order), fact, &context),
+        Event::PaymentRefunded(_)
+            if flaw == Some(Flaw::EarlyRefundRefused) && order.status == OrderStatus::Pending =>
+        {
+            Err(Rejection::new("refunded-not-cancelled", "it comes too early"))
+        }
         Event::PaymentRefunded(fact) => on_payment_refunded(Some(order), fact, &context),
         Event::OrderCreated(_)
         | Event::OrderConfirmed(_)

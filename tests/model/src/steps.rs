@@ -10,7 +10,7 @@ use crate::cast::Part;
 use crate::desk::{Progress, Service, slot};
 use crate::errand::{Kind, Phase};
 use crate::flaw::Flaw;
-use crate::provider::Verdict;
+use crate::provider::{Told, Verdict};
 use crate::react::Rejected;
 use crate::saga::{Road, Saga};
 
@@ -49,6 +49,13 @@ pub(crate) enum Move {
     Linger(Kind, Verdict),
     /// The answer is applied; its reaction, facts and actions commit with the end of the action.
     Record(Kind),
+    /// The provider tells unasked what happened in its books: before the answer to the call that caused it, long after
+    /// it, or never, and any number of times.
+    Hear(Told),
+    /// A charge that was refused takes the money after all.
+    Turn,
+    /// The provider tells of that, and does not cease to: nobody asks any more.
+    Learn,
     /// The action has failed too often: it is a dead letter.
     Abandon(Kind),
     /// An operator replays a dead action.
@@ -85,14 +92,16 @@ impl Move {
             | Self::Drop(_)
             | Self::Land(..)
             | Self::Record(_)
+            | Self::Learn
             | Self::Expire => Nature::Progress,
             Self::Replay(..) | Self::Resend(_) | Self::Revive(_) => Nature::Operator,
-            Self::Cancel => Nature::Choice,
+            Self::Cancel | Self::Hear(_) => Nature::Choice,
             Self::Refuse(_)
             | Self::Park(..)
             | Self::Bury(_)
             | Self::Lose(_)
             | Self::Linger(..)
+            | Self::Turn
             | Self::Abandon(_)
             | Self::Forget(..) => Nature::Fault,
         }
@@ -122,7 +131,11 @@ impl Saga {
         for kind in Kind::ALL {
             self.of_errand(part, kind, &mut moves);
         }
-        moves.extend([Move::Cancel, Move::Expire]);
+        moves.extend(self.book.tellable().map(|told| match told {
+            Told::Taken if self.book.turned => Move::Learn,
+            told => Move::Hear(told),
+        }));
+        moves.extend([Move::Turn, Move::Cancel, Move::Expire]);
         moves
     }
 
@@ -201,6 +214,9 @@ impl Saga {
             Move::Lose(kind) | Move::Revive(kind) => saga.errand_mut(kind).phase = Phase::Due,
             Move::Linger(kind, verdict) => saga.linger(part, kind, verdict, flaw),
             Move::Record(kind) => saga.record(part, kind, flaw),
+            Move::Hear(told) => saga.hear(part, told, flaw),
+            Move::Turn => saga.book.turn(),
+            Move::Learn => saga.hear(part, Told::Taken, flaw),
             Move::Abandon(kind) => saga.errand_mut(kind).phase = Phase::Dead,
             Move::Cancel => saga.cancel(part),
             Move::Expire => saga.expire(part),

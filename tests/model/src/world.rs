@@ -16,6 +16,7 @@ use crate::steps::Move;
 #[derive(Debug)]
 pub(crate) struct World<const N: usize> {
     atlases: [Atlas; N],
+    happens: fn(Move) -> bool,
 }
 
 /// Where each order's saga stands, in the order of their places: all orders are alike ([`Atlas::is_like`]), so that two
@@ -43,15 +44,22 @@ impl<const N: usize> World<N> {
         Self::draw(&[None], flaw, |_| true)
     }
 
-    /// The same, but Kafka takes every record: there are fewer states.
-    pub(crate) fn of_money_and_a_willing_kafka() -> Self {
-        Self::draw(&[None], None, |step| !matches!(step, Move::Refuse(_)))
+    /// The same, but the provider speaks when it is asked, and does what it said: there are fewer states.
+    pub(crate) fn of_money_and_a_quiet_provider(flaw: Option<Flaw>) -> Self {
+        Self::draw(&[None], flaw, |step| !is_unasked(step))
     }
 
-    /// Follows also what becomes of the notifications of `facts`, of one in each run.
+    /// The same, and Kafka takes every record.
+    pub(crate) fn of_money_and_a_willing_kafka() -> Self {
+        Self::draw(&[None], None, |step| {
+            !is_unasked(step) && !matches!(step, Move::Refuse(_))
+        })
+    }
+
+    /// Follows also what becomes of the notifications of `facts`, of one in each run; with a quiet provider.
     pub(crate) fn of_notifications(facts: &[Topic], flaw: Option<Flaw>) -> Self {
         let watched: Vec<_> = facts.iter().copied().map(Some).collect();
-        Self::draw(&watched, flaw, |_| true)
+        Self::draw(&watched, flaw, |step| !is_unasked(step))
     }
 
     fn draw(watched: &[Option<Topic>], flaw: Option<Flaw>, happens: fn(Move) -> bool) -> Self {
@@ -62,7 +70,7 @@ impl<const N: usize> World<N> {
             atlases.iter().all(|atlas| atlas.is_like(&atlases[0])),
             "orders differ in more than ids and amounts"
         );
-        Self { atlases }
+        Self { atlases, happens }
     }
 
     /// The states of each order on its own.
@@ -100,6 +108,11 @@ impl<const N: usize> World<N> {
         });
         each.collect()
     }
+}
+
+/// What the provider does by itself.
+fn is_unasked(step: Move) -> bool {
+    matches!(step, Move::Hear(_) | Move::Turn | Move::Learn)
 }
 
 impl<const N: usize> Model for World<N> {
@@ -140,10 +153,14 @@ impl<const N: usize> Model for World<N> {
                 ]
             };
         }
-        properties![
+        let mut properties: Vec<Property<Self>> = properties![
             always ConfirmedIsPaid TakenOnce OneKey EndedWithoutMoney BooksAgree NoUnwantedCharge NothingRejected
                 SaidOnce EndsOnce OwnOrder TakenInOnce ToldOnce NothingVanishes Advances Settles EndsUnattended;
             sometimes Confirmed Declined NeverCharged Voided DeclinedTooLate GivenBack GivenBackLate PaidTooLate
-        ]
+                PaidAfterAll
+        ];
+        let turns = (self.happens)(Move::Turn);
+        properties.retain(|property| turns || property.name != Ending::PaidAfterAll.name());
+        properties
     }
 }

@@ -1,6 +1,6 @@
 //! What can happen, and what comes of it.
 
-use super::state::{Member, Relay, Row, State};
+use super::state::{Member, Parked, Relay, Row, State};
 use super::{BATCH, FACTS, PER_ORDER, Queues, Shortcut};
 
 /// Something that happens.
@@ -30,8 +30,16 @@ pub(crate) enum Event {
     Poll,
     /// It stores the batch.
     Store,
+    /// It stores the batch, of which this fact has failed by itself.
+    StoreWithout(u8),
     /// It commits the offset.
     CommitOffset,
+    /// The fact of that order that waits first is applied at last.
+    Retry(u8),
+    /// It has failed too often.
+    Bury(u8),
+    /// An operator replays what was given up; it keeps its place.
+    Replay(usize),
     /// It dies, or loses the partition without knowing.
     MemberLost,
     /// A batch is stored by one that has lost the partition.
@@ -51,8 +59,12 @@ impl Event {
             | Self::Join
             | Self::Poll
             | Self::Store
-            | Self::CommitOffset => true,
+            | Self::CommitOffset
+            | Self::Retry(_)
+            | Self::Replay(_) => true,
             Self::RollBack(_)
+            | Self::StoreWithout(_)
+            | Self::Bury(_)
             | Self::RelayDies
             | Self::StrayArrives
             | Self::MemberLost
@@ -63,6 +75,11 @@ impl Event {
     /// Whether it is counted as a fault.
     fn is_fault(self) -> bool {
         matches!(self, Self::RollBack(_) | Self::RelayDies | Self::MemberLost)
+    }
+
+    /// Whether it is counted as a failure of a fact.
+    fn is_failure(self) -> bool {
+        matches!(self, Self::StoreWithout(_) | Self::Bury(_))
     }
 }
 
@@ -103,19 +120,31 @@ impl Queues {
                     events.push(Event::Poll);
                 }
             }
-            Some(Member { stored: false, .. }) => events.extend([Event::Store, Event::MemberLost]),
+            Some(Member {
+                stored: false, batch, ..
+            }) => {
+                events.extend([Event::Store, Event::MemberLost]);
+                events.extend(state.fallible(batch).map(Event::StoreWithout));
+            }
             Some(Member { stored: true, .. }) => events.extend([Event::CommitOffset, Event::MemberLost]),
         }
         if state.zombie.is_some() {
             events.push(Event::ZombieStores);
         }
+        for order in (0..FACTS / PER_ORDER).filter(|order| state.head(*order).is_some()) {
+            events.extend([Event::Retry(order), Event::Bury(order)]);
+        }
+        let dead = |index: &usize| state.work[*index].1 == Parked::Dead;
+        events.extend((0..state.work.len()).filter(dead).map(Event::Replay));
         events.retain(|event| state.faults_left > 0 || !event.is_fault());
+        events.retain(|event| state.failures_left > 0 || !event.is_failure());
         events
     }
 
     pub(super) fn after(&self, state: &State, event: Event) -> State {
         let mut next = state.clone();
         next.faults_left -= u8::from(event.is_fault());
+        next.failures_left -= u8::from(event.is_failure());
         match event {
             Event::Draw(order) => {
                 let fact = next.next_fact(order, self.shortcut);
@@ -135,7 +164,21 @@ impl Queues {
                 let fact = next.stray.remove(0);
                 next.log.push(fact);
             }
-            Event::Join | Event::Poll | Event::Store | Event::CommitOffset => self.consume(&mut next, event),
+            Event::Join | Event::Poll | Event::Store | Event::StoreWithout(_) | Event::CommitOffset => {
+                self.consume(&mut next, event)
+            }
+            Event::Retry(order) => {
+                if let Some(index) = next.head(order) {
+                    let (fact, _) = next.work.remove(index);
+                    next.apply(fact);
+                }
+            }
+            Event::Bury(order) => {
+                if let Some(index) = next.head(order) {
+                    next.work[index].1 = Parked::Dead;
+                }
+            }
+            Event::Replay(index) => next.work[index].1 = Parked::Waiting,
             Event::MemberLost => {
                 let unstored = next
                     .member
@@ -145,7 +188,7 @@ impl Queues {
             }
             Event::ZombieStores => {
                 if let Some(batch) = next.zombie.take() {
-                    next.store(batch, self.shortcut);
+                    next.store(batch, None, self.shortcut);
                 }
             }
         }
@@ -195,10 +238,15 @@ impl Queues {
         } else {
             to
         };
+        let failing = if let Event::StoreWithout(fact) = event {
+            Some(fact)
+        } else {
+            None
+        };
         let (batch, stored) = if event == Event::Poll {
             ((to, end), false)
-        } else if event == Event::Store {
-            state.store(member.batch, self.shortcut);
+        } else if event == Event::Store || failing.is_some() {
+            state.store(member.batch, failing, self.shortcut);
             ((from, to), true)
         } else {
             ((to, to), false)

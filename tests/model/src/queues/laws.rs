@@ -4,7 +4,8 @@ use super::state::{State, order_of};
 use super::{Event, FACTS, Queues};
 
 impl Queues {
-    /// Whatever was committed is still in the outbox or on the log, and what the offset has left behind is applied.
+    /// Whatever was committed is still in the outbox or on the log, and what the offset has left behind is applied or
+    /// parked.
     pub(super) fn keeps_everything(&self, state: &State) -> bool {
         let on_its_way = |fact: u8| {
             let in_outbox = state
@@ -14,7 +15,10 @@ impl Queues {
             in_outbox || state.log.contains(&fact)
         };
         let behind = &state.log[..state.offset];
-        state.drawn().all(on_its_way) && behind.iter().all(|fact| state.applied[usize::from(*fact)] > 0)
+        let is_kept = |fact: &u8| {
+            state.applied[usize::from(*fact)] > 0 || state.work.iter().any(|(parked, _)| parked == fact)
+        };
+        state.drawn().all(on_its_way) && behind.iter().all(is_kept)
     }
 
     /// Facts of one order come to the log for the first time in the order in which they were committed.
@@ -29,6 +33,7 @@ impl Queues {
         let goes_on = self.possible(state).into_iter().any(Event::is_progress);
         goes_on
             || (state.applied == [1; 4]
+                && state.work.is_empty()
                 && state.offset == state.log.len()
                 && state.rows.iter().all(|(_, row)| row.has_ended()))
     }

@@ -58,7 +58,23 @@ pub(crate) struct State {
     pub(super) zombie: Option<(usize, usize)>,
     /// How often each fact was applied.
     pub(super) applied: [u8; 4],
+    /// Which facts the consumer remembers to have taken in.
+    pub(super) taken: [bool; 4],
+    /// What failed, and what waits behind it, in the order in which it was parked; and whether it was given up.
+    pub(super) work: Vec<(u8, Parked)>,
+    /// A fact was applied although an earlier one of its order was parked.
+    pub(super) overtaken: bool,
     pub(super) faults_left: u8,
+    pub(super) failures_left: u8,
+}
+
+/// A row of the table of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Parked {
+    /// It is tried again.
+    Waiting,
+    /// It is a dead letter.
+    Dead,
 }
 
 pub(super) const fn order_of(fact: u8) -> u8 {
@@ -66,7 +82,7 @@ pub(super) const fn order_of(fact: u8) -> u8 {
 }
 
 impl State {
-    pub(super) const fn begin(faults: u8) -> Self {
+    pub(super) const fn begin(faults: u8, failures: u8) -> Self {
         Self {
             rows: Vec::new(),
             mark: 0,
@@ -77,7 +93,11 @@ impl State {
             member: None,
             zombie: None,
             applied: [0; 4],
+            taken: [false; 4],
+            work: Vec::new(),
+            overtaken: false,
             faults_left: faults,
+            failures_left: failures,
         }
     }
 
@@ -106,13 +126,53 @@ impl State {
         (self.mark..self.rows.len()).filter(there).take(BATCH).collect()
     }
 
-    pub(super) fn store(&mut self, (from, to): (usize, usize), shortcut: Option<Shortcut>) {
-        for fact in &self.log[from..to] {
-            let times = &mut self.applied[usize::from(*fact)];
-            if *times == 0 || shortcut == Some(Shortcut::NoMemory) {
-                *times = (*times + 1).min(2);
+    /// Takes a batch in, of which `failing` fails.
+    pub(super) fn store(
+        &mut self,
+        (from, to): (usize, usize),
+        failing: Option<u8>,
+        shortcut: Option<Shortcut>,
+    ) {
+        for fact in self.log[from..to].to_vec() {
+            let taken = &mut self.taken[usize::from(fact)];
+            if std::mem::replace(taken, true) && shortcut != Some(Shortcut::NoMemory) {
+                continue;
+            }
+            let fails = failing == Some(fact);
+            let waits = self.head(order_of(fact)).is_some() && shortcut != Some(Shortcut::NoQueue);
+            if fails && shortcut == Some(Shortcut::ParkedApart) {
+                continue;
+            }
+            if fails || waits {
+                self.work.push((fact, Parked::Waiting));
+            } else {
+                self.apply(fact);
             }
         }
+    }
+
+    pub(super) fn apply(&mut self, fact: u8) {
+        let earlier = |parked: &(u8, Parked)| {
+            let (other, how) = *parked;
+            order_of(other) == order_of(fact) && other < fact && how == Parked::Waiting
+        };
+        self.overtaken |= self.work.iter().any(earlier);
+        let times = &mut self.applied[usize::from(fact)];
+        *times = (*times + 1).min(2);
+    }
+
+    /// Where in the table of work the next fact of `order` waits.
+    pub(super) fn head(&self, order: u8) -> Option<usize> {
+        let waits = |(fact, how): &(u8, Parked)| order_of(*fact) == order && *how == Parked::Waiting;
+        self.work.iter().position(waits)
+    }
+
+    /// Facts of a batch that can fail: what is parked already fails elsewhere, and what waits is not tried.
+    pub(super) fn fallible(&self, (from, to): (usize, usize)) -> impl Iterator<Item = u8> {
+        self.log[from..to]
+            .iter()
+            .copied()
+            .filter(|fact| !self.taken[usize::from(*fact)] && self.head(order_of(*fact)).is_none())
     }
 
     /// What is left to be done, at most: a natural number that each step of progress lowers.
@@ -142,6 +202,12 @@ impl State {
             Some(Member { stored: false, .. }) => 2,
             Some(Member { stored: true, .. }) => 1,
         };
-        undrawn * 100 + rows.sum::<usize>() + rest + member + usize::from(self.relay.is_none())
+        let untaken = self.taken.iter().filter(|taken| !**taken).count();
+        let work = self.work.iter().map(|(_, how)| match how {
+            Parked::Dead => 2,
+            Parked::Waiting => 1,
+        });
+        let inbox = 3 * untaken + work.sum::<usize>();
+        undrawn * 100 + rows.sum::<usize>() + rest + member + inbox + usize::from(self.relay.is_none())
     }
 }

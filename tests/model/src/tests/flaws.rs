@@ -19,6 +19,10 @@ fn broken(world: World<1>) -> Vec<Law> {
 }
 
 fn broken_by(flaw: Flaw) -> Vec<Law> {
+    broken(World::of_money_and_a_quiet_provider(Some(flaw)))
+}
+
+fn broken_once_the_provider_tells_unasked(flaw: Flaw) -> Vec<Law> {
     broken(World::of_money(Some(flaw)))
 }
 
@@ -83,6 +87,24 @@ fn a_cancelled_order_that_is_revived_by_its_payment_breaks_nearly_everything() {
         Law::Settles,
     ];
     assert_eq!(broken_by(Flaw::PaidOrderRevived), expected);
+}
+
+#[test]
+fn a_payment_that_is_announced_as_failed_and_as_completed_confirms_what_is_given_back() {
+    let found = broken_once_the_provider_tells_unasked(Flaw::FailedAndCompleted);
+    let expected = [
+        Law::ConfirmedIsPaid,
+        Law::NothingRejected,
+        Law::Advances,
+        Law::Settles,
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn an_order_that_refuses_to_hear_of_a_refund_first_keeps_it_waiting() {
+    let found = broken_once_the_provider_tells_unasked(Flaw::EarlyRefundRefused);
+    assert_eq!(found, [Law::NothingRejected, Law::Advances]);
 }
 
 #[test]
