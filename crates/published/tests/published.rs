@@ -139,6 +139,44 @@ fn every_document_of_an_interface_is_openapi_3_1_with_all_it_refers_to() {
     assert_eq!(names, ["auth", "gateway", "notification", "order", "payment"]);
 }
 
+/// Swagger UI proposes the example, and otherwise makes one up that is refused.
+#[test]
+fn every_json_body_has_an_example_with_all_that_is_required() {
+    for document in documents().unwrap() {
+        if !document.path.starts_with("docs/contracts/openapi/") {
+            continue;
+        }
+        let whole: Value = serde_json::from_str(&document.text).unwrap();
+        let items = whole["paths"].as_object().unwrap().iter();
+        let operations = items.flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap().iter();
+            methods.map(move |(method, operation)| (format!("{method} {path}"), operation))
+        });
+        for (place, operation) in operations {
+            let body = &operation["requestBody"]["content"]["application/json"];
+            if body.is_null() {
+                continue;
+            }
+            let target = body["schema"]["$ref"]
+                .as_str()
+                .map(|target| target.trim_start_matches('#'));
+            let schema = target.map_or(&body["schema"], |target| whole.pointer(target).unwrap());
+            let example = body.get("example").or(schema.get("example"));
+            let Some(example) = example.and_then(Value::as_object) else {
+                panic!("{}: {place} has no example of its body", document.path);
+            };
+            for required in schema["required"].as_array().into_iter().flatten() {
+                let member = required.as_str().unwrap();
+                assert!(
+                    example.contains_key(member),
+                    "{}: {place} lacks {member}",
+                    document.path
+                );
+            }
+        }
+    }
+}
+
 /// The kernel writes these headers and the contracts tell of them; neither knows the other.
 #[test]
 fn the_documented_headers_of_dead_letters_are_those_that_the_kernel_writes() {
