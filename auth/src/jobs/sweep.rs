@@ -1,5 +1,5 @@
-//! Deletes what is over: sessions that ended long ago with their refresh tokens, failed logins that are forgotten,
-//! signing keys whose tokens have expired. Any replica may; they do not disturb each other.
+//! Deletes what is over: sessions that ended long ago with their refresh tokens, refresh tokens spent long ago, failed
+//! logins that are forgotten, signing keys whose tokens have expired. Any replica may; they do not disturb each other.
 
 use std::time::Duration;
 
@@ -24,11 +24,13 @@ pub(crate) async fn run(pool: Pool, settings: AuthSettings, stopping: Cancellati
         match sweep(&pool, &settings, &stopping).await {
             Ok(Swept {
                 sessions: 0,
+                tokens: 0,
                 throttles: 0,
                 keys: 0,
             }) => {}
             Ok(swept) => tracing::info!(
                 sessions.deleted = swept.sessions,
+                refresh_tokens.deleted = swept.tokens,
                 throttles.deleted = swept.throttles,
                 keys.deleted = swept.keys,
                 "what was over is deleted"
@@ -42,6 +44,7 @@ pub(crate) async fn run(pool: Pool, settings: AuthSettings, stopping: Cancellati
 #[derive(Default)]
 struct Swept {
     sessions: usize,
+    tokens: usize,
     throttles: usize,
     keys: usize,
 }
@@ -55,13 +58,17 @@ async fn sweep(pool: &Pool, settings: &AuthSettings, stopping: &CancellationToke
         swept.keys = signing::remove_old(&mut connection, overlap, now).await?;
     }
     let before = now - settings.session.retention();
+    // a token that would have expired by now tells nothing when it comes back: nobody could use it
+    let spent_before = now - settings.session.refresh_ttl();
     while !stopping.is_cancelled() {
         let mut connection = pool.get().await?;
         let sessions = store::sessions::sweep(&mut connection, before, BATCH).await?;
+        let tokens = store::sessions::sweep_spent(&mut connection, spent_before, BATCH).await?;
         let throttles = store::throttle::sweep(&mut connection, now, BATCH).await?;
         swept.sessions = swept.sessions.saturating_add(sessions);
+        swept.tokens = swept.tokens.saturating_add(tokens);
         swept.throttles = swept.throttles.saturating_add(throttles);
-        if sessions == 0 && throttles == 0 {
+        if sessions == 0 && tokens == 0 && throttles == 0 {
             break;
         }
     }

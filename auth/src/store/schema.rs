@@ -16,6 +16,7 @@ diesel::table! {
         generation -> Int4,
         created_at -> Timestamptz,
         spent_at -> Nullable<Timestamptz>,
+        overtaken -> Bool,
     }
 }
 

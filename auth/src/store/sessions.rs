@@ -11,7 +11,7 @@ use super::schema::{refresh_tokens, sessions};
 use super::{Conn, StoreError};
 use crate::crypto::RefreshToken;
 use crate::domain::Session;
-use crate::domain::session::PresentedToken;
+use crate::domain::session::{PresentedToken, TokenState};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = sessions)]
@@ -162,15 +162,24 @@ pub(crate) async fn lock_by_token(
         .optional()?;
     let Some(session) = session else { return Ok(None) };
     // Read only now: whoever held the lock may have spent it.
-    let (generation, spent_at) = refresh_tokens::table
+    let (generation, spent_at, overtaken) = refresh_tokens::table
         .find(&hash[..])
-        .select((refresh_tokens::generation, refresh_tokens::spent_at))
+        .select((
+            refresh_tokens::generation,
+            refresh_tokens::spent_at,
+            refresh_tokens::overtaken,
+        ))
         .first(conn)
         .await?;
-    Ok(Some((session.into(), PresentedToken { generation, spent_at })))
+    let state = match spent_at {
+        None => TokenState::Live,
+        Some(_) if overtaken => TokenState::Overtaken,
+        Some(at) => TokenState::Used { at },
+    };
+    Ok(Some((session.into(), PresentedToken { generation, state })))
 }
 
-/// Spends the login's live token and puts `token` in its place.
+/// Spends the login's live token and puts `token` in its place. One of the same generation was not used, but overtaken.
 pub(crate) async fn replace_token(
     conn: &mut Conn,
     session_id: Uuid,
@@ -183,7 +192,10 @@ pub(crate) async fn replace_token(
         .eq(session_id)
         .and(refresh_tokens::spent_at.is_null());
     diesel::update(refresh_tokens::table.filter(live))
-        .set(refresh_tokens::spent_at.eq(now))
+        .set((
+            refresh_tokens::spent_at.eq(now),
+            refresh_tokens::overtaken.eq(refresh_tokens::generation.eq(generation)),
+        ))
         .execute(conn)
         .await?;
     diesel::update(sessions::table.find(session_id))
@@ -287,6 +299,25 @@ pub(crate) async fn sweep(conn: &mut Conn, before: DateTime<Utc>, batch: i64) ->
     Ok(diesel::delete(sessions::table.filter(sessions::id.eq_any(over)))
         .execute(conn)
         .await?)
+}
+
+/// Deletes a batch of tokens that were spent before `before`, of logins that go on. Returns how many.
+pub(crate) async fn sweep_spent(
+    conn: &mut Conn,
+    before: DateTime<Utc>,
+    batch: i64,
+) -> Result<usize, StoreError> {
+    let spent = refresh_tokens::table
+        .filter(refresh_tokens::spent_at.lt(before))
+        .select(refresh_tokens::token_hash)
+        .limit(batch)
+        .load::<Vec<u8>>(conn)
+        .await?;
+    Ok(
+        diesel::delete(refresh_tokens::table.filter(refresh_tokens::token_hash.eq_any(spent)))
+            .execute(conn)
+            .await?,
+    )
 }
 
 const fn reason_column(reason: RevocationReason) -> &'static str {

@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use crate::harness::Auth;
+use crate::harness::{Auth, until};
 
 #[tokio::test]
 async fn each_refresh_answers_with_a_new_pair() {
@@ -85,6 +85,43 @@ async fn twenty_parallel_refreshes_leave_one_live_token() {
         1
     );
     assert_eq!(auth.count("select count(*) from refresh_tokens").await, 21);
+}
+
+/// Two hands have what came of one token: whichever is overtaken gives the other away.
+#[tokio::test]
+async fn a_token_that_was_overtaken_ends_the_login_even_at_once() {
+    let auth = Auth::start().await;
+    for used in [false, true] {
+        let email = format!("ada-{used}@example.org");
+        let first = auth.customer(&email).await.text("refresh_token");
+        let overtaken = auth.refresh(&first).await.text("refresh_token");
+        let mut live = auth.refresh(&first).await.text("refresh_token");
+        if used {
+            live = auth.refresh(&live).await.text("refresh_token");
+        }
+        auth.refresh(&overtaken)
+            .await
+            .is_problem(401, "invalid-refresh-token");
+        auth.refresh(&live).await.is_problem(401, "invalid-refresh-token");
+    }
+}
+
+#[tokio::test]
+async fn spent_tokens_of_a_login_that_goes_on_are_forgotten_when_they_would_have_ended() {
+    let auth = Auth::start_with(&[("session.sweep_interval_s", "1")]).await;
+    let mut token = auth.customer("ada@example.org").await.text("refresh_token");
+    for _ in 0..3 {
+        token = auth.refresh(&token).await.text("refresh_token");
+    }
+    auth.execute(
+        "update refresh_tokens set spent_at = now() - interval '30 days 1 second' where generation <= 2",
+    )
+    .await;
+    until("the oldest two are gone", async || {
+        auth.count("select count(*) from refresh_tokens").await == 2
+    })
+    .await;
+    assert_eq!(auth.refresh(&token).await.status, 200, "the login goes on");
 }
 
 #[tokio::test]

@@ -1,0 +1,2 @@
+drop index refresh_tokens_by_spending;
+alter table refresh_tokens drop column overtaken;
