@@ -71,8 +71,7 @@ impl Service for AuthService {
         let metrics = AuthMetrics::default();
         parts.metrics.register(|registry| metrics.register(registry));
         let kernel = kernel(&parts)?;
-        let runtime = parts.tasks.runtime().clone();
-        let hasher = Hasher::new(&settings.password, runtime, metrics.password_hashes.clone())?;
+        let hasher = Hasher::new(&settings.password, metrics.password_hashes.clone())?;
         expose_queue(&parts, &hasher);
         let keys = keys(&parts, &encryption).await?;
         let state = State {

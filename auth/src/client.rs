@@ -41,7 +41,9 @@ pub(crate) fn network(address: IpAddr) -> IpNet {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::HeaderValue;
     use actix_web::test::TestRequest;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -76,5 +78,34 @@ mod tests {
         assert_eq!(seen(GATEWAY, &["2001:db8:1:2:ffff::9"]), "2001:db8:1:2::/64");
         assert_eq!(seen(GATEWAY, &["::ffff:192.0.2.1"]), "192.0.2.1/32");
         assert_eq!(seen("[::ffff:10.0.0.7]:1", &["192.0.2.1"]), "192.0.2.1/32");
+    }
+
+    /// Addresses, lists of them, and bytes of any kind.
+    fn header() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..60),
+            any::<IpAddr>().prop_map(|address| address.to_string().into_bytes()),
+            "[0-9a-f:., ]{0,40}".prop_map(String::into_bytes),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_proxy_says_somebody_is_counted_and_their_network_has_them(
+            peer in any::<std::net::SocketAddr>(),
+            said in prop::collection::vec(header(), 0..3),
+            everybody_is_a_proxy in any::<bool>(),
+        ) {
+            let mut request = TestRequest::default().peer_addr(peer);
+            for value in said.iter().filter_map(|value| HeaderValue::from_bytes(value).ok()) {
+                request = request.append_header((FORWARDED_FOR, value));
+            }
+            let everybody = ["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()];
+            let trusted = if everybody_is_a_proxy { &everybody[..] } else { &[] };
+            let address = address(&request.to_http_request(), trusted);
+            prop_assert!(network(address).contains(&address));
+            prop_assert_eq!(address, address.to_canonical());
+            prop_assert!(everybody_is_a_proxy || address == peer.ip().to_canonical());
+        }
     }
 }

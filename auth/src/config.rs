@@ -36,6 +36,11 @@ impl AuthSettings {
     pub(crate) fn validate(&self, token: &TokenSettings) -> anyhow::Result<()> {
         self.password.validate()?;
         self.throttle.validate()?;
+        let (life, longest) = (self.session.access_ttl_s, token.lifetime_max_s);
+        ensure!(
+            life <= longest,
+            "session.access_ttl_s: must not be over token.lifetime_max_s ({longest} s): nobody takes a token that lives longer"
+        );
         let (lead, seen) = (self.keys.lead_s, self.keys.seen_after_s(token));
         ensure!(
             lead > seen,

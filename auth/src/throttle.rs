@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
+use chassis::clock;
 use chassis::problem::{Code, Problem};
 use chrono::{DateTime, Utc};
 use diesel_async::AsyncConnection;
@@ -15,34 +16,44 @@ use sha2::{Digest, Sha256};
 use crate::client;
 use crate::config::ThrottleSettings;
 use crate::crypto::KeyEncryption;
-use crate::domain::email::canonical;
+use crate::domain::email::compared;
 use crate::domain::throttle::{Failures, Judgement, Policy};
 use crate::metrics::AuthMetrics;
 use crate::store::throttle::{self as rows, SubjectKey};
 use crate::store::{Conn, StoreError};
 
-/// Counts failed password guesses, and refuses those that come too early. Cheap to clone.
+/// Counts password guesses, and refuses those that come too early. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Throttle {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    /// Of accounts, of client addresses.
-    policies: [Policy; 2],
+    /// Of accounts.
+    account: Policy,
+    /// Of client addresses.
+    address: Policy,
     trusted_proxies: Vec<IpNet>,
     /// Hashes what is counted, so that the table tells no addresses.
     key: SecretBox<[u8; 32]>,
     metrics: AuthMetrics,
 }
 
-/// An attempt that is being made. Say how it ended.
+/// An attempt that is being made. It counts as failed unless it is said to have ended otherwise.
 #[must_use]
 pub(crate) struct Attempt {
-    /// The account and the client.
-    subjects: [SubjectKey; 2],
-    /// Whether it was counted as failed before it was made.
-    charged: [bool; 2],
+    /// The account's.
+    account: Charge,
+    /// The client's.
+    client: Charge,
+}
+
+/// What an attempt costs one of its subjects, until it is given back.
+struct Charge {
+    subject: SubjectKey,
+    policy: Policy,
+    /// The subject's failures with it.
+    admitted: Failures,
 }
 
 /// Why an attempt is not made.
@@ -68,7 +79,8 @@ impl Throttle {
     pub(crate) fn new(settings: &ThrottleSettings, encryption: &KeyEncryption, metrics: AuthMetrics) -> Self {
         Self {
             inner: Arc::new(Inner {
-                policies: [settings.account(), settings.address()],
+                account: settings.account(),
+                address: settings.address(),
                 trusted_proxies: settings.trusted_proxies.clone(),
                 key: encryption.derive("login throttle"),
                 metrics,
@@ -85,11 +97,10 @@ impl Throttle {
         conn: &mut Conn,
         email: &str,
         request: &HttpRequest,
-        now: DateTime<Utc>,
     ) -> Result<Attempt, Problem> {
         let address = client::address(request, &self.inner.trusted_proxies);
         let subjects = self.subjects(email, address);
-        self.judge(conn, subjects, now)
+        self.charge(conn, subjects)
             .await
             .map_err(|refusal| match refusal {
                 Refusal::Store(error) => error.into(),
@@ -100,145 +111,50 @@ impl Throttle {
                         throttle.policy = policy.name,
                         "attempt refused"
                     );
-                    too_early(policy, until, now)
+                    too_early(policy, until, clock::now())
                 }
             })
     }
 
-    /// The password was wrong, or there is no such account.
-    pub(crate) async fn failed(
-        &self,
-        conn: &mut Conn,
-        attempt: Attempt,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        self.inner.metrics.failed_logins.inc();
-        if attempt.charged == [true, true] {
-            return Ok(());
-        }
-        let subjects = attempt.subjects.each_ref();
-        conn.transaction::<(), StoreError, _>(async |conn| {
-            rows::ensure(conn, subjects, now).await?;
-            let past = rows::lock(conn, subjects).await?;
-            for (((subject, charged), past), policy) in subjects
-                .iter()
-                .zip(attempt.charged)
-                .zip(past)
-                .zip(self.inner.policies)
-            {
-                if !charged {
-                    rows::save(conn, subject, policy.failed(past, now)).await?;
-                }
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    /// The password was right: the account's failures are forgotten, the client's stay as they were.
-    pub(crate) async fn succeeded(
-        &self,
-        conn: &mut Conn,
-        attempt: Attempt,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        let [account, _client] = &attempt.subjects;
-        rows::forget(conn, account).await?;
-        let [_forgotten, charged] = attempt.charged;
-        self.give_back(conn, &attempt.subjects, [false, charged], now)
-            .await
-    }
-
-    /// Nobody looked at the password.
-    pub(crate) async fn withdrawn(
-        &self,
-        conn: &mut Conn,
-        attempt: Attempt,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        self.give_back(conn, &attempt.subjects, attempt.charged, now)
-            .await
-    }
-
-    async fn judge(
-        &self,
-        conn: &mut Conn,
-        subjects: [SubjectKey; 2],
-        now: DateTime<Utc>,
-    ) -> Result<Attempt, Refusal> {
-        // Nearly always nobody has failed: then nothing is written.
+    /// Counts the attempt as failed before it is made, so that attempts side by side do not all look like the first.
+    async fn charge(&self, conn: &mut Conn, subjects: [SubjectKey; 2]) -> Result<Attempt, Refusal> {
+        // Whoever has to wait is refused without a lock.
         let past = rows::read(conn, subjects.each_ref()).await?;
-        if self.charges(past, now)? == [None, None] {
-            return Ok(Attempt {
-                subjects,
-                charged: [false, false],
-            });
-        }
+        let _may_be_made = self.judge(subjects, past)?;
         conn.transaction::<Attempt, Refusal, _>(async |conn| {
+            rows::ensure(conn, subjects.each_ref(), clock::now()).await?;
             let past = rows::lock(conn, subjects.each_ref()).await?;
-            let charges = self.charges(past, now)?;
-            for (subject, charge) in subjects.iter().zip(charges) {
-                if let Some(failures) = charge {
-                    rows::save(conn, subject, failures).await?;
-                }
+            let attempt = self.judge(subjects, past)?;
+            for charge in [&attempt.account, &attempt.client] {
+                rows::save(conn, &charge.subject, charge.admitted).await?;
             }
-            Ok(Attempt {
-                subjects,
-                charged: charges.map(|charge| charge.is_some()),
-            })
+            Ok(attempt)
         })
         .await
     }
 
-    /// The failures with this attempt, where it counts as one from the start.
-    fn charges(
-        &self,
-        past: [Option<Failures>; 2],
-        now: DateTime<Utc>,
-    ) -> Result<[Option<Failures>; 2], Refusal> {
-        let mut charges = [None, None];
-        for ((charge, past), policy) in charges.iter_mut().zip(past).zip(self.inner.policies) {
-            match policy.judge(past, now) {
-                Judgement::Free => {}
-                Judgement::Charged(failures) => *charge = Some(failures),
-                Judgement::Blocked { until } => return Err(Refusal::Blocked { policy, until }),
-            }
-        }
-        Ok(charges)
-    }
-
-    async fn give_back(
-        &self,
-        conn: &mut Conn,
-        subjects: &[SubjectKey; 2],
-        charged: [bool; 2],
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        if charged == [false, false] {
-            return Ok(());
-        }
-        conn.transaction::<(), StoreError, _>(async |conn| {
-            let past = rows::lock(conn, subjects.each_ref()).await?;
-            for (((subject, charged), past), policy) in
-                subjects.iter().zip(charged).zip(past).zip(self.inner.policies)
-            {
-                let Some(past) = past.filter(|_| charged) else {
-                    continue;
-                };
-                match policy.withdrawn(past, now) {
-                    Some(failures) => rows::save(conn, subject, failures).await?,
-                    None => rows::forget(conn, subject).await?,
-                }
-            }
-            Ok(())
+    fn judge(&self, subjects: [SubjectKey; 2], past: [Option<Failures>; 2]) -> Result<Attempt, Refusal> {
+        let now = clock::now();
+        let judge =
+            |subject: SubjectKey, policy: Policy, past: Option<Failures>| match policy.judge(past, now) {
+                Judgement::Blocked { until } => Err(Refusal::Blocked { policy, until }),
+                Judgement::Admitted(admitted) => Ok(Charge {
+                    subject,
+                    policy,
+                    admitted,
+                }),
+            };
+        let ([account, client], [account_past, client_past]) = (subjects, past);
+        Ok(Attempt {
+            account: judge(account, self.inner.account, account_past)?,
+            client: judge(client, self.inner.address, client_past)?,
         })
-        .await
     }
 
     fn subjects(&self, email: &str, address: IpAddr) -> [SubjectKey; 2] {
         let network = client::network(address).to_string();
         [
-            self.subject("account", &canonical(email)),
+            self.subject("account", &compared(email)),
             self.subject("address", &network),
         ]
     }
@@ -251,6 +167,45 @@ impl Throttle {
             .chain_update(text)
             .finalize()
             .into()
+    }
+}
+
+impl Attempt {
+    /// The password was right: the account's failures are forgotten, the client's are what they were.
+    pub(crate) async fn succeeded(self, conn: &mut Conn) -> Result<(), StoreError> {
+        conn.transaction::<(), StoreError, _>(async |conn| {
+            let [_account, client] = rows::lock(conn, self.subjects()).await?;
+            rows::forget(conn, &self.account.subject).await?;
+            self.client.give_back(conn, client).await
+        })
+        .await
+    }
+
+    /// Nobody looked at the password.
+    pub(crate) async fn withdrawn(self, conn: &mut Conn) -> Result<(), StoreError> {
+        conn.transaction::<(), StoreError, _>(async |conn| {
+            let [account, client] = rows::lock(conn, self.subjects()).await?;
+            self.account.give_back(conn, account).await?;
+            self.client.give_back(conn, client).await
+        })
+        .await
+    }
+
+    const fn subjects(&self) -> [&SubjectKey; 2] {
+        [&self.account.subject, &self.client.subject]
+    }
+}
+
+impl Charge {
+    async fn give_back(&self, conn: &mut Conn, past: Option<Failures>) -> Result<(), StoreError> {
+        let Some(past) = past else {
+            // forgotten meanwhile
+            return Ok(());
+        };
+        match self.policy.given_back(past, self.admitted, clock::now()) {
+            Some(failures) => rows::save(conn, &self.subject, failures).await,
+            None => rows::forget(conn, &self.subject).await,
+        }
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn run(email: &str, parts: &Parts<AuthSettings>) -> anyhow::Res
             .check(password.expose_secret(), &email)
             .with_context(|| format!("{PASSWORD_VARIABLE} is no password: it"))?;
     }
-    let hasher = Hasher::new(settings, parts.tasks.runtime().clone(), Counter::default())?;
+    let hasher = Hasher::new(settings, Counter::default())?;
     let mut connection = parts.pool.get().await.context("no database connection")?;
     if let Some((user, stored)) = store::users::by_email(&mut connection, &email).await? {
         let hash = another_hash(&hasher, given, stored).await?;
@@ -73,7 +73,10 @@ async fn another_hash(
     stored: PasswordHash,
 ) -> anyhow::Result<Option<PasswordHash>> {
     let Some(password) = given else { return Ok(None) };
-    match hasher.verify(password.clone(), Some(stored)).await? {
+    match hasher
+        .verify(hasher.place()?, password.clone(), Some(stored))
+        .await?
+    {
         Verdict::Right { .. } => Ok(None),
         Verdict::Wrong => Ok(Some(hasher.hash(password).await?)),
     }

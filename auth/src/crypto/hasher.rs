@@ -1,4 +1,4 @@
-//! argon2id off the HTTP workers, on as many threads as there are cores, with a bounded queue.
+//! argon2id off the HTTP workers, on threads of its own, as many as there are cores, with a bounded queue.
 //!
 //! A hash takes 25 ms of a core and 19 MiB. More threads than cores would only make every hash slower and
 //! cost memory; a longer queue would only make clients wait for an answer they have given up on.
@@ -11,11 +11,13 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use prometheus_client::metrics::counter::Counter;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tracing::Span;
 
 use crate::config::PasswordSettings;
+use threads::Job;
+
+mod threads;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +28,12 @@ pub(crate) enum HasherError {
     /// Parameters or a stored hash that argon2 refuses.
     #[error("argon2: {0}")]
     Argon2(String),
-    /// The hashing thread died.
-    #[error("the hashing thread died")]
-    Thread(#[from] tokio::task::JoinError),
+    /// The hash panicked.
+    #[error("a hash ended without an answer")]
+    Panicked(#[from] oneshot::error::RecvError),
+    /// The threads could not be started.
+    #[error("the hashing threads do not start")]
+    Threads(#[from] std::io::Error),
 }
 
 /// A password's hash as it is stored: a PHC string.
@@ -59,6 +64,12 @@ pub(crate) enum Verdict {
     },
 }
 
+/// A place among the hashes that run or wait. Whoever takes it before any other work costs nothing when there is none.
+#[must_use]
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
 /// Hashes and verifies passwords. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Hasher {
@@ -67,7 +78,7 @@ pub(crate) struct Hasher {
 
 struct Inner {
     argon2: Argon2<'static>,
-    runtime: Handle,
+    jobs: mpsc::Sender<Job>,
     /// One permit for each hash that runs or waits.
     places: Arc<Semaphore>,
     places_total: usize,
@@ -80,15 +91,11 @@ struct Inner {
 }
 
 impl Hasher {
-    /// A hasher whose threads belong to `runtime`; `operations` counts what it does.
+    /// A hasher, whose threads end with its last clone; `operations` counts what it does.
     ///
     /// # Errors
-    /// When argon2 refuses the parameters.
-    pub(crate) fn new(
-        settings: &PasswordSettings,
-        runtime: Handle,
-        operations: Counter,
-    ) -> Result<Self, HasherError> {
+    /// When argon2 refuses the parameters, or there are no threads to be had.
+    pub(crate) fn new(settings: &PasswordSettings, operations: Counter) -> Result<Self, HasherError> {
         let params = Params::new(
             settings.memory_kib,
             settings.iterations,
@@ -106,7 +113,7 @@ impl Hasher {
         Ok(Self {
             inner: Arc::new(Inner {
                 argon2,
-                runtime,
+                jobs: threads::start(threads)?,
                 places: Arc::new(Semaphore::new(places)),
                 places_total: places,
                 threads: Arc::new(Semaphore::new(threads)),
@@ -117,24 +124,38 @@ impl Hasher {
         })
     }
 
+    /// A place for a hash.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn place(&self) -> Result<Place, HasherError> {
+        let place = Arc::clone(&self.inner.places).try_acquire_owned();
+        place
+            .map(|permit| Place { _permit: permit })
+            .map_err(|_full| HasherError::Overloaded)
+    }
+
     /// The hash of a new password.
     ///
     /// # Errors
     /// When there is too much to do.
     pub(crate) async fn hash(&self, password: SecretString) -> Result<PasswordHash, HasherError> {
-        self.run(move |inner| inner.hash(&password)).await?
+        let place = self.place()?;
+        self.run(place, move |inner| inner.hash(&password)).await?
     }
 
-    /// Whether the password is the one of `stored`. Without a stored hash it is not, after the same work.
+    /// Whether the password is the one of `stored`. Without a stored hash it is not, after the same work; a stored one of
+    /// other parameters takes a time of its own, until its owner's next login makes it anew.
     ///
     /// # Errors
     /// When there is too much to do, or the stored hash cannot be read.
     pub(crate) async fn verify(
         &self,
+        place: Place,
         password: SecretString,
         stored: Option<PasswordHash>,
     ) -> Result<Verdict, HasherError> {
-        self.run(move |inner| {
+        self.run(place, move |inner| {
             let matches = inner.verify(&password, stored.as_ref().unwrap_or(&inner.dummy))?;
             let Some(stored) = stored.filter(|_| matches) else {
                 return Ok(Verdict::Wrong);
@@ -147,29 +168,36 @@ impl Hasher {
         .await?
     }
 
-    /// Runs a job on a thread of its own. The job owns its permits: a client that hangs up meanwhile does not
-    /// make room for another hash.
-    async fn run<T, J>(&self, job: J) -> Result<T, HasherError>
+    /// Runs a job on one of the threads. The job owns its permits: a client that hangs up meanwhile does not make room
+    /// for another hash.
+    async fn run<T, J>(&self, place: Place, job: J) -> Result<T, HasherError>
     where
         T: Send + 'static,
         J: FnOnce(&Inner) -> T + Send + 'static,
     {
-        let permits = self.permits().await?;
+        let thread = self.thread().await?;
+        let (answer, answered) = oneshot::channel();
         let (inner, span) = (Arc::clone(&self.inner), Span::current());
-        let running = self.inner.runtime.spawn_blocking(move || {
-            let _permits = permits;
-            span.in_scope(|| job(&inner))
+        let job: Job = Box::new(move || {
+            let permits = (place, thread);
+            let outcome = span.in_scope(|| job(&inner));
+            drop(permits);
+            // the client may have hung up
+            let _told = answer.send(outcome);
         });
-        Ok(running.await?)
+        // whoever has a thread's permit finds room
+        self.inner
+            .jobs
+            .try_send(job)
+            .map_err(|_full| HasherError::Overloaded)?;
+        Ok(answered.await?)
     }
 
-    async fn permits(&self) -> Result<[OwnedSemaphorePermit; 2], HasherError> {
-        let place = Arc::clone(&self.inner.places).try_acquire_owned();
-        let place = place.map_err(|_full| HasherError::Overloaded)?;
-        let thread =
-            tokio::time::timeout(self.inner.wait, Arc::clone(&self.inner.threads).acquire_owned()).await;
-        match thread {
-            Ok(Ok(thread)) => Ok([place, thread]),
+    /// Waits for a thread to be free, but not for ever.
+    async fn thread(&self) -> Result<OwnedSemaphorePermit, HasherError> {
+        let thread = Arc::clone(&self.inner.threads).acquire_owned();
+        match tokio::time::timeout(self.inner.wait, thread).await {
+            Ok(Ok(thread)) => Ok(thread),
             Ok(Err(_)) | Err(_) => Err(HasherError::Overloaded),
         }
     }

@@ -6,7 +6,7 @@ mod keys;
 mod refresh_token;
 mod sealing;
 
-pub(crate) use hasher::{Hasher, HasherError, PasswordHash, Verdict};
+pub(crate) use hasher::{Hasher, HasherError, PasswordHash, Place, Verdict};
 pub(crate) use issuer::{Issuer, Signer, TokenGrant};
 pub(crate) use keys::{SigningKeyPair, VerifyingKey, key_set};
 pub(crate) use refresh_token::RefreshToken;

@@ -1,5 +1,6 @@
 //! E-mail addresses in one canonical form, so that an account has no twins.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
@@ -77,7 +78,18 @@ impl fmt::Display for EmailAddress {
     }
 }
 
-/// The form in which texts are compared: Unicode NFKC, lower case. It is its own canonical form.
+/// The form in which whatever was sent as an address is compared: the canonical one, unless the text is longer than any
+/// address. Such a text is no account's, and not worth the work.
+#[must_use]
+pub fn compared(text: &str) -> Cow<'_, str> {
+    if text.len() > RECEIVED_LENGTH_MAX {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(canonical(text))
+    }
+}
+
+/// The canonical form of any text: Unicode NFKC, lower case. It is its own canonical form.
 #[must_use]
 pub fn canonical(text: &str) -> String {
     let lower = |text: &str| text.nfkc().flat_map(char::to_lowercase).collect::<String>();

@@ -1,9 +1,9 @@
 //! What failed logins cost whoever fails: after some that are free, each doubles the wait before the next
 //! attempt, up to a longest. Nothing is locked for good.
 //!
-//! While failures are free, attempts run side by side and are counted when they have failed. After that an
-//! attempt is counted before it is made, so that a hundred sent at once are one attempt and ninety-nine
-//! refusals. An attempt that is refused costs nothing: whoever waits gets the next one.
+//! An attempt counts as failed from the moment it is let in, and is given back when it turns out right. So attempts
+//! side by side share what is free: of a hundred sent at once as many are made as are free, and the others are
+//! refused. An attempt that is refused costs nothing: whoever waits gets the next one.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -39,10 +39,8 @@ pub struct Failures {
 /// Whether an attempt is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
-    /// Yes; it is counted when it has failed.
-    Free,
     /// Yes, and it counts as failed from now on: these are the failures with it.
-    Charged(Failures),
+    Admitted(Failures),
     /// Not before then.
     Blocked {
         /// When the next attempt may be made.
@@ -54,25 +52,21 @@ impl Policy {
     /// Judges an attempt of a subject with this past.
     #[must_use]
     pub fn judge(&self, past: Option<Failures>, now: DateTime<Utc>) -> Judgement {
-        match remembered(past, now) {
-            Some(failures) if failures.blocked_until > now => Judgement::Blocked {
-                until: failures.blocked_until,
-            },
-            Some(failures) if failures.count >= self.free => Judgement::Charged(self.failed(past, now)),
-            Some(_) | None => Judgement::Free,
+        let past = past.filter(|failures| failures.expires_at > now);
+        match past {
+            // while failures are free there is no wait, whatever another replica's clock says
+            Some(failures) if failures.count >= self.free && failures.blocked_until > now => {
+                Judgement::Blocked {
+                    until: failures.blocked_until,
+                }
+            }
+            Some(_) | None => Judgement::Admitted(self.with_one_more(past, now)),
         }
     }
 
-    /// The failures with one more.
-    #[must_use]
-    pub fn failed(&self, past: Option<Failures>, now: DateTime<Utc>) -> Failures {
-        let past = remembered(past, now);
+    fn with_one_more(&self, past: Option<Failures>, now: DateTime<Utc>) -> Failures {
         let count = past.map_or(0, |failures| failures.count).saturating_add(1);
         let blocked_until = now + self.wait_after(count);
-        // Of failures side by side, one that ends late does not shorten the wait.
-        let blocked_until = past.map_or(blocked_until, |failures| {
-            failures.blocked_until.max(blocked_until)
-        });
         Failures {
             count,
             blocked_until,
@@ -80,14 +74,20 @@ impl Policy {
         }
     }
 
-    /// The failures when an attempt that was counted before it was made has not failed. None is left of one.
+    /// The failures without an attempt that has not failed after all; they were `admitted` with it. Its wait ends, but
+    /// not that of another attempt that was let in since. None is left of one.
     #[must_use]
-    pub fn withdrawn(&self, charged: Failures, now: DateTime<Utc>) -> Option<Failures> {
-        let count = charged.count.checked_sub(1).filter(|count| *count > 0)?;
+    pub fn given_back(&self, past: Failures, admitted: Failures, now: DateTime<Utc>) -> Option<Failures> {
+        let count = past.count.checked_sub(1).filter(|count| *count > 0)?;
+        let blocked_until = if past.blocked_until == admitted.blocked_until {
+            now
+        } else {
+            past.blocked_until
+        };
         Some(Failures {
             count,
-            blocked_until: now,
-            expires_at: now + self.memory,
+            blocked_until,
+            expires_at: blocked_until.max(now) + self.memory,
         })
     }
 
@@ -103,10 +103,6 @@ impl Policy {
             .unwrap_or(self.delay_max)
             .min(self.delay_max)
     }
-}
-
-fn remembered(past: Option<Failures>, now: DateTime<Utc>) -> Option<Failures> {
-    past.filter(|failures| failures.expires_at > now)
 }
 
 #[cfg(test)]

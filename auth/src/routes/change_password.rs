@@ -65,6 +65,7 @@ pub(crate) async fn change_password(
     principal: Principal,
     Json(body): Json<ChangePasswordRequest>,
 ) -> Result<HttpResponse, Problem> {
+    let place = state.hasher.place()?;
     let mut connection = state.connection().await?;
     let (user, stored) = caller::account(&mut connection, &principal).await?;
     state
@@ -73,11 +74,18 @@ pub(crate) async fn change_password(
         .map_err(|error| Problem::invalid("/new_password", error.to_string()))?;
     let attempt = state
         .throttle
-        .admit(&mut connection, user.email.as_str(), &request, clock::now())
+        .admit(&mut connection, user.email.as_str(), &request)
         .await?;
     drop(connection);
     let unchanged = body.current_password.expose_secret() == body.new_password.expose_secret();
-    let verdict = guess::judge(&state, attempt, body.current_password, Some(stored.clone())).await?;
+    let verdict = guess::judge(
+        &state,
+        place,
+        attempt,
+        body.current_password,
+        Some(stored.clone()),
+    )
+    .await?;
     let Some((attempt, _rehashed)) = verdict else {
         return Err(Problem::invalid(
             "/current_password",
@@ -89,10 +97,7 @@ pub(crate) async fn change_password(
         false => Some(state.hasher.hash(body.new_password).await),
     };
     let mut connection = state.connection().await?;
-    state
-        .throttle
-        .succeeded(&mut connection, attempt, clock::now())
-        .await?;
+    attempt.succeeded(&mut connection).await?;
     let Some(hash) = hash.transpose()? else {
         return Err(Problem::invalid("/new_password", "is the current password"));
     };

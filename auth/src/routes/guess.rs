@@ -1,49 +1,46 @@
 //! One guess of a password: by whom it is made, it counts the same.
 
-use chassis::clock;
 use chassis::problem::{Code, Problem};
 use secrecy::SecretString;
 
 use crate::app::State;
-use crate::crypto::{HasherError, PasswordHash, Verdict};
+use crate::crypto::{HasherError, PasswordHash, Place, Verdict};
 use crate::throttle::Attempt;
 
 impl From<HasherError> for Problem {
     fn from(error: HasherError) -> Self {
         match error {
             HasherError::Overloaded => Self::new(Code::Overloaded).retry_after(2).caused_by(error),
-            HasherError::Argon2(_) | HasherError::Thread(_) => Self::internal(error),
+            HasherError::Argon2(_) | HasherError::Panicked(_) | HasherError::Threads(_) => {
+                Self::internal(error)
+            }
         }
     }
 }
 
 /// Compares a password with the stored one. A right one answers with the attempt, which the caller ends, and with its
-/// hash by the parameters of today where the stored one has others; a wrong one is counted.
+/// hash by the parameters of today where the stored one has others; a wrong one stays counted.
+///
+/// `place` is taken before the database is asked for anything, so that a flood of guesses is turned away at once.
 ///
 /// # Errors
 /// 503 when there is too much to do: then nothing is counted.
 pub(super) async fn judge(
     state: &State,
+    place: Place,
     attempt: Attempt,
     password: SecretString,
     stored: Option<PasswordHash>,
 ) -> Result<Option<(Attempt, Option<PasswordHash>)>, Problem> {
-    match state.hasher.verify(password, stored).await {
+    match state.hasher.verify(place, password, stored).await {
         Ok(Verdict::Right { rehashed }) => Ok(Some((attempt, rehashed))),
         Ok(Verdict::Wrong) => {
-            let mut connection = state.connection().await?;
-            state
-                .throttle
-                .failed(&mut connection, attempt, clock::now())
-                .await?;
+            state.metrics.failed_logins.inc();
             Ok(None)
         }
         Err(error) => {
             let mut connection = state.connection().await?;
-            state
-                .throttle
-                .withdrawn(&mut connection, attempt, clock::now())
-                .await?;
+            attempt.withdrawn(&mut connection).await?;
             Err(error.into())
         }
     }

@@ -62,11 +62,12 @@ pub(crate) async fn login(
     request: HttpRequest,
     Json(body): Json<LoginRequest>,
 ) -> Result<HttpResponse, Problem> {
+    let place = state.hasher.place()?;
     let (attempt, found) = admit(&state, &body.email, &request).await?;
     // A disabled account answers as one that is not there, with the right password too.
     let (user, hash) = found.unzip();
     let hash = hash.filter(|_| user.as_ref().is_some_and(|user| !user.disabled));
-    let verdict = guess::judge(&state, attempt, body.password, hash.clone()).await?;
+    let verdict = guess::judge(&state, place, attempt, body.password, hash.clone()).await?;
     let (Some((attempt, rehashed)), Some(user), Some(hash)) = (verdict, &user, hash) else {
         return Err(refused(user.as_ref()));
     };
@@ -83,16 +84,10 @@ pub(crate) async fn login(
         context,
     }) = begun
     else {
-        state
-            .throttle
-            .failed(&mut connection, attempt, clock::now())
-            .await?;
+        state.metrics.failed_logins.inc();
         return Err(refused(Some(user)));
     };
-    state
-        .throttle
-        .succeeded(&mut connection, attempt, context.now)
-        .await?;
+    attempt.succeeded(&mut connection).await?;
     tracing::info!(user.id = %user.id, session.id = %session_id, "login");
     token_response::respond(&state, &user, session_id, token, &context)
 }
@@ -115,10 +110,7 @@ async fn admit(
     request: &HttpRequest,
 ) -> Result<(Attempt, Option<(User, PasswordHash)>), Problem> {
     let mut connection = state.connection().await?;
-    let attempt = state
-        .throttle
-        .admit(&mut connection, email, request, clock::now())
-        .await?;
+    let attempt = state.throttle.admit(&mut connection, email, request).await?;
     let found = match EmailAddress::parse(email) {
         Ok(email) => store::users::by_email(&mut connection, &email).await?,
         Err(_) => None,

@@ -18,7 +18,7 @@ mod token_response;
 mod user_view;
 
 use actix_web::web::{self, Data, ServiceConfig};
-use chassis::docs::BearerToken;
+use chassis::docs::{BearerToken, Problems};
 use chassis::problem::ProblemBody;
 use utoipa::OpenApi;
 
@@ -43,7 +43,7 @@ use crate::app::State;
         jwks::jwks,
     ),
     components(schemas(ProblemBody)),
-    modifiers(&BearerToken),
+    modifiers(&BearerToken, &Problems),
     tags((name = "auth", description = "Accounts and logins"), (name = "users", description = "For admins")),
 )]
 pub(crate) struct Documentation;

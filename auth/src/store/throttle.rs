@@ -98,18 +98,22 @@ pub(crate) async fn ensure(
     Ok(())
 }
 
-/// Stores the failures of a subject whose row is locked.
+/// Stores the failures of a subject, whose row is locked or was forgotten a moment ago.
 pub(crate) async fn save(
     conn: &mut Conn,
     subject: &SubjectKey,
     failures: Failures,
 ) -> Result<(), StoreError> {
-    diesel::update(login_throttle::table.find(&subject[..]))
-        .set((
-            login_throttle::failures.eq(i32::try_from(failures.count).unwrap_or(i32::MAX)),
-            login_throttle::blocked_until.eq(failures.blocked_until),
-            login_throttle::expires_at.eq(failures.expires_at),
-        ))
+    let values = (
+        login_throttle::failures.eq(i32::try_from(failures.count).unwrap_or(i32::MAX)),
+        login_throttle::blocked_until.eq(failures.blocked_until),
+        login_throttle::expires_at.eq(failures.expires_at),
+    );
+    diesel::insert_into(login_throttle::table)
+        .values((login_throttle::subject.eq(&subject[..]), values))
+        .on_conflict(login_throttle::subject)
+        .do_update()
+        .set(values)
         .execute(conn)
         .await?;
     Ok(())

@@ -92,6 +92,8 @@ impl Auth {
             ("database.url", database.url()),
             ("kafka.brokers", "127.0.0.1:1"),
             ("keys.encryption_secret", KEY_ENCRYPTION_KEY),
+            // a busy machine hashes slowly
+            ("password.wait_ms", "30000"),
         ];
         all.extend_from_slice(settings);
         TestService::start::<AuthService>(&all).await.unwrap()

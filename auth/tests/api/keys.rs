@@ -237,6 +237,16 @@ async fn a_lead_that_is_too_short_is_no_setting() {
 }
 
 #[tokio::test]
+async fn a_life_of_tokens_that_nobody_takes_is_no_setting() {
+    let auth = Auth::start().await;
+    let output = auth.run(&["keys", "list"], &[("QUADRILLE__SESSION__ACCESS_TTL_S", "3601")]);
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    let why = "session.access_ttl_s: must not be over token.lifetime_max_s (3600 s)";
+    assert!(said.contains(why), "{said}");
+}
+
+#[tokio::test]
 async fn seeds_lie_sealed() {
     let auth = Auth::start().await;
     let sealed = "select count(*) from signing_keys where octet_length(sealed_seed) = 72";

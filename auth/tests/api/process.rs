@@ -22,6 +22,8 @@ impl Process {
             .arg("serve")
             .env("QUADRILLE__HTTP__PORT", http.to_string())
             .env("QUADRILLE__MANAGEMENT__PORT", management.to_string())
+            // a test is one user who logs in many times at once
+            .env("QUADRILLE__THROTTLE__ACCOUNT_FREE", "100")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

@@ -205,13 +205,55 @@ async fn a_hundred_guesses_at_once_are_one() {
     assert_eq!((judged, refused), (1, 19));
 }
 
+/// While failures are free, they are not free for as many as come at once.
+#[tokio::test]
+async fn of_guesses_at_once_as_many_are_made_as_are_free() {
+    let auth = start(&[("throttle.account_free", "3")]).await;
+    auth.register("ada@example.org").await;
+    let hashes = auth.metric("password_hash_operations_total").await;
+    let clients: Vec<String> = (1..=20).map(|client| format!("192.0.2.{client}")).collect();
+    let guesses = clients
+        .iter()
+        .map(|client| auth.login_from(client, "ada@example.org", WRONG));
+    let guesses = futures::future::join_all(guesses).await;
+    let judged = guesses.iter().filter(|answer| answer.status == 401).count();
+    let refused = guesses.iter().filter(|answer| answer.status == 429).count();
+    assert_eq!((judged, refused), (3, 17));
+    assert_eq!(auth.metric("password_hash_operations_total").await - hashes, 3);
+}
+
+/// The same for one client and ever other accounts.
+#[tokio::test]
+async fn of_one_clients_guesses_at_once_as_many_are_made_as_are_free() {
+    let auth = start(&[("throttle.address_free", "3")]).await;
+    let emails: Vec<String> = (1..=20).map(|name| format!("user-{name}@example.org")).collect();
+    let guesses = emails
+        .iter()
+        .map(|email| auth.login_from("192.0.2.7", email, WRONG));
+    let guesses = futures::future::join_all(guesses).await;
+    let judged = guesses.iter().filter(|answer| answer.status == 401).count();
+    assert_eq!(judged, 3);
+    let other = auth.login_from("192.0.2.8", "user-20@example.org", WRONG).await;
+    other.is_problem(401, "invalid-credentials");
+}
+
+#[tokio::test]
+async fn right_passwords_at_once_leave_no_failure_behind() {
+    let auth = start(&[]).await;
+    auth.register("ada@example.org").await;
+    let logins = futures::future::join_all((0..4).map(|_| auth.login("ada@example.org"))).await;
+    assert!(logins.iter().all(|login| login.status == 200), "{logins:?}");
+    assert_eq!(auth.count("select count(*) from login_throttle").await, 0);
+}
+
 #[tokio::test]
 async fn replicas_and_restarts_count_together() {
-    let auth = start(&[("throttle.account_free", "2")]).await;
+    let settings = [("throttle.account_free", "2")];
+    let auth = start(&settings).await;
     for _ in 0..2 {
         auth.login_with("ada@example.org", WRONG).await;
     }
-    let replica = auth.replica().await;
+    let replica = auth.replica_with(&settings).await;
     let answer = replica
         .client(None)
         .post(

@@ -14,7 +14,7 @@ fn settings(queue_max: usize, wait_ms: u64) -> PasswordSettings {
 }
 
 fn hasher(settings: &PasswordSettings) -> Hasher {
-    Hasher::new(settings, Handle::current(), Counter::default()).unwrap()
+    Hasher::new(settings, Counter::default()).unwrap()
 }
 
 fn password() -> SecretString {
@@ -36,7 +36,12 @@ async fn a_password_fits_its_hash_alone() {
 }
 
 async fn is_right(hasher: &Hasher, password: SecretString, stored: Option<PasswordHash>) -> bool {
-    hasher.verify(password, stored).await.unwrap() != Verdict::Wrong
+    verify(hasher, password, stored).await != Verdict::Wrong
+}
+
+async fn verify(hasher: &Hasher, password: SecretString, stored: Option<PasswordHash>) -> Verdict {
+    let place = hasher.place().unwrap();
+    hasher.verify(place, password, stored).await.unwrap()
 }
 
 /// Work is counted, not timed: each of them is one hash of the same parameters.
@@ -53,7 +58,7 @@ async fn a_wrong_password_an_empty_one_and_no_account_cost_the_same() {
         (empty(), None),
     ] {
         let before = hasher.inner.operations.get();
-        drop(hasher.verify(password, stored).await.unwrap());
+        drop(verify(&hasher, password, stored).await);
         assert_eq!(hasher.inner.operations.get() - before, 1);
     }
     let dummy = hasher.inner.dummy.as_str();
@@ -71,12 +76,12 @@ async fn a_hash_of_other_parameters_is_made_anew_when_the_password_is_known() {
     let hasher = hasher(&settings(4, 5_000));
     let Verdict::Right {
         rehashed: Some(rehashed),
-    } = hasher.verify(password(), Some(stored.clone())).await.unwrap()
+    } = verify(&hasher, password(), Some(stored.clone())).await
     else {
         panic!("the password is right and its hash outdated")
     };
     assert!(rehashed.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-    let again = hasher.verify(password(), Some(rehashed)).await.unwrap();
+    let again = verify(&hasher, password(), Some(rehashed)).await;
     assert!(again == Verdict::Right { rehashed: None });
     assert!(!is_right(&hasher, "another password".into(), Some(stored)).await);
 }
@@ -87,7 +92,7 @@ async fn a_client_that_hangs_up_makes_no_room() {
     let hasher = hasher(&settings(0, 60_000));
     let (started, begins) = tokio::sync::oneshot::channel();
     let (finish, may_finish) = std::sync::mpsc::channel::<()>();
-    let job = hasher.run(move |_| {
+    let job = hasher.run(hasher.place().unwrap(), move |_| {
         let _sent = started.send(());
         let _told = may_finish.recv();
     });
@@ -109,6 +114,16 @@ async fn a_client_that_hangs_up_makes_no_room() {
     assert!(hasher.hash(password()).await.is_ok());
 }
 
+/// A thread that dies would be one less for good.
+#[tokio::test]
+async fn a_hash_that_panics_costs_nobody_elses_place_or_thread() {
+    let hasher = hasher(&settings(0, 5_000));
+    let place = hasher.place().unwrap();
+    let panicked = hasher.run(place, |_| panic!("in the middle")).await;
+    assert!(matches!(panicked, Err::<(), _>(HasherError::Panicked(_))));
+    assert!(hasher.hash(password()).await.is_ok());
+}
+
 #[tokio::test]
 async fn no_account_has_the_dummys_password() {
     let hasher = hasher(&settings(4, 5_000));
@@ -118,7 +133,7 @@ async fn no_account_has_the_dummys_password() {
 #[tokio::test]
 async fn a_full_queue_refuses_at_once() {
     let hasher = hasher(&settings(1, 60_000));
-    let running = hasher.permits().await.unwrap();
+    let running = (hasher.place().unwrap(), hasher.thread().await.unwrap());
     let (waits, refused) = tokio::join!(
         tokio::time::timeout(Duration::from_millis(50), hasher.hash(password())),
         // The first of the two has taken the only place in the queue by the time this one is polled.
@@ -133,7 +148,7 @@ async fn a_full_queue_refuses_at_once() {
 #[tokio::test]
 async fn a_hash_does_not_wait_for_ever() {
     let hasher = hasher(&settings(4, 20));
-    let _running = hasher.permits().await.unwrap();
+    let _running = (hasher.place().unwrap(), hasher.thread().await.unwrap());
     assert!(matches!(
         hasher.hash(password()).await,
         Err(HasherError::Overloaded)

@@ -91,6 +91,13 @@ fn length_is_bounded() {
     assert_eq!(EmailAddress::parse(&"a".repeat(255)), Err(EmailError::TooLong));
 }
 
+#[test]
+fn a_text_longer_than_any_address_is_compared_as_it_came() {
+    assert_eq!(compared("ADA@example.org"), "ada@example.org");
+    let long = "\u{fdfa}".repeat(RECEIVED_LENGTH_MAX / 3 + 1);
+    assert_eq!(compared(&long), long.as_str());
+}
+
 proptest! {
     #[test]
     fn the_canonical_form_is_its_own(text in "\\PC{0,40}") {

@@ -14,15 +14,23 @@ fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
 }
 
-/// So many failures in a row at one moment.
+/// The failures with an attempt at that moment, which must be let in.
+fn admitted(past: Option<Failures>, now: DateTime<Utc>) -> Failures {
+    match POLICY.judge(past, now) {
+        Judgement::Admitted(failures) => failures,
+        Judgement::Blocked { until } => panic!("blocked until {until}"),
+    }
+}
+
+/// So many free failures in a row at one moment.
 fn failures(count: u32, now: DateTime<Utc>) -> Option<Failures> {
-    (0..count).fold(None, |past, _| Some(POLICY.failed(past, now)))
+    (0..count).fold(None, |past, _| Some(admitted(past, now)))
 }
 
 #[test]
-fn the_first_failures_are_free() {
-    assert_eq!(POLICY.judge(None, at(0)), Judgement::Free);
-    assert_eq!(POLICY.judge(failures(2, at(0)), at(0)), Judgement::Free);
+fn of_attempts_side_by_side_as_many_are_made_as_are_free() {
+    let past = failures(3, at(0));
+    assert_eq!(POLICY.judge(past, at(0)), Judgement::Blocked { until: at(1) });
 }
 
 #[test]
@@ -36,34 +44,44 @@ fn then_each_doubles_the_wait_up_to_the_longest() {
 
 #[test]
 fn nobody_gets_in_during_the_wait_and_one_does_after_it() {
-    let past = failures(3, at(0));
-    assert_eq!(POLICY.judge(past, at(0)), Judgement::Blocked { until: at(1) });
-    let Judgement::Charged(charged) = POLICY.judge(past, at(1)) else {
-        panic!("the wait is over")
-    };
-    assert_eq!((charged.count, charged.blocked_until), (4, at(3)));
+    let fourth = admitted(failures(3, at(0)), at(1));
+    assert_eq!((fourth.count, fourth.blocked_until), (4, at(3)));
     // The second of two at the same moment.
     assert_eq!(
-        POLICY.judge(Some(charged), at(1)),
+        POLICY.judge(Some(fourth), at(1)),
         Judgement::Blocked { until: at(3) }
     );
 }
 
 #[test]
-fn what_is_long_ago_is_forgotten() {
-    let past = failures(9, at(0));
-    assert_eq!(POLICY.judge(past, at(660)), Judgement::Free);
-    assert_eq!(POLICY.failed(past, at(660)).count, 1);
+fn while_failures_are_free_a_clock_that_is_behind_makes_nobody_wait() {
+    assert_eq!(admitted(failures(1, at(1)), at(0)).count, 2);
 }
 
 #[test]
-fn an_attempt_that_did_not_fail_gets_its_count_back() {
-    let Judgement::Charged(charged) = POLICY.judge(failures(3, at(0)), at(5)) else {
-        panic!("the wait is over")
-    };
-    let left = POLICY.withdrawn(charged, at(6)).unwrap();
+fn what_is_long_ago_is_forgotten() {
+    let past = admitted(failures(3, at(0)), at(1));
+    assert_eq!(admitted(Some(past), at(602)).count, 5);
+    assert_eq!(admitted(Some(past), at(603)).count, 1);
+}
+
+#[test]
+fn an_attempt_that_did_not_fail_gets_its_count_back_and_ends_its_wait() {
+    let own = admitted(failures(3, at(0)), at(5));
+    let left = POLICY.given_back(own, own, at(6)).unwrap();
     assert_eq!((left.count, left.blocked_until), (3, at(6)));
-    assert_eq!(POLICY.withdrawn(failures(1, at(0)).unwrap(), at(1)), None);
+    let only = admitted(None, at(0));
+    assert_eq!(POLICY.given_back(only, only, at(1)), None);
+}
+
+#[test]
+fn a_right_password_does_not_end_the_wait_of_a_wrong_one_beside_it() {
+    let right = admitted(failures(1, at(0)), at(0));
+    let wrong = admitted(Some(right), at(0));
+    let left = POLICY
+        .given_back(admitted(Some(wrong), at(1)), right, at(1))
+        .unwrap();
+    assert_eq!((left.count, left.blocked_until), (3, at(3)));
 }
 
 proptest! {
@@ -73,14 +91,37 @@ proptest! {
         moments.sort_unstable();
         let mut past: Option<Failures> = None;
         for moment in moments {
-            let next = POLICY.failed(past, at(moment));
-            prop_assert!(next.blocked_until - at(moment) <= POLICY.delay_max);
-            prop_assert!(next.expires_at > next.blocked_until);
-            if let Some(before) = past.filter(|before| before.expires_at > at(moment)) {
-                prop_assert!(next.blocked_until >= before.blocked_until);
-                prop_assert_eq!(next.count, before.count + 1);
+            match POLICY.judge(past, at(moment)) {
+                Judgement::Blocked { until } => {
+                    prop_assert!(until > at(moment) && until - at(moment) <= POLICY.delay_max);
+                }
+                Judgement::Admitted(next) => {
+                    let before = past.filter(|before| before.expires_at > at(moment));
+                    prop_assert_eq!(next.count, before.map_or(0, |before| before.count) + 1);
+                    prop_assert!(before.is_none_or(|before| next.blocked_until >= before.blocked_until));
+                    prop_assert!(next.blocked_until - at(moment) <= POLICY.delay_max);
+                    prop_assert!(next.expires_at > next.blocked_until);
+                    past = Some(next);
+                }
             }
-            past = Some(next);
         }
+    }
+
+    /// However many are sent at one moment, and however many of those turn out right.
+    #[test]
+    fn no_more_are_in_flight_than_are_free_and_right_ones_leave_no_trace(right in prop::collection::vec(any::<bool>(), 1..30)) {
+        let (mut past, mut made) = (None, Vec::new());
+        for _ in &right {
+            if let Judgement::Admitted(with) = POLICY.judge(past, at(0)) {
+                made.push(with);
+                past = Some(with);
+            }
+        }
+        prop_assert!(made.len() <= 3);
+        let wrong = made.iter().zip(&right).filter(|(_, right)| !**right).count();
+        for (own, _) in made.iter().zip(&right).filter(|(_, right)| **right) {
+            past = past.and_then(|past| POLICY.given_back(past, *own, at(0)));
+        }
+        prop_assert_eq!(past.map_or(0, |past| past.count), u32::try_from(wrong).unwrap());
     }
 }
