@@ -13,11 +13,14 @@ use std::time::{Duration, Instant};
 
 use contracts::events::{PaymentCompleted, PaymentFailed, PaymentRefunded};
 use contracts::{Currency, Envelope, Event, Money, OrderId, PaymentId, UserId};
+use nix::sys::signal::Signal;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use stack::kafka::{Kafka, Options, client, topics};
+use stack::ports::Lease;
 use stack::postgres::{TestDatabase, connect};
 use stack::process::{Launch, Process};
+use stack::state::{Broker, State};
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -141,12 +144,7 @@ const CODES: &str = "select concat_ws(' ', day, failure_code, failed) from failu
 #[tokio::test(flavor = "multi_thread")]
 async fn the_figures_are_those_of_the_events() {
     let directory = stack::temporary().unwrap();
-    let (port, controller) = (stack::ports::lease().unwrap(), stack::ports::lease().unwrap());
-    let options = Options::new(directory.path().join("kafka"), port.port(), controller.port());
-    let kafka = Kafka::start(options).await.unwrap();
-    topics::ensure(kafka.bootstrap(), &topics::Plan::default())
-        .await
-        .unwrap();
+    let (kafka, _ports) = broker(directory.path()).await;
     let producer: FutureProducer = client(kafka.bootstrap()).create().unwrap();
     let database = TestDatabase::empty().await.unwrap();
     let env: BTreeMap<String, String> = [
@@ -204,6 +202,66 @@ async fn the_figures_are_those_of_the_events() {
     ];
     becomes(&mut service, url, CODES, &codes).await;
     service.kill().await;
+}
+
+/// What `make analytics` starts, beside a platform of which there is nothing but the broker.
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_platform_it_prints_the_figures_and_says_where_its_database_is() {
+    let directory = stack::temporary().unwrap();
+    let (kafka, _ports) = broker(directory.path()).await;
+    let platform = State {
+        broker: Some(Broker {
+            kind: kafka.kind(),
+            address: kafka.bootstrap().to_owned(),
+        }),
+        ..State::default()
+    };
+    platform.save(directory.path()).unwrap();
+    let producer: FutureProducer = client(kafka.bootstrap()).create().unwrap();
+    deliver(&producer, &paid(1_000, "2026-11-20T08:00:00Z")).await;
+    let log = directory.path().join("beside.log");
+    let ports = ["HTTP", "MANAGEMENT"].map(|of| (format!("QUADRILLE__{of}__PORT"), "0".to_owned()));
+    let mut beside = Launch::new("beside", env!("CARGO_BIN_EXE_analytics-beside"), &log)
+        .args([directory.path().to_str().unwrap()])
+        .env(BTreeMap::from(ports))
+        .start()
+        .unwrap();
+    prints(&mut beside, "2026-11-20  EUR  paid 1  taken 1000").await;
+    deliver(&producer, &failed("card_declined", "2026-11-20T09:00:00Z")).await;
+    prints(&mut beside, "2026-11-20  attempts 2  failed 1  50 %").await;
+    // where the document says that it is
+    let url = std::fs::read_to_string(directory.path().join("analytics/database-url")).unwrap();
+    let database = connect(&url).await.unwrap();
+    let rows = database.query("select * from failure_codes", &[]).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    drop(database);
+    assert!(
+        beside.stop(Signal::SIGINT, PATIENCE).await,
+        "it ends when it is told to"
+    );
+    assert!(connect(&url).await.is_err(), "its database has ended with it");
+}
+
+/// Waits until the process has printed that.
+async fn prints(process: &mut Process, text: &str) {
+    let begin = Instant::now();
+    let mut tick = tokio::time::interval(Duration::from_millis(50));
+    while !std::fs::read_to_string(process.log()).unwrap().contains(text) {
+        tick.tick().await;
+        assert!(process.is_running(), "it ended: {}", process.log_tail());
+        assert!(begin.elapsed() < PATIENCE, "no {text:?}: {}", process.log_tail());
+    }
+}
+
+/// A broker with all topics of the platform.
+async fn broker(directory: &Path) -> (Kafka, [Lease; 2]) {
+    let ports = [(); 2].map(|()| stack::ports::lease().unwrap());
+    let options = Options::new(directory.join("kafka"), ports[0].port(), ports[1].port());
+    let kafka = Kafka::start(options).await.unwrap();
+    topics::ensure(kafka.bootstrap(), &topics::Plan::default())
+        .await
+        .unwrap();
+    (kafka, ports)
 }
 
 /// The kernel's tables are the same in every participant's database.

@@ -1,11 +1,12 @@
 //! Starts analytics beside a running platform, with a PostgreSQL of its own, and prints its figures as they change.
-//! Ctrl-C ends both; the figures stay for the next time.
+//! Ctrl-C ends both; the figures stay for the next time. An argument names the platform's state directory; `.stack`
+//! unless said.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -13,6 +14,7 @@ use contracts::topics::dead_letter_topic;
 use nix::sys::signal::Signal;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use stack::kafka::Kind;
 use stack::postgres::{Options, Postgres, connect};
 use stack::process::Launch;
 use stack::state::State;
@@ -28,13 +30,20 @@ const FAILURES: &str = "select day::text || '  attempts ' || attempts || '  fail
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let directory = stack::repository().join(".stack");
+    let named = std::env::args_os().nth(1).map(PathBuf::from);
+    let directory = named.unwrap_or_else(|| stack::repository().join(".stack"));
     let broker = State::load(&directory)?.broker;
     // in containers, where there is no such file, the platform's broker is at its usual address
-    let brokers = broker.map_or_else(|| "127.0.0.1:9092".to_owned(), |broker| broker.address);
-    make_topic(&brokers)
-        .await
-        .with_context(|| format!("no broker at {brokers}; make up starts the platform"))?;
+    let (kind, brokers) = broker.map_or_else(
+        || (Kind::Apache, "127.0.0.1:9092".to_owned()),
+        |broker| (broker.kind, broker.address),
+    );
+    // the embedded one makes topics as they are asked for, and knows no command for it
+    if kind == Kind::Apache {
+        make_topic(&brokers)
+            .await
+            .with_context(|| format!("no broker at {brokers}; make up starts the platform"))?;
+    }
 
     let home = directory.join("analytics");
     std::fs::create_dir_all(&home)?;
