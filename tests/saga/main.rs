@@ -13,6 +13,7 @@ mod crashes;
 mod duplicates;
 mod load;
 mod outages;
+mod provider;
 mod replays;
 mod stories;
 mod tracing;
