@@ -1,4 +1,5 @@
-//! Every fail point of the services is crossed by a real abort of a real process under load, several times.
+//! Every fail point of the services is crossed by a real abort of a real process under load, several times; those on the
+//! way out once by each service.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::unix::process::ExitStatusExt;
@@ -10,17 +11,22 @@ use stack::chaos::Load;
 use stack::{Service, Stack};
 use uuid::Uuid;
 
+use crate::migrations::dies_under_the_lock;
 use crate::plan::{LANES, STOPS};
 use crate::settled::balance;
 
 /// How long a process may take to come to its point.
 const PATIENCE: Duration = Duration::from_secs(60);
 const SIGABRT: i32 = 6;
+/// Orders a second.
+const RATE: f64 = 20.0;
+/// Fewer orders than this mean that there was no load to speak of.
+const ORDERS_MIN: usize = 500;
 
 /// How often each point is crossed; `QUADRILLE_CROSSINGS` says otherwise.
 #[expect(clippy::disallowed_methods, reason = "a longer run of the same test")]
 fn times() -> usize {
-    std::env::var("QUADRILLE_CROSSINGS").map_or(2, |times| times.parse().unwrap())
+    std::env::var("QUADRILLE_CROSSINGS").map_or(3, |times| times.parse().unwrap())
 }
 
 /// A service that aborts again and again.
@@ -36,7 +42,7 @@ async fn every_fail_point_is_crossed_by_real_aborts_and_nothing_is_lost_or_done_
     let _turn = turn().await;
     let begin = Instant::now();
     let mut stack = Box::pin(impatient().build()).await.unwrap();
-    let load = Load::begin(&stack.url(), 20.0, 1).await.unwrap();
+    let load = Load::begin(&stack, RATE, 1).await.unwrap();
     let mut crossed: BTreeMap<(Service, &str), usize> = BTreeMap::new();
     let mut lanes: Vec<Lane> = LANES
         .iter()
@@ -65,15 +71,26 @@ async fn every_fail_point_is_crossed_by_real_aborts_and_nothing_is_lost_or_done_
         }
         lanes.retain(|lane| !lane.points.is_empty());
     }
-    let stops = [Service::Order, Service::Payment].map(|service| STOPS.map(|point| (service, point)));
-    for (service, point) in stops.as_flattened().repeat(times()) {
-        stop_at(&mut stack, service, point).await;
-        *crossed.entry((service, point)).or_default() += 1;
+    for service in Service::ALL {
+        for point in STOPS {
+            stop_at(&mut stack, service, point).await;
+            *crossed.entry((service, point)).or_default() += 1;
+        }
+        // a migration that is started beside the running service, and broken off
+        for _again in 0..times() {
+            dies_under_the_lock(service, stack.database_url(service)).await;
+            *crossed.entry((service, "migration.locked")).or_default() += 1;
+        }
     }
     let placed = load.end(Duration::from_secs(60)).await.unwrap();
     let crossings: usize = crossed.values().sum();
     println!("{crossings} aborts in {:?}: {crossed:?}", begin.elapsed());
     println!("asked again: {:?}", placed.repeated);
+    assert!(
+        placed.accepted.len() > ORDERS_MIN,
+        "only {} orders were accepted meanwhile",
+        placed.accepted.len()
+    );
     balance(&stack, &placed).await;
 }
 

@@ -18,6 +18,8 @@ pub(super) enum Reply {
     Cancelled,
     /// The order had ended already.
     TooLate,
+    /// The provider will not answer to its next charge.
+    Silent,
     /// Not now.
     Again(String),
     /// What no fault excuses.
@@ -36,6 +38,8 @@ pub(super) enum Ask {
     },
     /// An order taken back.
     Cancel(Uuid),
+    /// As an admin: that the provider takes the money of its next charge and does not answer.
+    Silence,
 }
 
 impl Ask {
@@ -44,6 +48,7 @@ impl Ask {
         match self {
             Self::Place { .. } => "POST /orders".to_owned(),
             Self::Cancel(order) => format!("POST /orders/{order}/cancel"),
+            Self::Silence => "PUT /payments/simulator".to_owned(),
         }
     }
 }
@@ -64,14 +69,7 @@ impl Customer {
             "email": format!("{}@quadrille.example", Uuid::new_v4().simple()),
             "password": "an alder, a larch 42",
         });
-        let customer = Self {
-            http: reqwest::Client::builder()
-                .timeout(Duration::from_secs(6))
-                .build()?,
-            url: url.to_owned(),
-            account,
-            token: RwLock::default(),
-        };
+        let customer = Self::of(url, account)?;
         let registered = customer
             .request(Method::POST, "/auth/register")
             .json(&customer.account);
@@ -81,6 +79,24 @@ impl Customer {
         }
         customer.log_in().await?;
         Ok(customer)
+    }
+
+    /// Somebody who has an account, logged in.
+    pub(super) async fn log_in_as(url: &str, email: &str, password: &str) -> Result<Self> {
+        let customer = Self::of(url, json!({"email": email, "password": password}))?;
+        customer.log_in().await?;
+        Ok(customer)
+    }
+
+    fn of(url: &str, account: Value) -> Result<Self> {
+        Ok(Self {
+            http: reqwest::Client::builder()
+                .timeout(Duration::from_secs(6))
+                .build()?,
+            url: url.to_owned(),
+            account,
+            token: RwLock::default(),
+        })
     }
 
     async fn log_in(&self) -> Result<()> {
@@ -102,6 +118,7 @@ impl Customer {
         match ask {
             Ask::Place { key, order } => self.place(*key, order).await,
             Ask::Cancel(order) => self.cancel(*order).await,
+            Ask::Silence => self.silence().await,
         }
     }
 
@@ -128,6 +145,15 @@ impl Customer {
         match self.send(request).await {
             Ok((StatusCode::ACCEPTED, _)) => Reply::Cancelled,
             Ok((StatusCode::CONFLICT, _)) => Reply::TooLate,
+            other => self.excuse(other).await,
+        }
+    }
+
+    async fn silence(&self) -> Reply {
+        let setting = json!({"mode": "timeout", "remaining": 1, "latency_ms": 0});
+        let request = self.request(Method::PUT, "/payments/simulator").json(&setting);
+        match self.send(request).await {
+            Ok((StatusCode::OK, _)) => Reply::Silent,
             other => self.excuse(other).await,
         }
     }

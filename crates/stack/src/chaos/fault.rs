@@ -55,7 +55,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 18] = [
+    /// All of them.
+    pub const ALL: [Self; 18] = [
         Self::Kill,
         Self::KillBoth,
         Self::Rebalance,
@@ -161,24 +162,42 @@ impl fmt::Display for Fault {
 }
 
 /// Faults in the order of a seed: every kind comes once before any comes again.
-#[derive(Debug, Default)]
-pub(super) struct Deck(Vec<Kind>);
+#[derive(Debug)]
+pub(super) struct Deck {
+    left: Vec<Kind>,
+    /// Whether it begins anew after the last.
+    endless: bool,
+}
 
 impl Deck {
-    pub(super) fn draw(&mut self, random: &mut StdRng) -> Fault {
-        if self.0.is_empty() {
-            self.0 = Kind::ALL.to_vec();
-            self.0.shuffle(random);
+    /// Each of these once; without any named, all kinds without end.
+    pub(super) fn of(each: Option<&[Kind]>, random: &mut StdRng) -> Self {
+        let mut left = each.unwrap_or_default().to_vec();
+        left.shuffle(random);
+        Self {
+            left,
+            endless: each.is_none(),
         }
-        let kind = self.0.pop().unwrap_or(Kind::Kill);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.left.is_empty() && !self.endless
+    }
+
+    pub(super) fn draw(&mut self, random: &mut StdRng) -> Option<Fault> {
+        if self.left.is_empty() && self.endless {
+            self.left = Kind::ALL.to_vec();
+            self.left.shuffle(random);
+        }
+        let kind = self.left.pop()?;
         let (from, to) = kind.lasts();
-        Fault {
+        Some(Fault {
             kind,
             service: Service::ALL.choose(random).copied().unwrap_or(Service::Order),
             replica: random.random_range(0..2),
             lasts: Duration::from_millis(random.random_range(from..=to)),
             delay: Duration::from_millis(random.random_range(20..200)),
-        }
+        })
     }
 }
 
@@ -262,5 +281,38 @@ async fn lock(world: &mut World, service: Service) {
     let sql = format!("begin; set local lock_timeout = '3s'; lock table {table} in access exclusive mode");
     if client.batch_execute(&sql).await.is_ok() {
         world.locks.push(client);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn kinds(deck: &mut Deck, random: &mut StdRng, number: usize) -> Vec<Kind> {
+        let drawn = std::iter::from_fn(|| deck.draw(random)).take(number);
+        let mut kinds: Vec<Kind> = drawn.map(|fault| fault.kind).collect();
+        kinds.sort_unstable();
+        kinds
+    }
+
+    #[test]
+    fn every_kind_comes_once_before_any_comes_again() {
+        let mut random = StdRng::seed_from_u64(1);
+        let mut deck = Deck::of(None, &mut random);
+        for _round in 0..3 {
+            assert_eq!(kinds(&mut deck, &mut random, Kind::ALL.len()), Kind::ALL);
+            assert!(!deck.is_empty());
+        }
+    }
+
+    #[test]
+    fn of_those_that_are_named_each_comes_once_and_no_other() {
+        let mut random = StdRng::seed_from_u64(1);
+        let named = [Kind::Kill, Kind::KafkaKill, Kind::Locked];
+        let mut deck = Deck::of(Some(&named), &mut random);
+        assert_eq!(kinds(&mut deck, &mut random, usize::MAX), named);
+        assert!(deck.is_empty());
     }
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::customer::{Ask, Customer, Reply};
 use crate::error::{Error, Result};
+use crate::platform::Stack;
 
 /// How payments go, and how many of a hundred go so. With `pm_provider_error` the charge becomes a dead letter, and the
 /// deadline cancels the order.
@@ -27,6 +28,8 @@ const METHODS: [(&str, u32); 6] = [
 ];
 /// Of a hundred orders, so many are taken back a moment later.
 const CANCELLED: u32 = 25;
+/// Before so many of a hundred, the provider is told to take the money of its next charge and never to answer.
+const SILENT: u32 = 3;
 const CUSTOMERS: usize = 4;
 
 /// What became of the load.
@@ -52,6 +55,7 @@ pub struct Load {
 #[derive(Debug)]
 struct Shared {
     customers: Vec<Customer>,
+    admin: Customer,
     placed: Mutex<Placed>,
     ends: AtomicBool,
     /// After the end of the load, when a request is given up.
@@ -59,14 +63,17 @@ struct Shared {
 }
 
 impl Load {
-    /// Begins to place `rate` orders a second through the gateway at `url`. The choice of methods follows the seed.
-    pub async fn begin(url: &str, rate: f64, seed: u64) -> Result<Self> {
+    /// Begins to place `rate` orders a second through the gateway of `stack`. The choice of methods follows the seed.
+    pub async fn begin(stack: &Stack, rate: f64, seed: u64) -> Result<Self> {
+        let url = stack.url();
         let mut customers = Vec::new();
         for _ in 0..CUSTOMERS {
-            customers.push(Customer::register(url).await?);
+            customers.push(Customer::register(&url).await?);
         }
+        let admin = stack.admin();
         let shared = Arc::new(Shared {
             customers,
+            admin: Customer::log_in_as(&url, &admin.email, &admin.password).await?,
             placed: Mutex::default(),
             ends: AtomicBool::new(false),
             give_up: Mutex::new(None),
@@ -127,6 +134,7 @@ struct Visit {
     method: &'static str,
     quantity: u32,
     cancelled_after: Option<Duration>,
+    provider_is_silent: bool,
 }
 
 impl Visit {
@@ -144,6 +152,7 @@ impl Visit {
             quantity: random.random_range(1..=5),
             cancelled_after: (random.random_range(0..100) < CANCELLED)
                 .then(|| Duration::from_millis(random.random_range(0..2_500))),
+            provider_is_silent: random.random_range(0..100) < SILENT,
         }
     }
 
@@ -151,6 +160,9 @@ impl Visit {
         let Some(customer) = shared.customers.get(self.customer) else {
             return;
         };
+        if self.provider_is_silent {
+            shared.insist(&shared.admin, &Ask::Silence).await;
+        }
         let order = json!({
             "items": [{"sku": "CABLE-USBC", "quantity": self.quantity}],
             "payment_method": self.method,
@@ -190,7 +202,9 @@ impl Shared {
                     self.placed().unanswered.push(format!("{what}: {why}"));
                     return None;
                 }
-                answer @ (Reply::Placed(_) | Reply::Cancelled | Reply::TooLate) => return Some(answer),
+                answer @ (Reply::Placed(_) | Reply::Cancelled | Reply::TooLate | Reply::Silent) => {
+                    return Some(answer);
+                }
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(800));

@@ -14,6 +14,7 @@ mod world;
 pub use fault::Kind;
 pub use load::{Load, Placed};
 pub use outcome::Outcome;
+pub use promises::wrongly_dead;
 pub use proxy::Proxy;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,8 @@ pub struct Options {
     pub seed: u64,
     /// How long faults are made.
     pub length: Duration,
+    /// Each of these once, in the order of the seed, instead of any kind for that long.
+    pub each: Option<Vec<Kind>>,
     /// Orders a second.
     pub rate: f64,
     /// How long the write transactions are kept open.
@@ -57,25 +60,25 @@ pub struct Options {
 /// When the platform cannot be started, steered or read; what the faults do to it is in the outcome.
 pub async fn run(options: &Options, tell: &(dyn Fn(&str) + Sync)) -> Result<Outcome> {
     let mut world = Box::pin(World::build(options.binaries.clone())).await?;
-    let load = Load::begin(&world.stack.url(), options.rate, options.seed).await?;
+    let load = Load::begin(&world.stack, options.rate, options.seed).await?;
     let transactions = LongTransactions::begin(&world, options.transactions);
+    let mut random = StdRng::seed_from_u64(options.seed);
     let mut course = Course {
-        random: StdRng::seed_from_u64(options.seed),
+        deck: Deck::of(options.each.as_deref(), &mut random),
+        random,
         begin: Instant::now(),
         tell,
-        deck: Deck::default(),
         faults: BTreeMap::new(),
         story: Vec::new(),
         recoveries: Vec::new(),
         troubles: Vec::new(),
     };
-    while course.begin.elapsed() < options.length {
+    while course.goes_on(options) {
         course.round(&mut world).await?;
     }
     let took = course.begin.elapsed();
-    course
-        .faults
-        .insert("long write transaction", transactions.begun());
+    let (begun, held) = (transactions.begun(), transactions.held());
+    course.faults.insert("long write transaction", begun);
     drop(transactions);
     let placed = load.end(SETTLE).await?;
     course.note(&format!(
@@ -92,16 +95,14 @@ pub async fn run(options: &Options, tell: &(dyn Fn(&str) + Sync)) -> Result<Outc
     };
     let report = Box::pin(books::balance(&Sources::from(&world.stack), &how)).await?;
     let broken = placed.broken_promises(&world.stack).await?;
-    for trouble in broken
-        .into_iter()
-        .chain(promises::dead_events(&world.stack).await?)
-    {
+    for trouble in broken.into_iter().chain(wrongly_dead(&world.stack).await?) {
         course.trouble(trouble);
     }
     let mut outcome = Outcome {
         seed: options.seed,
         took,
         faults: course.faults,
+        held,
         story: course.story,
         placed,
         recoveries: course.recoveries,
@@ -128,13 +129,20 @@ struct Course<'a> {
 }
 
 impl Course<'_> {
+    fn goes_on(&self, options: &Options) -> bool {
+        match options.each {
+            Some(_) => !self.deck.is_empty(),
+            None => self.begin.elapsed() < options.length,
+        }
+    }
+
     /// A quiet moment, then one thing happens, or two at once, and is over; then the platform has time to recover.
     async fn round(&mut self, world: &mut World) -> Result<()> {
         let quiet = self.random.random_range(200..1_500);
         tokio::time::sleep(Duration::from_millis(quiet)).await;
-        let mut faults = vec![self.deck.draw(&mut self.random)];
+        let mut faults = Vec::from_iter(self.deck.draw(&mut self.random));
         if self.random.random_range(0..100) < PAIRS {
-            faults.push(self.deck.draw(&mut self.random));
+            faults.extend(self.deck.draw(&mut self.random));
         }
         faults.sort_by_key(|fault| fault.lasts);
         let names: Vec<String> = faults.iter().map(ToString::to_string).collect();

@@ -26,11 +26,12 @@ const LOST: [Kind; 14] = [
     Kind::DeadLetterUnannounced,
 ];
 /// … and that something was done again.
-const DOUBLED: [Kind; 4] = [
+const DOUBLED: [Kind; 5] = [
     Kind::FactRepeated,
     Kind::SequenceRepeated,
     Kind::PaymentRepeated,
     Kind::ChargedTwice,
+    Kind::NotificationRepeated,
 ];
 
 /// What came of a run.
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub took: Duration,
     /// How often what happened.
     pub faults: BTreeMap<&'static str, usize>,
+    /// How many long write transactions were kept open for as long as they were to be.
+    pub held: usize,
     /// When what happened.
     pub story: Vec<String>,
     /// What the customers did.

@@ -1,5 +1,5 @@
-//! What the books do not know of: promises to customers that left no row behind, and events that were given up though
-//! only the infrastructure was at fault.
+//! What the books do not know of: promises to customers that left no row behind, and events and actions that were given
+//! up though only the infrastructure was at fault.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,11 +11,17 @@ use crate::platform::Stack;
 use crate::postgres::connect;
 use crate::service::Service;
 
-/// Events that a service has given up. Nothing but an event of its own fault may become a dead letter.
-pub(super) async fn dead_events(stack: &Stack) -> Result<Vec<String>> {
+/// What a service has given up. Nothing may become a dead letter but for a fault of its own, and the only one that the
+/// load makes is a charge that the provider fails each time.
+///
+/// # Errors
+/// When the dead letters cannot be read.
+pub async fn wrongly_dead(stack: &Stack) -> Result<Vec<String>> {
     let mut dead = Vec::new();
-    let sql = "select name, event_id::text, error_class, error_message from work
-               where state = 'dead' and kind <> 'action'";
+    let sql = "select kind || ' ' || name, event_id::text, error_class, error_message from work
+               where state = 'dead' and case when kind = 'action' and name = 'charge'
+                   then convert_from(payload, 'UTF8')::jsonb->>'payment_method' end
+                   is distinct from 'pm_provider_error'";
     for service in Service::ALL {
         let client = connect(&stack.admin_database_url(service)).await?;
         for row in client.query(sql, &[]).await? {

@@ -15,36 +15,50 @@ use crate::service::Service;
 /// Ends with this value.
 #[derive(Debug)]
 pub(super) struct LongTransactions {
-    begun: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
     _tasks: JoinSet<()>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    begun: AtomicUsize,
+    held: AtomicUsize,
 }
 
 impl LongTransactions {
     /// Each is kept open for `length`, unless the server ends it.
     pub(super) fn begin(world: &World, length: Duration) -> Self {
-        let begun = Arc::new(AtomicUsize::new(0));
+        let counts = Arc::new(Counts::default());
         let mut tasks = JoinSet::new();
         for service in Service::ALL {
-            let (url, begun) = (world.stack.admin_database_url(service), begun.clone());
+            let (url, counts) = (world.stack.admin_database_url(service), counts.clone());
             tasks.spawn(async move {
                 loop {
-                    if keep_one(&url, length, &begun).await.is_err() {
+                    if keep_one(&url, length, &counts).await.is_err() {
                         // the server is down
                         tokio::time::sleep(Duration::from_millis(200)).await;
                     }
                 }
             });
         }
-        Self { begun, _tasks: tasks }
+        Self {
+            counts,
+            _tasks: tasks,
+        }
     }
 
     /// How many were begun.
     pub(super) fn begun(&self) -> usize {
-        self.begun.load(Ordering::Relaxed)
+        self.counts.begun.load(Ordering::Relaxed)
+    }
+
+    /// How many of them were open for the whole length.
+    pub(super) fn held(&self) -> usize {
+        self.counts.held.load(Ordering::Relaxed)
     }
 }
 
-async fn keep_one(url: &str, length: Duration, begun: &AtomicUsize) -> Result<()> {
+async fn keep_one(url: &str, length: Duration, counts: &Counts) -> Result<()> {
     let client = connect(url).await?;
     client
         .batch_execute(
@@ -52,7 +66,10 @@ async fn keep_one(url: &str, length: Duration, begun: &AtomicUsize) -> Result<()
              insert into outbox (event_id, topic, headers) values (gen_random_uuid(), 'order.created', '[]')",
         )
         .await?;
-    begun.fetch_add(1, Ordering::Relaxed);
+    counts.begun.fetch_add(1, Ordering::Relaxed);
     tokio::time::sleep(length).await;
-    Ok(client.batch_execute("rollback").await?)
+    // a server that was away meanwhile has ended it
+    client.batch_execute("rollback").await?;
+    counts.held.fetch_add(1, Ordering::Relaxed);
+    Ok(())
 }

@@ -36,6 +36,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let how = chaos::Options {
         seed,
         length: Duration::from_secs_f64(options.minutes * 60.0),
+        each: None,
         rate: options.rate,
         transactions: Duration::from_secs(60),
         binaries: options.binaries.clone(),
@@ -55,6 +56,7 @@ fn print(outcome: &Outcome) {
     for (name, count) in &outcome.faults {
         println!("            {count:>4} {name}");
     }
+    println!("            {:>4} long write transactions held to their end", outcome.held);
     let again: usize = placed.repeated.values().sum();
     println!(
         "orders      {} accepted, {} taken back; {again} requests sent again: {:?}",
