@@ -14,6 +14,7 @@ use messaging::Kernel;
 use messaging::metrics::KernelMetrics;
 use messaging::operations::Operations;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::config::Settings;
 use crate::edge::{Gate, Revocations};
@@ -117,10 +118,7 @@ async fn verifier(parts: &Parts<Settings>, metrics: &GatewayMetrics) -> anyhow::
     let settings = parts.settings.revocations;
     let lifetime = TimeDelta::from_std(token_lifetime(&parts.core.token)).context("token.lifetime_max_s")?;
     let revocations = Revocations::new(settings.max_entries.get(), lifetime);
-    let mark = revocations
-        .catch_up(&parts.pool, &Mark::default())
-        .await
-        .context("cannot read which logins have ended")?;
+    let mark = first_catch_up(&revocations, parts).await?;
     let hearing = Hearing::new(&parts.core.kafka.brokers, revocations.clone(), metrics.clone())?;
     let (heard, all_heard) = oneshot::channel();
     parts
@@ -142,6 +140,21 @@ async fn verifier(parts: &Parts<Settings>, metrics: &GatewayMetrics) -> anyhow::
         follow_revocations::sweep(pool, settings.sweep(), stopping)
     });
     Ok(verifier)
+}
+
+/// Reads what the database knows, as soon as it answers: so long a start waits for it in any case.
+async fn first_catch_up(revocations: &Revocations, parts: &Parts<Settings>) -> anyhow::Result<Mark> {
+    let deadline = Instant::now() + Duration::from_secs(parts.core.database.start_timeout_s);
+    loop {
+        match revocations.catch_up(&parts.pool, &Mark::default()).await {
+            Ok(mark) => return Ok(mark),
+            Err(error) if Instant::now() < deadline => {
+                tracing::info!(error.message = format!("{error:#}"), "waiting for the database");
+                tokio::time::sleep(parts.settings.revocations.poll()).await;
+            }
+            Err(error) => return Err(error.context("cannot read which logins have ended")),
+        }
+    }
 }
 
 /// How long a token may outlive what ends it: its longest life, and what clocks may disagree.

@@ -18,6 +18,8 @@ use messaging::{Message, Record};
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -117,7 +119,7 @@ impl Hearing {
         Ok(places
             .elements()
             .iter()
-            .map(rdkafka::topic_partition_list::TopicPartitionListElem::partition)
+            .map(TopicPartitionListElem::partition)
             .collect())
     }
 
@@ -142,7 +144,7 @@ fn places(consumer: &StreamConsumer, back: TimeDelta) -> anyhow::Result<TopicPar
     let metadata = consumer.fetch_metadata(Some(topic), ASK_PATIENCE)?;
     let since = Offset::Offset((clock::now() - back).timestamp_millis());
     let mut asked = TopicPartitionList::new();
-    for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+    for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
         asked.add_partition_offset(topic, partition.id(), since)?;
     }
     anyhow::ensure!(asked.count() > 0, "there is no topic {topic}");
