@@ -133,7 +133,7 @@ impl Saga {
         }
         moves.extend(self.book.tellable().map(|told| match told {
             Told::Taken if self.book.turned => Move::Learn,
-            told => Move::Hear(told),
+            Told::Taken | Told::Declined | Told::Cancelled | Told::GivenBack => Move::Hear(told),
         }));
         moves.extend([Move::Turn, Move::Cancel, Move::Expire]);
         moves

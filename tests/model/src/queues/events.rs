@@ -165,7 +165,7 @@ impl Queues {
                 next.log.push(fact);
             }
             Event::Join | Event::Poll | Event::Store | Event::StoreWithout(_) | Event::CommitOffset => {
-                self.consume(&mut next, event)
+                self.consume(&mut next, event);
             }
             Event::Retry(order) => {
                 if let Some(index) = next.head(order) {

@@ -133,7 +133,8 @@ impl State {
         failing: Option<u8>,
         shortcut: Option<Shortcut>,
     ) {
-        for fact in self.log[from..to].to_vec() {
+        let batch = self.log[from..to].to_vec();
+        for fact in batch {
             let taken = &mut self.taken[usize::from(fact)];
             if std::mem::replace(taken, true) && shortcut != Some(Shortcut::NoMemory) {
                 continue;
