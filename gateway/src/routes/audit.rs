@@ -56,6 +56,7 @@ type Position = BTreeMap<String, i64>;
 #[utoipa::path(
     get,
     path = "/operations/audit",
+    operation_id = "audit_of_all_services",
     tag = "operations",
     params(Paging),
     security(("bearer" = [])),
