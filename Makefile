@@ -26,7 +26,7 @@ books: ## Compare the books of the running platform; SETTLE=60 waits that long f
 chaos: ## Harm a platform of its own under load, then compare the books; MINUTES=5 SEED=1 RATE=15
 	@scripts/platform chaos
 
-attacks: ## Send hostile requests to the running platform and check the answers; URL=http://host:port ONLY=TOK
+attacks: ## Send hostile requests to the running platform and check the answers; URL= ADMIN= STACK= CA= ONLY=TOK
 	@scripts/platform attacks
 
 contracts: ## Write docs/contracts and docs/ERRORS.md anew from the code

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::Stop;
 use crate::exchange::{Exchange, exchange};
 use crate::request::Request;
+use crate::{Stop, Trust};
 
 /// How long an ordinary answer may take.
 const PATIENCE: Duration = Duration::from_secs(35);
@@ -19,8 +19,10 @@ const PASSWORD: &str = "an oak, a birch, a yew";
 /// Where the platform is, and what is known of it.
 #[derive(Debug, Clone, Default)]
 pub struct Target {
-    /// The gateway: `host:port`, without TLS.
+    /// The gateway: `host:port`.
     pub gateway: String,
+    /// Who vouches for the gateway, where it speaks TLS.
+    pub tls: Option<Trust>,
     /// An admin's e-mail address and password.
     pub admin: Option<(String, String)>,
     /// The services' own addresses, by name; their management ports too.
@@ -85,13 +87,15 @@ impl Arena {
 
     /// The admin.
     pub(crate) fn admin(&self) -> Result<&Person, Stop> {
-        self.admin.as_ref().ok_or(Stop::Skipped("needs an admin's login"))
+        self.admin
+            .as_ref()
+            .ok_or(Stop::Skipped("needs an admin's login (--admin)"))
     }
 
     /// The platform's key.
     pub(crate) fn insider(&self) -> Result<&Insider, Stop> {
         let insider = self.target.insider.as_ref();
-        insider.ok_or(Stop::Skipped("needs the platform's signing key"))
+        insider.ok_or(Stop::Skipped("needs the platform's signing key (--stack)"))
     }
 
     /// Sends a request to the gateway. One that is told to come back later is.
@@ -133,7 +137,9 @@ impl Arena {
         pause: Duration,
         patience: Duration,
     ) -> Result<Exchange, Stop> {
-        exchange(address, pieces, pause, patience)
+        let trust = self.target.tls.as_ref();
+        let trust = trust.filter(|_| address == self.target.gateway);
+        exchange((address, trust), pieces, pause, patience)
             .await
             .map_err(|error| Stop::Failed(format!("        {address}: {error}")))
     }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+
+use crate::tls::Trust;
 
 /// As much of an answer as is read.
 const MAX_ANSWER: usize = 1024 * 1024;
@@ -49,20 +51,36 @@ pub(crate) struct Exchange {
 
 /// Sends bytes, in pieces with a pause before each but the first, and reads until the other side closes.
 pub(crate) async fn exchange(
-    address: &str,
+    (address, trust): (&str, Option<&Trust>),
+    pieces: &[&[u8]],
+    pause: Duration,
+    patience: Duration,
+) -> std::io::Result<Exchange> {
+    let stream = TcpStream::connect(address).await?;
+    match trust {
+        None => converse(stream, pieces, pause, patience).await,
+        Some(trust) => {
+            let stream = trust.connect(address, stream).await?;
+            Box::pin(converse(stream, pieces, pause, patience)).await
+        }
+    }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite,
     pieces: &[&[u8]],
     pause: Duration,
     patience: Duration,
 ) -> std::io::Result<Exchange> {
     let begin = Instant::now();
-    let (mut reader, mut writer) = TcpStream::connect(address).await?.into_split();
+    let (mut reader, mut writer) = tokio::io::split(stream);
     let writing = async {
         for (number, piece) in pieces.iter().enumerate() {
             if number > 0 {
                 tokio::time::sleep(pause).await;
             }
             // the other side may have had enough already
-            if writer.write_all(piece).await.is_err() {
+            if writer.write_all(piece).await.is_err() || writer.flush().await.is_err() {
                 break;
             }
         }

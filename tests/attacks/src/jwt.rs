@@ -39,6 +39,11 @@ impl Parts {
         self
     }
 
+    /// When it ends, in seconds since 1970.
+    pub(crate) fn end(&self) -> i64 {
+        self.claims.get("exp").and_then(Value::as_i64).unwrap_or_default()
+    }
+
     /// With the signature it had.
     pub(crate) fn unsigned(&self) -> String {
         format!("{}.{}", self.content(), self.signature)

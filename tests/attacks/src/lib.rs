@@ -11,6 +11,7 @@ mod expect;
 mod insider;
 mod jwt;
 mod request;
+mod tls;
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 
 pub use arena::{Arena, Insider, Target};
+pub use tls::Trust;
 
 /// Why a case did not pass.
 #[derive(Debug)]

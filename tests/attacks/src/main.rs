@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use attacks::{Arena, Insider, Report, Stop, Target, cases, run};
+use attacks::{Arena, Insider, Report, Stop, Target, Trust, cases, run};
 use clap::Parser;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,9 +13,12 @@ use serde::de::DeserializeOwned;
 /// Sends hostile requests to a platform that is up, and checks the answers. It makes accounts and orders there.
 #[derive(Parser)]
 struct Arguments {
-    /// The gateway, without TLS.
+    /// The gateway.
     #[arg(long, default_value = "http://127.0.0.1:5000")]
     url: String,
+    /// Certificates in PEM that vouch for a gateway whose URL begins with `https://`.
+    #[arg(long)]
+    ca: Option<PathBuf>,
     /// The admin's e-mail address and password, as `make up` writes them; without it some cases are skipped.
     #[arg(long)]
     admin: Option<PathBuf>,
@@ -70,8 +73,10 @@ async fn main() -> ExitCode {
 
 async fn attack(arguments: &Arguments) -> Result<Report, String> {
     let running = arguments.stack.as_deref().map(read::<Running>).transpose()?;
+    let (gateway, tls) = gateway(&arguments.url, arguments.ca.as_deref())?;
     let target = Target {
-        gateway: gateway(&arguments.url)?,
+        gateway,
+        tls,
         admin: arguments.admin.as_deref().map(admin).transpose()?,
         services: running.as_ref().map(services).unwrap_or_default(),
         insider: match (&arguments.stack, &running) {
@@ -89,16 +94,20 @@ async fn attack(arguments: &Arguments) -> Result<Report, String> {
     Ok(run(&arena, &arguments.only, &mut |line| println!("{line}")).await)
 }
 
-fn gateway(url: &str) -> Result<String, String> {
-    let host = url
-        .strip_prefix("http://")
-        .ok_or("the URL must begin with http://: the cases speak plain sockets")?;
+fn gateway(url: &str, ca: Option<&Path>) -> Result<(String, Option<Trust>), String> {
+    let (host, port, trust) = match (url.strip_prefix("http://"), url.strip_prefix("https://"), ca) {
+        (Some(host), _, _) => (host, 80, None),
+        (None, Some(host), Some(ca)) => (host, 443, Some(Trust::of(ca)?)),
+        (None, Some(_), None) => return Err("a URL with https:// needs --ca".to_owned()),
+        (None, None, _) => return Err("the URL must begin with http:// or https://".to_owned()),
+    };
     let host = host.trim_end_matches('/');
-    Ok(if host.contains(':') {
+    let address = if host.contains(':') {
         host.to_owned()
     } else {
-        format!("{host}:80")
-    })
+        format!("{host}:{port}")
+    };
+    Ok((address, trust))
 }
 
 fn admin(path: &Path) -> Result<(String, String), String> {
@@ -136,6 +145,13 @@ fn tell(report: &Report) -> ExitCode {
         report.skipped.len(),
         report.failed.len()
     );
+    let mut skipped: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (id, why) in &report.skipped {
+        skipped.entry(why).or_default().push(id);
+    }
+    for (why, ids) in skipped {
+        println!("{} skipped, each {why}: {}", ids.len(), ids.join(" "));
+    }
     if report.failed.is_empty() {
         ExitCode::SUCCESS
     } else {

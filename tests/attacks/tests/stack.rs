@@ -7,13 +7,12 @@
 )]
 
 use attacks::{Arena, Insider, Stop, Target, cases, run};
+use stack::platform::Builder;
 use stack::{Service, Stack};
 
 #[tokio::test]
 async fn the_platform_withstands_every_attack() {
-    let stack = Box::pin(Stack::builder().build())
-        .await
-        .expect("the platform starts");
+    let stack = Box::pin(builder().build()).await.expect("the platform starts");
     let own = |service| {
         stack
             .service_url(service)
@@ -26,6 +25,7 @@ async fn the_platform_withstands_every_attack() {
         .expect("the signing key opens");
     let target = Target {
         gateway: own(Service::Gateway),
+        tls: None,
         admin: Some((stack.admin().email.clone(), stack.admin().password.clone())),
         services: Service::ALL
             .map(|service| (service.name().to_owned(), own(service)))
@@ -38,10 +38,28 @@ async fn the_platform_withstands_every_attack() {
     });
     let report = run(&arena, "", &mut |line| println!("{line}")).await;
     assert!(
-        report.passed > 0 && report.failed.is_empty(),
-        "{} cases, {report:#?}",
-        cases().len()
+        report.skipped.is_empty() && report.failed.is_empty(),
+        "everything a case may need is known: {report:#?}"
     );
+    assert_eq!(report.passed, cases().len());
+}
+
+/// Limits that nobody meets who does not mean to: high, yet such that a request can be seen to count. An idle connection is
+/// kept for a moment only: a case waits for its end.
+fn builder() -> Builder {
+    let limits = [
+        "PER_ADDRESS_PER_MINUTE",
+        "PER_USER_PER_MINUTE",
+        "LOGIN_PER_MINUTE",
+    ];
+    let builder = Stack::builder().service_env(Service::Gateway, "QUADRILLE__HTTP__KEEP_ALIVE_S", "5");
+    limits.into_iter().fold(builder, |builder, limit| {
+        builder.service_env(
+            Service::Gateway,
+            format!("QUADRILLE__RATE_LIMIT__{limit}"),
+            "1200",
+        )
+    })
 }
 
 #[test]
@@ -52,5 +70,6 @@ fn each_case_has_an_id_of_its_own_and_a_law() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), cases.len());
+    assert!(ids.len() >= 60, "fewer cases than promised");
     assert!(cases.iter().all(|case| !case.law.is_empty()));
 }

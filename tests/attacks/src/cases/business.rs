@@ -1,5 +1,7 @@
 //! Other people's things, admins' things, prices of one's own, and doing twice what may be done once.
 
+use std::time::{Duration, Instant};
+
 use futures::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -40,6 +42,9 @@ cases! {
     "BUS-28" "one order, cancelled ten times at once" ["2.3.3", "CWE-362"] |arena| cancelled(arena).await;
     "BUS-29" "markup in the display name" ["1.2.1", "CWE-79"] |arena| markup(arena).await;
     "BUS-30" "a parameter that nobody knows, and one twice" ["2.2.1", "CWE-235"] |arena| parameters(arena).await;
+    "BUS-31" "a cursor that nobody gave, in an admin's lists" ["2.2.1"] |arena| admins_cursors(arena).await;
+    "BUS-32" "a NUL in a text" ["2.2.1", "CWE-626"] |arena| nul_in_a_text(arena).await;
+    "BUS-33" "a NUL in a query" ["2.2.1", "CWE-626"] |arena| nul_in_a_query(arena).await;
 }
 
 /// An order with another member.
@@ -80,15 +85,26 @@ async fn empty(arena: &Arena, path: &str) -> Outcome {
     answer.must(items.get("items") == Some(&json!([])), "they are shown")
 }
 
+/// How long the first notification may take.
+const TOLD: Duration = Duration::from_secs(30);
+
 async fn foreign_notification(arena: &Arena) -> Outcome {
+    let (begin, mut tick) = (Instant::now(), tokio::time::interval(Duration::from_millis(100)));
     let request = Request::get("/notifications?limit=1").bearer(&arena.victim.token);
-    let list = arena.send(request).await?.status(&[200])?.json();
-    let id = list
-        .pointer("/items/0/id")
-        .and_then(Value::as_str)
-        .unwrap_or("01900000-0000-7000-8000-000000000000");
-    let request = Request::new("POST", &format!("/notifications/{id}/read")).bearer(&arena.mallory.token);
-    arena.send(request).await?.problem(404, "not-found").map(drop)
+    let id = loop {
+        tick.tick().await;
+        let list = arena.send(request.clone()).await?;
+        let found = list.status(&[200])?.json();
+        match found.pointer("/items/0/id").and_then(Value::as_str) {
+            Some(id) => break id.to_owned(),
+            None if begin.elapsed() > TOLD => return Err(list.wrong("the victim is told nothing")),
+            None => {}
+        }
+    };
+    let path = format!("/notifications/{id}/read");
+    let read = |token: &str| arena.send(Request::new("POST", &path).bearer(token));
+    read(&arena.mallory.token).await?.problem(404, "not-found")?;
+    read(&arena.victim.token).await?.status(&[204]).map(drop)
 }
 
 async fn admins(arena: &Arena) -> Outcome {
@@ -167,21 +183,29 @@ async fn quantities(arena: &Arena, quantities: &[&str]) -> Outcome {
     Ok(())
 }
 
-/// Each line alone is allowed, or refused for itself; together they are not.
+/// A product so dear that a quantity which is allowed of others is too much of it.
 async fn overflow(arena: &Arena) -> Outcome {
-    let products = arena
-        .send(Request::get("/products"))
-        .await?
-        .status(&[200])?
-        .json();
-    let lines: Vec<Value> = products
-        .get("items")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .map(|product| json!({"sku": product.get("sku"), "quantity": i32::MAX}))
-        .collect();
-    order(arena, with("items", json!(lines)), &[422]).await
+    arena.admin()?;
+    let sku = format!("DEAR-{}", Uuid::new_v4().simple());
+    let lines = |sku: &str, quantity: u32| with("items", json!([{"sku": sku, "quantity": quantity}]));
+    order(arena, lines("CABLE-USBC", 10_000), &[202]).await?;
+    dear(arena, &sku, true).await?;
+    for quantity in [2, 3, 10_000] {
+        order(arena, lines(&sku, quantity), &[422]).await?;
+    }
+    let two_lines = json!([{"sku": &sku, "quantity": 1}, {"sku": "CABLE-USBC", "quantity": 10_000}]);
+    order(arena, with("items", two_lines), &[422]).await?;
+    dear(arena, &sku, false).await
+}
+
+/// The dear product, on sale or not.
+async fn dear(arena: &Arena, sku: &str, active: bool) -> Outcome {
+    let price = json!({"amount_minor": i64::MAX, "currency": "EUR"});
+    let product = json!({"name": "A yacht", "unit_price": price, "active": active});
+    let request = Request::new("PUT", &format!("/products/{sku}"))
+        .json(&product)
+        .bearer(&arena.admin()?.token);
+    arena.send(request).await?.status(&[200, 201]).map(drop)
 }
 
 async fn many_lines(arena: &Arena) -> Outcome {
@@ -268,7 +292,26 @@ async fn keys(arena: &Arena) -> Outcome {
 }
 
 async fn cursors(arena: &Arena) -> Outcome {
-    for list in ["/orders", "/payments", "/notifications"] {
+    let lists = ["/orders", "/payments", "/notifications", "/auth/sessions"];
+    cursors_of(arena, &lists, &arena.mallory.token).await
+}
+
+async fn admins_cursors(arena: &Arena) -> Outcome {
+    let lists = [
+        "/auth/users",
+        "/auth/dead-letters",
+        "/orders/dead-letters",
+        "/payments/dead-letters",
+        "/notifications/dead-letters",
+        "/operations/audit",
+    ];
+    cursors_of(arena, &lists, &arena.admin()?.token).await
+}
+
+async fn cursors_of(arena: &Arena, lists: &[&str], token: &str) -> Outcome {
+    for list in lists {
+        let own = arena.send(Request::get(list).bearer(token)).await?;
+        own.status(&[200])?;
         for cursor in [
             "x",
             "bnVsbA",
@@ -277,9 +320,62 @@ async fn cursors(arena: &Arena) -> Outcome {
             "IicgT1IgMT0xIg",
             &"A".repeat(3_000),
         ] {
-            let request = Request::get(&format!("{list}?cursor={cursor}")).bearer(&arena.mallory.token);
+            let request = Request::get(&format!("{list}?cursor={cursor}")).bearer(token);
             arena.send(request).await?.status(&[400])?;
         }
+    }
+    Ok(())
+}
+
+async fn nul_in_a_text(arena: &Arena) -> Outcome {
+    let password = "an oak, a birch, a yew";
+    let email = crate::arena::email();
+    let bodies = [
+        (
+            "/orders",
+            json!({"items": [{"sku": "CABLE\0", "quantity": 1}], "payment_method": "pm_card_visa"}),
+        ),
+        ("/orders", with("payment_method", json!("pm_card_visa\0"))),
+        ("/orders", with("\0", json!(1))),
+        (
+            "/auth/register",
+            json!({"email": format!("\0{email}"), "password": password}),
+        ),
+        (
+            "/auth/register",
+            json!({"email": email, "password": format!("{password}\0")}),
+        ),
+        (
+            "/auth/register",
+            json!({"email": email, "password": password, "display_name": "a\0b"}),
+        ),
+        (
+            "/auth/login",
+            json!({"email": format!("{email}\0"), "password": password}),
+        ),
+        ("/auth/login", json!({"email": email, "password": "\0"})),
+        ("/auth/refresh", json!({"refresh_token": "\0"})),
+        ("/auth/logout", json!({"refresh_token": "\0"})),
+    ];
+    for (path, body) in bodies {
+        let request = Request::post(path, &body).bearer(&arena.mallory.token);
+        arena.send(request).await?.problem(422, "validation")?;
+    }
+    Ok(())
+}
+
+async fn nul_in_a_query(arena: &Arena) -> Outcome {
+    for target in [
+        "/orders?status=%00",
+        "/orders?cursor=%00",
+        "/orders?limit=1%00",
+        "/orders?%00=1",
+        "/payments?order_id=%00",
+        "/notifications?order_id=%00",
+        "/auth/sessions?cursor=a%00",
+    ] {
+        let request = Request::get(target).bearer(&arena.mallory.token);
+        arena.send(request).await?.status(&[400])?;
     }
     Ok(())
 }

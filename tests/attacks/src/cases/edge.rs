@@ -111,6 +111,15 @@ cases! {
         }
         Ok(())
     };
+    "EDG-24" "Connection with more options than anybody has" ["4.2.5", "CWE-770"] |arena| {
+        let options: Vec<String> = (0..17).map(|number| format!("x-a-{number}")).collect();
+        let request = Request::get("/products").header("connection", &options.join(", "));
+        arena.send(request).await?.status(&[400]).map(drop)
+    };
+    "EDG-25" "Connection with an option that is no ASCII" ["4.2.1", "CWE-444"] |arena| {
+        let request = Request::get("/products").header("connection", "x-user-\u{131}d");
+        arena.send(request).await?.status(&[400]).map(drop)
+    };
 }
 
 /// What only the gateway may say.
@@ -127,7 +136,7 @@ fn identity(request: Request, user: &str) -> Request {
 /// Each service, asked directly for what needs a login.
 async fn around(arena: &Arena, dress: fn(Request) -> Request) -> Outcome {
     if arena.target.services.is_empty() {
-        return Err(Stop::Skipped("needs the services' own addresses"));
+        return Err(Stop::Skipped("needs the services' own addresses (--stack)"));
     }
     let paths = [
         ("auth", "/auth/me"),
@@ -137,7 +146,7 @@ async fn around(arena: &Arena, dress: fn(Request) -> Request) -> Outcome {
     ];
     for (name, path) in paths {
         let address = arena.target.services.iter().find(|(found, _)| found == name);
-        let (_, address) = address.ok_or(Stop::Skipped("needs the services' own addresses"))?;
+        let (_, address) = address.ok_or(Stop::Skipped("needs the services' own addresses (--stack)"))?;
         let answer = arena.send_to(address, dress(Request::get(path))).await?;
         answer.problem(401, "unauthenticated")?;
     }

@@ -1,39 +1,76 @@
 //! What wears the platform out: these use a limit up, so they come last.
 
+use std::time::Duration;
+
+use futures::future::join_all;
 use serde_json::json;
 
 use super::cases;
-use crate::arena::Arena;
-use crate::exchange::Response;
+use crate::arena::{Arena, email, text};
+use crate::exchange::{Exchange, Response};
 use crate::request::Request;
 use crate::{Outcome, Stop};
 
 cases! {
     "LIM-01" "passwords guessed for one account" ["6.3.1", "CWE-307"] |arena| guesses(arena).await;
-    "LIM-02" "passwords guessed under ever other addresses (X-Forwarded-For)" ["6.3.1", "CWE-348"] |arena| guesses_from_everywhere(arena).await;
+    "LIM-02" "passwords guessed for ever other accounts under ever other addresses (X-Forwarded-For)" ["6.3.1", "CWE-348"] |arena| guesses_from_everywhere(arena).await;
     "LIM-03" "requests under ever other addresses (X-Forwarded-For, Forwarded, X-Real-IP)" ["2.4.1", "CWE-348"] |arena| rotation(arena).await;
     "LIM-04" "the limit's own answer" ["2.4.1"] |arena| told(arena).await;
 }
 
 /// As many wrong passwords as nobody types by mistake.
 const GUESSES: usize = 40;
+/// More than one address may get wrong, over all accounts.
+const GUESSES_OF_ONE_ADDRESS: usize = 80;
 
-fn is_limited(response: &Response) -> bool {
-    response.status == 429
-        && response
-            .header("retry-after")
-            .and_then(|wait| wait.parse().ok())
-            .is_some_and(|wait: u64| wait > 0)
+/// The seconds after which one may come again, of an answer that says so.
+fn wait(answer: &Exchange, response: &Response) -> Result<u64, Stop> {
+    answer.problem(429, "rate-limited")?;
+    response
+        .header("retry-after")
+        .and_then(|wait| wait.parse().ok())
+        .filter(|wait| *wait > 0)
+        .ok_or_else(|| answer.wrong("it does not say when to come again"))
 }
 
+fn guess(email: &str, number: usize) -> Request {
+    let body = json!({"email": email, "password": format!("guess number {number}")});
+    Request::post("/auth/login", &body).counting()
+}
+
+/// The account has a limit of its own, beside that of the address which guesses.
 async fn guesses(arena: &Arena) -> Outcome {
     let person = arena.somebody().await?;
-    guess(arena, &person.email, |request, _| request).await
+    let mut number = 0;
+    while number < GUESSES {
+        let answer = arena.send(guess(&person.email, number)).await?;
+        let response = answer.status(&[401, 429])?;
+        if response.status == 401 {
+            number = number.saturating_add(1);
+            continue;
+        }
+        let seconds = wait(&answer, &response)?;
+        if text(&response.json(), "detail").contains("login-account") {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+    Err(Stop::Failed(format!(
+        "        {GUESSES} guesses are not too many"
+    )))
 }
 
+/// Each guess is for another account and says that it comes from elsewhere: only the true address is the same.
 async fn guesses_from_everywhere(arena: &Arena) -> Outcome {
-    let person = arena.somebody().await?;
-    guess(arena, &person.email, from).await
+    for number in 0..GUESSES_OF_ONE_ADDRESS {
+        let answer = arena.send(from(guess(&email(), number), number)).await?;
+        let response = answer.status(&[401, 429])?;
+        if response.status == 429 {
+            return wait(&answer, &response).map(drop);
+        }
+    }
+    let why = format!("        {GUESSES_OF_ONE_ADDRESS} guesses from one address are not too many");
+    Err(Stop::Failed(why))
 }
 
 /// The request from an address that it says itself.
@@ -47,23 +84,6 @@ fn from(request: Request, number: usize) -> Request {
         .header("cf-connecting-ip", &address)
 }
 
-async fn guess(arena: &Arena, email: &str, dress: fn(Request, usize) -> Request) -> Outcome {
-    let mut last = None;
-    for number in 0..GUESSES {
-        let body = json!({"email": email, "password": format!("guess number {number}")});
-        let answer = arena
-            .send(dress(Request::post("/auth/login", &body), number).counting())
-            .await?;
-        if is_limited(&answer.status(&[401, 429])?) {
-            return answer.problem(429, "rate-limited").map(drop);
-        }
-        last = Some(answer);
-    }
-    Err(last.map_or(Stop::Failed(String::new()), |answer| {
-        answer.wrong(format!("{GUESSES} guesses are not too many"))
-    }))
-}
-
 /// What is left of the address's quota, as the answer says; of the policy `address`.
 fn left(response: &Response) -> Option<i64> {
     let limits = response.header("ratelimit")?;
@@ -74,26 +94,30 @@ fn left(response: &Response) -> Option<i64> {
         .find_map(|part| part.trim().strip_prefix("r=")?.parse().ok())
 }
 
+/// Requests at once, and how many of them must be missing in the quota afterwards: some of it comes back meanwhile.
+const ROTATED: usize = 60;
+const MISSING: i64 = 15;
+
 /// The quota goes down although every request says that it comes from somewhere else.
 async fn rotation(arena: &Arena) -> Outcome {
-    let mut lowest = None;
-    for number in 0..10 {
-        let answer = arena
-            .send(from(Request::get("/products"), number).counting())
-            .await?;
-        let response = answer.status(&[200, 429])?;
-        if response.status == 429 {
+    let ask = |number| arena.send(from(Request::get("/products"), number).counting());
+    let before = ask(0).await?;
+    if before.status(&[200, 429])?.status == 429 {
+        return Ok(());
+    }
+    let before = left(&before.response()?).ok_or_else(|| before.wrong("it does not say what is left"))?;
+    for answer in join_all((1..ROTATED).map(ask)).await {
+        if answer?.status(&[200, 429])?.status == 429 {
             return Ok(());
         }
-        let Some(now) = left(&response) else {
-            return Err(answer.wrong("the answer does not say what is left"));
-        };
-        if lowest.is_some_and(|lowest: i64| now > lowest) {
-            return Err(answer.wrong("a new address has a quota of its own"));
-        }
-        lowest = Some(now);
     }
-    Ok(())
+    let after = ask(ROTATED).await?;
+    let response = after.status(&[200, 429])?;
+    let missing = left(&response).map(|after| before.saturating_sub(after));
+    after.must(
+        response.status == 429 || missing >= Some(MISSING),
+        "each new address has a quota of its own",
+    )
 }
 
 async fn told(arena: &Arena) -> Outcome {

@@ -31,6 +31,27 @@ cases! {
         answer.status(&[400, 404, 405])?;
         answer.must(!answer.has("\nset-cookie: a=b"), "it becomes a header")
     };
+    "PTH-15" "a path with letters written as escapes, past a limit or a role" ["1.1.1", "8.3.1"] |arena| escaped(arena).await;
+}
+
+/// An octet that needs no escape is not written with one by anybody who means well.
+async fn escaped(arena: &Arena) -> Outcome {
+    let login = arena.mallory.login();
+    let requests = [
+        Request::post("/auth/%6cogin", &login),
+        Request::post("/%61uth/login", &login),
+        Request::get("/%6frders"),
+        Request::get("/order%73"),
+        Request::get("/auth/%6de"),
+        Request::get("/auth/%75sers"),
+        Request::get("/%2ewell-known/jwks.json"),
+        Request::get("/payments/%73imulator"),
+    ];
+    for request in requests {
+        let request = request.bearer(&arena.mallory.token);
+        arena.send(request).await?.problem(404, "not-found")?;
+    }
+    Ok(())
 }
 
 /// None of these leads anywhere: there is nothing, or nothing to be had in this way.

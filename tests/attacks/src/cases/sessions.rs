@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::cases;
 use crate::arena::{Arena, Person, text};
+use crate::jwt::Parts;
 use crate::request::Request;
 use crate::{Outcome, Stop};
 
@@ -30,8 +31,9 @@ cases! {
     "SES-11" "the password changed without knowing it" ["6.2.3"] |arena| {
         let body = json!({"current_password": "I do not know it at all", "new_password": "mine from now on, yes"});
         let request = Request::new("PUT", "/auth/password").json(&body).bearer(&arena.mallory.token);
-        arena.send(request).await?.status(&[401, 403, 422, 429]).map(drop)
+        arena.send(request).await?.status(&[422]).map(drop)
     };
+    "SES-12" "a refresh token that another one overtook, at once" ["7.2.4", "CWE-294"] |arena| overtaken(arena).await;
 }
 
 /// Waits until a token does not count any more.
@@ -107,10 +109,29 @@ async fn spent(arena: &Arena) -> Outcome {
     stops(arena, &access).await
 }
 
+/// Two come with one token at the same time; the first one's answer is worth nothing, and tells that there are two.
+async fn overtaken(arena: &Arena) -> Outcome {
+    let person = arena.somebody().await?;
+    let first = refresh(arena, &person.refresh_token).await?;
+    let second = refresh(arena, &person.refresh_token).await?;
+    let (Some((_, first)), Some((_, second))) = (first, second) else {
+        return Err(Stop::Failed("        a retry is refused".to_owned()));
+    };
+    must(
+        refresh(arena, &first).await?.is_none(),
+        "an overtaken token is taken",
+    )?;
+    must(
+        refresh(arena, &second).await?.is_none(),
+        "the login lives on in two hands",
+    )
+}
+
 /// Longer than a spent token is forgiven as a retry.
 const FORGIVEN: Duration = Duration::from_secs(11);
 
-/// Whatever the twenty get, one branch can go on at most, once none of them is a retry any more.
+/// Whatever the twenty get, one branch goes on, that of the token which was made last; any other gives the whole login
+/// away.
 async fn parallel(arena: &Arena) -> Outcome {
     let person = arena.somebody().await?;
     let tries = (0..20).map(|_| refresh(arena, &person.refresh_token));
@@ -118,13 +139,23 @@ async fn parallel(arena: &Arena) -> Outcome {
     for outcome in join_all(tries).await {
         won.extend(outcome?);
     }
-    must(!won.is_empty(), "nobody is refreshed")?;
+    // the ids of access tokens are in the order in which they were made
+    won.sort_by_key(|(access, _)| text(&Parts::of(access).claims, "jti"));
+    let (_, last) = won
+        .pop()
+        .ok_or_else(|| Stop::Failed("        nobody is refreshed".to_owned()))?;
     tokio::time::sleep(FORGIVEN).await;
-    let mut alive: usize = 0;
+    let next = refresh(arena, &last).await?;
+    let (access, next) = next.ok_or_else(|| Stop::Failed("        no branch lives".to_owned()))?;
+    works(arena, &access).await?;
     for (_, token) in won {
-        alive = alive.saturating_add(usize::from(refresh(arena, &token).await?.is_some()));
+        must(refresh(arena, &token).await?.is_none(), "another branch lives")?;
     }
-    must(alive <= 1, "more than one branch lives")
+    must(
+        refresh(arena, &next).await?.is_none(),
+        "the login lives on in two hands",
+    )?;
+    stops(arena, &access).await
 }
 
 async fn all_logged_out(arena: &Arena) -> Outcome {

@@ -33,6 +33,7 @@ cases! {
     };
     "SLO-12" "a hundred requests at once on one connection" ["15.2.2"] |arena| pipelined(arena).await;
     "SLO-13" "a chunk extension without an end" ["15.2.2", "CVE-2023-39326"] |arena| endless_extension(arena).await;
+    "SLO-14" "half a second head on a connection that was good once" ["15.2.2", "CVE-2007-6750"] |arena| second_head(arena).await;
 }
 
 /// Whatever is sent so slowly is cut off.
@@ -46,6 +47,33 @@ async fn cut(arena: &Arena, pieces: &[&[u8]], patience: Duration) -> Outcome {
         .iter()
         .all(|response| matches!(response.status, 400..=499));
     answer.must(refused, "it is taken")
+}
+
+/// Longer than a connection may be idle (75 s) and a head may take after that.
+const IDLE: Duration = Duration::from_secs(100);
+
+/// A first request does not buy the second one all the time there is.
+async fn second_head(arena: &Arena) -> Outcome {
+    let first = b"GET /products HTTP/1.1\r\nhost: a\r\n\r\n";
+    let half = b"GET /products HTTP/1.1\r\nhost: a\r\nx-a: b";
+    let answer = arena
+        .pieces(
+            &arena.target.gateway,
+            &[first, half],
+            Duration::from_secs(1),
+            IDLE,
+        )
+        .await?;
+    let statuses: Vec<u16> = answer
+        .responses()
+        .iter()
+        .map(|response| response.status)
+        .collect();
+    answer.must(
+        matches!(statuses.as_slice(), [200] | [200, 400 | 408]),
+        "the first one is not answered, or the second one is",
+    )?;
+    answer.must(answer.closed, "the connection stays open")
 }
 
 async fn head_by_bytes(arena: &Arena) -> Outcome {
