@@ -109,7 +109,7 @@ impl Kind {
             Self::PostgresFast | Self::PostgresImmediate | Self::PostgresKill => (200, 3_000),
             Self::KafkaClean | Self::KafkaKill => (500, 4_000),
             // longer than a session of the consumer group and than the lease of an action
-            Self::Freeze | Self::FreezeBoth => (4_500, 8_000),
+            Self::Freeze | Self::FreezeBoth => (8_500, 12_000),
             Self::DatabaseSilent | Self::BrokerSilent => (3_000, 8_000),
             Self::DatabaseSlow | Self::BrokerSlow | Self::PoolFull => (3_000, 6_000),
             // several times as long as a statement may take

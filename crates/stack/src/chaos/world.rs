@@ -47,10 +47,11 @@ impl World {
             .env("QUADRILLE__LOG__FILTER", "warn")
             .env("QUADRILLE__DATABASE__STATEMENT_TIMEOUT_MS", "2000")
             .env("QUADRILLE__MESSAGING__SESSION_TIMEOUT_MS", "3000")
-            .env("QUADRILLE__MESSAGING__ACTION_LEASE_MS", "4000")
+            .env("QUADRILLE__MESSAGING__ACTION_LEASE_MS", "8000")
             .service_env(Service::Notification, "QUADRILLE__WEBHOOKS__TIMEOUT_MS", "2000")
             .service_env(Service::Notification, "QUADRILLE__EMAIL__TIMEOUT_MS", "2000")
             .service_env(Service::Payment, "QUADRILLE__PROVIDER__TIMEOUT_MS", "1500")
+            .service_env(Service::Payment, "QUADRILLE__PROVIDER__BOOKS_TIMEOUT_MS", "1000")
             .service_env(Service::Payment, "QUADRILLE__SIMULATOR__SLOW_MS", "500")
             .service_env(Service::Order, "QUADRILLE__SAGA__DEADLINE_S", DEADLINE_S);
         if let Some(binaries) = binaries {
