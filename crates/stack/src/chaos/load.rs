@@ -31,6 +31,8 @@ const CANCELLED: u32 = 25;
 /// Before so many of a hundred, the provider is told to take the money of its next charge and never to answer.
 const SILENT: u32 = 3;
 const CUSTOMERS: usize = 4;
+/// Longest pause of somebody who asks again.
+const PAUSE_MAX: Duration = Duration::from_secs(8);
 
 /// What became of the load.
 #[derive(Debug, Default, Clone)]
@@ -187,7 +189,8 @@ impl Visit {
 }
 
 impl Shared {
-    /// Sends until there is an answer that counts; none when it is given up.
+    /// Sends until there is an answer that counts; none when it is given up. The pauses grow up to [`PAUSE_MAX`]: hundreds who
+    /// ask again every moment are an overload of their own, and keep it up after its cause has gone.
     async fn insist(&self, customer: &Customer, ask: &Ask) -> Option<Reply> {
         let what = ask.path();
         let mut pause = Duration::from_millis(50);
@@ -206,8 +209,8 @@ impl Shared {
                     return Some(answer);
                 }
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(800));
+            tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
