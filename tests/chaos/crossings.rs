@@ -18,15 +18,16 @@ use crate::settled::balance;
 /// How long a process may take to come to its point.
 const PATIENCE: Duration = Duration::from_secs(60);
 const SIGABRT: i32 = 6;
-/// Orders a second.
-const RATE: f64 = 20.0;
+/// Orders a second: a good part of what these builds manage on two cores between one abort and the next. What is more than
+/// they manage only makes customers queue and ask again, and tells nothing about crashes.
+const RATE: f64 = 8.0;
 /// Fewer orders than this mean that there was no load to speak of.
-const ORDERS_MIN: usize = 500;
+const ORDERS_MIN: usize = 300;
 
 /// How often each point is crossed; `QUADRILLE_CROSSINGS` says otherwise.
 #[expect(clippy::disallowed_methods, reason = "a longer run of the same test")]
 fn times() -> usize {
-    std::env::var("QUADRILLE_CROSSINGS").map_or(3, |times| times.parse().unwrap())
+    std::env::var("QUADRILLE_CROSSINGS").map_or(2, |times| times.parse().unwrap())
 }
 
 /// A service that aborts again and again.

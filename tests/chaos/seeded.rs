@@ -27,7 +27,7 @@ async fn after_one_fault_of_each_class_nothing_is_lost_nothing_is_doubled_and_no
         seed: 20,
         length: Duration::ZERO,
         each: Some(EACH.to_vec()),
-        rate: 15.0,
+        rate: 8.0,
         transactions: Duration::from_secs(10),
         binaries: None,
     };
