@@ -56,7 +56,10 @@ fn print(outcome: &Outcome) {
     for (name, count) in &outcome.faults {
         println!("            {count:>4} {name}");
     }
-    println!("            {:>4} long write transactions held to their end", outcome.held);
+    println!(
+        "            {:>4} long write transactions held to their end",
+        outcome.held
+    );
     let again: usize = placed.repeated.values().sum();
     println!(
         "orders      {} accepted, {} taken back; {again} requests sent again: {:?}",
