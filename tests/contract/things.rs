@@ -78,7 +78,7 @@ impl Things {
             self.knows(&operation, uuid(&letter["id"]));
         }
         let replay = json!({"filter": {"key": "nobody's"}, "reason": "there is nothing to replay"});
-        for service in ["auth", "orders", "payments", "notifications"] {
+        for service in ["auth", "orders", "payments", "notifications", "gateway"] {
             let path = format!("/{service}/dead-letters/replay");
             let job = admin.send(Method::POST, &path, Some(&replay)).await.expect(202);
             self.knows(&format!("/{service}/dead-letters/jobs/{{id}}"), job.id());
