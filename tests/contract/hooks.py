@@ -58,13 +58,15 @@ def known(label):
 
 
 def sayable(value):
-    """JSON Schema takes 1.0 for an integer and U+0000 for text, the services do not."""
+    """JSON Schema takes 1.0 for an integer, U+0000 for text and numbers of any size, the services do not."""
     if isinstance(value, dict):
         return {name: sayable(member) for name, member in value.items()}
     if isinstance(value, list):
         return [sayable(item) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
+    if isinstance(value, int) and abs(value) > 10**300:
+        return 0
     if isinstance(value, str):
         return value.replace("\0", "0")
     return value
