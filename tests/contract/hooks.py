@@ -63,10 +63,10 @@ def sayable(value):
         return {name: sayable(member) for name, member in value.items()}
     if isinstance(value, list):
         return [sayable(item) for item in value]
+    if isinstance(value, (int, float)) and abs(value) > 1e300:
+        return 0
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, int) and abs(value) > 10**300:
-        return 0
     if isinstance(value, str):
         return value.replace("\0", "0")
     return value
