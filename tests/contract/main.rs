@@ -1,4 +1,5 @@
-//! Every service's interface against its own OpenAPI document, asked directly and through the gateway: schemathesis makes requests from the document, valid and invalid, and no answer may be a 5xx or anything the
+//! Every service's interface against its own OpenAPI document, asked directly and through the gateway, and the gateway's
+//! own: schemathesis makes requests from the document, valid and invalid, and no answer may be a 5xx or anything the
 //! document does not tell of. Whatever needs a login must also have succeeded: refusals alone show little.
 #![allow(
     clippy::unwrap_used,
@@ -71,6 +72,7 @@ async fn the_services_answer_as_their_documents_say() {
             hold(&stack, (&own, &gateway), &through, COVERAGE),
         );
     }
+    hold(&stack, (&gateway, &gateway), &through, EVERYTHING).await;
 }
 
 /// Makes requests to `url` from the document at `documented` and checks every answer.

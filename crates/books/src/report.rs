@@ -32,6 +32,7 @@ pub struct Report {
 
 /// What was compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReconciliationCounts)]
 pub struct Counts {
     /// Orders by status.
     pub orders: BTreeMap<String, u64>,
@@ -63,6 +64,7 @@ pub struct Counts {
 
 /// What one service has on its desk.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReconciliationBacklog)]
 pub struct Backlog {
     /// Records that wait for their way to Kafka.
     pub outbox: u64,
