@@ -75,8 +75,14 @@ where
     let value: T = serde_path_to_error::deserialize(objects::Objects(&mut json)).map_err(|error| {
         let pointer = pointer::of_path(error.path());
         if error.inner().is_syntax() && is_json(body) {
-            // serde_json calls it so when an enum's name is no string
-            Problem::invalid(pointer, "must be a string")
+            // well-formed, but serde_json calls it so when an enum's name is no string, or a number beyond all floats
+            let out_of_range = error.inner().to_string().starts_with("number out of range");
+            let reason = if out_of_range {
+                "is out of range"
+            } else {
+                "must be a string"
+            };
+            Problem::invalid(pointer, reason)
         } else {
             read_problem(error.inner(), pointer)
         }

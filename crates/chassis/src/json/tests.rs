@@ -210,6 +210,16 @@ async fn a_name_that_is_no_string_is_told_with_its_place() {
 }
 
 #[actix_web::test]
+async fn a_number_beyond_all_floats_is_told_as_that() {
+    let (code, errors) = refused(r#"{"items": [{"sku": "tea", "quantity": 1e999}]}"#).await;
+    assert_eq!(code, Code::Validation);
+    assert_eq!(
+        (errors[0].pointer.as_str(), errors[0].detail.as_str()),
+        ("/items/0/quantity", "is out of range")
+    );
+}
+
+#[actix_web::test]
 async fn an_array_is_no_object_at_any_depth() {
     let (code, pointer) = refused_at(r#"{"items": [["tea", 1]]}"#).await;
     assert_eq!((code, pointer.as_str()), (Code::Validation, "/items/0"));
