@@ -13,14 +13,12 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use messaging::Kernel;
 use messaging::metrics::KernelMetrics;
 use messaging::operations::Operations;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::config::Settings;
 use crate::edge::{Gate, Revocations};
 use crate::jobs::check_health::HealthChecks;
-use crate::jobs::hear_revocations::Hearing;
-use crate::jobs::{follow_revocations, forget_the_idle};
+use crate::jobs::{follow_revocations, forget_the_idle, hear_revocations};
 use crate::limits::Limits;
 use crate::metrics::GatewayMetrics;
 use crate::proxy::{Proxy, ProxyConfig};
@@ -98,7 +96,7 @@ fn start_kernel(parts: &Parts<Settings>) -> anyhow::Result<(Probe, Operations)> 
     let kernel = Kernel::builder(
         GatewayService::NAME,
         &parts.core.kafka.brokers,
-        parts.pool.clone(),
+        parts.background.clone(),
         parts.settings.messaging.clone(),
     )
     .metrics(metrics)
@@ -119,11 +117,7 @@ async fn verifier(parts: &Parts<Settings>, metrics: &GatewayMetrics) -> anyhow::
     let lifetime = TimeDelta::from_std(token_lifetime(&parts.core.token)).context("token.lifetime_max_s")?;
     let revocations = Revocations::new(settings.max_entries.get(), lifetime);
     let mark = first_catch_up(&revocations, parts).await?;
-    let hearing = Hearing::new(&parts.core.kafka.brokers, revocations.clone(), metrics.clone())?;
-    let (heard, all_heard) = oneshot::channel();
-    parts
-        .tasks
-        .spawn("revocations topic", |stopping| hearing.run(heard, stopping));
+    let all_heard = hear_revocations::start(parts, revocations.clone(), metrics.clone())?;
     if !matches!(
         tokio::time::timeout(settings.start_wait(), all_heard).await,
         Ok(Ok(()))
@@ -131,11 +125,11 @@ async fn verifier(parts: &Parts<Settings>, metrics: &GatewayMetrics) -> anyhow::
         tracing::warn!("session.revoked could not be read in time: only logins that ended before are known");
     }
     let verifier = TokenVerifier::from_url(&parts.core.token)?.refusing(revocations.judge());
-    let (pool, metrics) = (parts.pool.clone(), metrics.clone());
+    let (pool, metrics) = (parts.background.clone(), metrics.clone());
     parts.tasks.spawn("revocations", move |stopping| {
         follow_revocations::run(revocations, mark, pool, settings, metrics, stopping)
     });
-    let pool = parts.pool.clone();
+    let pool = parts.background.clone();
     parts.tasks.spawn("revocations sweep", move |stopping| {
         follow_revocations::sweep(pool, settings.sweep(), stopping)
     });
@@ -146,7 +140,7 @@ async fn verifier(parts: &Parts<Settings>, metrics: &GatewayMetrics) -> anyhow::
 async fn first_catch_up(revocations: &Revocations, parts: &Parts<Settings>) -> anyhow::Result<Mark> {
     let deadline = Instant::now() + Duration::from_secs(parts.core.database.start_timeout_s);
     loop {
-        match revocations.catch_up(&parts.pool, &Mark::default()).await {
+        match revocations.catch_up(&parts.background, &Mark::default()).await {
             Ok(mark) => return Ok(mark),
             Err(error) if Instant::now() < deadline => {
                 tracing::info!(error.message = format!("{error:#}"), "waiting for the database");

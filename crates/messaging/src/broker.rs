@@ -119,6 +119,20 @@ pub(crate) fn consumer_config(brokers: &str, group: &str, settings: &MessagingSe
     config
 }
 
+/// A client that is told its partitions, joins no group and commits nothing, whatever its name.
+pub(crate) fn broadcast_config(brokers: &str, name: &str) -> ClientConfig {
+    let mut config = connection(brokers);
+    config
+        .set("group.id", name)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("enable.partition.eof", "true")
+        .set("fetch.wait.max.ms", "100")
+        .set("queued.max.messages.kbytes", "4096");
+    config
+}
+
 fn connection(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config

@@ -12,6 +12,7 @@
 mod assigned;
 mod attempt;
 mod breaker;
+mod broadcast;
 mod broker;
 mod claim;
 pub mod command;
@@ -45,6 +46,7 @@ mod steps;
 mod trace;
 mod work;
 
+pub use broadcast::Broadcast;
 pub use broker::BrokerState;
 pub use failure::{Failure, Outage};
 pub use headers::Headers;

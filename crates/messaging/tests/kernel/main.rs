@@ -7,6 +7,8 @@ mod bounds;
 #[cfg(test)]
 mod breaking;
 #[cfg(test)]
+mod broadcasting;
+#[cfg(test)]
 mod broker;
 #[cfg(test)]
 mod consuming;
