@@ -90,7 +90,13 @@ impl Service for AuthService {
         let operations = kernel.operations();
         kernel.start(&parts.tasks)?;
         let verifier = TokenVerifier::new(&parts.core.token, own_keys(Arc::clone(&keys)));
-        jobs::start(&parts.tasks, parts.pool, &parts.settings, keys, verifier.clone());
+        jobs::start(
+            &parts.tasks,
+            parts.background,
+            &parts.settings,
+            keys,
+            verifier.clone(),
+        );
         Ok(App::new(move |config| {
             operations::configure(config, "/auth", operations.clone());
             routes::configure(config, &state);
@@ -112,7 +118,7 @@ fn kernel(parts: &Parts<AuthSettings>) -> anyhow::Result<Kernel> {
     let builder = Kernel::builder(
         AuthService::NAME,
         &parts.core.kafka.brokers,
-        parts.pool.clone(),
+        parts.background.clone(),
         settings,
     );
     Ok(builder.metrics(metrics).build()?)
@@ -123,10 +129,10 @@ async fn keys(parts: &Parts<AuthSettings>, encryption: &Arc<KeyEncryption>) -> a
     let settings = &parts.settings;
     let overlap = signing::overlap(&settings.keys, &settings.session);
     {
-        let mut connection = parts.pool.get().await.context("no database connection")?;
+        let mut connection = parts.background.get().await.context("no database connection")?;
         signing::ensure_one(&mut connection, encryption, clock::now()).await?;
     }
-    let ring = KeyRing::open(parts.pool.clone(), Arc::clone(encryption), overlap).await?;
+    let ring = KeyRing::open(parts.background.clone(), Arc::clone(encryption), overlap).await?;
     Ok(Arc::new(ring))
 }
 

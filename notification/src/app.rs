@@ -54,6 +54,7 @@ impl Service for NotificationService {
             settings,
             core,
             pool,
+            background,
             tasks,
             metrics: registry,
         } = parts;
@@ -68,13 +69,14 @@ impl Service for NotificationService {
         };
         let mailer = Mailer::new(&settings.email)?;
         let deliverer = Deliverer {
-            pool: pool.clone(),
+            pool: background.clone(),
             webhooks: Webhooks::new(guard.clone(), settings.webhooks.clone())?,
             mails: Mails::new(mailer, settings.email),
         };
         let metrics = KernelMetrics::default();
         registry.register(|registry| metrics.register(registry));
-        let kernel = Kernel::builder(Self::NAME, &core.kafka.brokers, pool.clone(), settings.messaging)
+        let brokers = &core.kafka.brokers;
+        let kernel = Kernel::builder(Self::NAME, brokers, background.clone(), settings.messaging)
             .metrics(metrics)
             .participant(reactions::telling(channels))
             .participant(reactions::delivering(channels, deliverer))
@@ -86,7 +88,7 @@ impl Service for NotificationService {
             settings.stream.per_process_max.into(),
         );
         let state = State {
-            pool: pool.clone(),
+            pool,
             signals: signals.clone(),
             channels,
             guard,
@@ -96,15 +98,15 @@ impl Service for NotificationService {
             draining: tasks.draining(),
         };
         let poll = Duration::from_millis(settings.stream.poll_ms.max(1).into());
-        let of_streams = pool.clone();
+        let of_streams = background.clone();
         tasks.spawn("streams", move |stop| streams.run(of_streams, poll, stop));
-        let (of_retention, days) = (pool.clone(), settings.deliveries.retention_days);
+        let (of_retention, days) = (background.clone(), settings.deliveries.retention_days);
         tasks.spawn("delivery_retention", move |stop| {
             jobs::forget_old(of_retention, days, stop)
         });
         let deliveries = settings.deliveries;
         tasks.spawn("deliveries", move |stop| {
-            jobs::resume_due(pool, signals, channels, deliveries, stop)
+            jobs::resume_due(background, signals, channels, deliveries, stop)
         });
         Ok(App::new(move |config| {
             operations::configure(config, "/notifications", operations.clone());

@@ -57,7 +57,7 @@ impl Service for OrderService {
         let kernel = Kernel::builder(
             Self::NAME,
             &parts.core.kafka.brokers,
-            parts.pool.clone(),
+            parts.background.clone(),
             parts.settings.messaging,
         )
         .metrics(metrics)
@@ -73,9 +73,13 @@ impl Service for OrderService {
         let broker = kernel.probe();
         let operations = kernel.operations();
         kernel.start(&parts.tasks)?;
+        let in_background = State {
+            pool: parts.background,
+            ..state.clone()
+        };
         jobs::start(
             &parts.tasks,
-            &state,
+            &in_background,
             parts.settings.saga,
             parts.settings.idempotency,
         );

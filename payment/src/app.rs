@@ -58,7 +58,7 @@ impl Service for PaymentService {
         let slow = Duration::from_millis(settings.simulator.slow_ms);
         settings.validate()?;
         let provider = &settings.provider;
-        let ledger = Ledger::new(parts.pool.clone(), provider.books_timeout());
+        let ledger = Ledger::new(parts.background.clone(), provider.books_timeout());
         let simulator = SimulatedProvider::new(ledger.clone(), slow, provider.timeout());
         let stripe = settings
             .has_stripe()
@@ -73,7 +73,7 @@ impl Service for PaymentService {
         let metrics = KernelMetrics::default();
         parts.metrics.register(|registry| metrics.register(registry));
         let brokers = &parts.core.kafka.brokers;
-        let kernel = Kernel::builder(Self::NAME, brokers, parts.pool.clone(), settings.messaging)
+        let kernel = Kernel::builder(Self::NAME, brokers, parts.background.clone(), settings.messaging)
             .metrics(metrics)
             .participant(payments)
             .build()?;
@@ -81,7 +81,7 @@ impl Service for PaymentService {
         let operations = kernel.operations();
         let webhooks = webhooks(stripe, settings.provider.stripe, kernel.signals());
         if let Some(webhooks) = &webhooks {
-            let (pool, retention) = (parts.pool.clone(), webhooks.settings.webhook_retention());
+            let (pool, retention) = (parts.background, webhooks.settings.webhook_retention());
             parts.tasks.spawn("webhook_events", |stop| {
                 webhook_events::run(pool, retention, stop)
             });

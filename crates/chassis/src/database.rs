@@ -44,7 +44,7 @@ pub enum MigrateError {
     Thread(#[from] tokio::task::JoinError),
 }
 
-/// Builds the pool. Nothing is connected yet.
+/// Builds the pool of requests. Nothing is connected yet.
 ///
 /// Connections are established on the runtime this is called from, not on the HTTP worker that happens to
 /// need one: workers are runtimes of their own that die first at a stop, and a connection's driver would die
@@ -53,6 +53,19 @@ pub enum MigrateError {
 /// # Errors
 /// When the pool's configuration is contradictory.
 pub fn pool(settings: &DatabaseSettings) -> Result<Pool, deadpool::BuildError> {
+    pool_of(settings, settings.pool_size)
+}
+
+/// Builds the pool of what is not a request: a bulkhead, so that a crowd of requests holds up no message. Otherwise like
+/// [`pool`].
+///
+/// # Errors
+/// When the pool's configuration is contradictory.
+pub fn background_pool(settings: &DatabaseSettings) -> Result<Pool, deadpool::BuildError> {
+    pool_of(settings, settings.background_pool_size)
+}
+
+fn pool_of(settings: &DatabaseSettings, size: usize) -> Result<Pool, deadpool::BuildError> {
     let runtime = Handle::current();
     let setup = format!(
         "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; SET timezone = 'UTC'",
@@ -74,7 +87,7 @@ pub fn pool(settings: &DatabaseSettings) -> Result<Pool, deadpool::BuildError> {
     let manager = AsyncDieselConnectionManager::new_with_config(settings.url.expose_secret(), config);
     let wait = Duration::from_millis(settings.wait_timeout_ms);
     Pool::builder(manager)
-        .max_size(settings.pool_size)
+        .max_size(size)
         .wait_timeout(Some(wait))
         .create_timeout(Some(wait))
         .recycle_timeout(Some(wait))

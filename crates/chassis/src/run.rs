@@ -127,11 +127,11 @@ async fn own_command<S: Service>(
 }
 
 fn parts<S: Service>(core: CoreSettings, settings: S::Settings) -> anyhow::Result<Parts<S::Settings>> {
-    let pool = database::pool(&core.database)?;
     Ok(Parts {
+        pool: database::pool(&core.database)?,
+        background: database::background_pool(&core.database)?,
         settings,
         core,
-        pool,
         tasks: Tasks::new(),
         metrics: Metrics::new(),
     })

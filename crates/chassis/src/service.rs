@@ -51,8 +51,10 @@ pub struct Parts<S> {
     pub settings: S,
     /// The settings every service has.
     pub core: CoreSettings,
-    /// The database pool; its connections live on the main runtime.
+    /// The database pool of requests; its connections live on the main runtime.
     pub pool: Pool,
+    /// The database pool of the kernel and the timers.
+    pub background: Pool,
     /// Background tasks, on the main runtime; stopped after HTTP has drained.
     pub tasks: Tasks,
     /// The metrics registry behind `/metrics`.

@@ -130,8 +130,11 @@ pub struct ManagementSettings {
 pub struct DatabaseSettings {
     /// libpq URL of the service's database.
     pub url: SecretString,
-    /// Connections at most.
+    /// Connections of requests at most.
     pub pool_size: usize,
+    /// Connections of everything else (consumer, retries, actions, timers) at most: requests, however many of them wait,
+    /// take none of these.
+    pub background_pool_size: usize,
     /// How long a request waits for a connection, in milliseconds.
     pub wait_timeout_ms: u64,
     /// How long Postgres lets one statement run, in milliseconds.
@@ -233,6 +236,9 @@ impl CoreSettings {
         }
         if self.database.pool_size == 0 {
             return invalid("database.pool_size", "must be at least 1");
+        }
+        if self.database.background_pool_size == 0 {
+            return invalid("database.background_pool_size", "must be at least 1");
         }
         if self.http.body_limit_bytes == 0 {
             return invalid("http.body_limit_bytes", "must be at least 1");

@@ -173,9 +173,10 @@ async fn relay(brokers: &str, url: &str, conn: &mut AsyncPgConnection) -> Result
 }
 
 fn start(group: &str, brokers: &str, url: &str, participant: Participant<Sums>) -> Result<Tasks> {
-    let pool = chassis::database::pool(&DatabaseSettings {
+    let pool = chassis::database::background_pool(&DatabaseSettings {
         url: url.into(),
         pool_size: 8,
+        background_pool_size: 8,
         wait_timeout_ms: 3_000,
         statement_timeout_ms: 10_000,
         idle_in_transaction_timeout_ms: 60_000,

@@ -213,7 +213,8 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// A kernel for `service`, which is also its consumer group and the source of its events.
+    /// A kernel for `service`, which is also its consumer group and the source of its events. `pool` should not be the one
+    /// of requests: a crowd of those would hold up messages.
     #[must_use]
     pub fn builder(service: &str, brokers: &str, pool: Pool, settings: MessagingSettings) -> KernelBuilder {
         KernelBuilder {

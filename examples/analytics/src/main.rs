@@ -143,7 +143,7 @@ impl Service for Analytics {
 
     async fn build(parts: Parts<Settings>) -> anyhow::Result<App> {
         let brokers = &parts.core.kafka.brokers;
-        let kernel = Kernel::builder(Self::NAME, brokers, parts.pool, parts.settings.messaging)
+        let kernel = Kernel::builder(Self::NAME, brokers, parts.background, parts.settings.messaging)
             .participant(participant())
             .build()?;
         let (broker, operations) = (kernel.probe(), kernel.operations());

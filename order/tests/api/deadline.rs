@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use futures::future::{join, join_all};
 use serde_json::{Value, json};
 
-use crate::harness::{Orders, cancel, path_of, place};
+use crate::harness::{Orders, POOL_SIZE, cancel, path_of, place};
 
 /// Each replica looks often, so that a test need not wait.
 const OFTEN: (&str, &str) = ("saga.deadline_poll_ms", "20");
@@ -133,4 +134,37 @@ async fn replicas_together_cancel_each_order_once() {
         versions,
         [json!({"version": 2, "announced": 2, "cancellation_reason": "payment_timeout"})]
     );
+}
+
+/// Requests that wait for a lock in the database.
+async fn waiting(orders: &Orders) -> usize {
+    let waiting =
+        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    orders.rows(waiting).await.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_requests_holds_up_no_timer() {
+    let orders = Orders::start_with(&[OFTEN]).await;
+    place(&orders.somebody()).await;
+    // every connection that requests have is taken by one that waits, and more wait for one
+    let locked = orders.standing("begin; lock table product").await;
+    let clients: Vec<_> = (0..20).map(|_| orders.anonymous()).collect();
+    let crowd = join_all(clients.iter().map(|client| client.get("/products")));
+    let timer = async {
+        let give_up = Instant::now() + Duration::from_secs(30);
+        while waiting(&orders).await < POOL_SIZE {
+            assert!(Instant::now() < give_up, "there is no crowd");
+            tokio::task::yield_now().await;
+        }
+        age(&orders, 901).await;
+        all_moved_on(&orders).await;
+        assert_eq!(waiting(&orders).await, POOL_SIZE, "the crowd was gone");
+        drop(locked);
+    };
+
+    let (answers, ()) = join(crowd, timer).await;
+    for answer in answers {
+        assert!(matches!(answer.status, 200 | 503), "{}", answer.status);
+    }
 }

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use stack::postgres::{TestDatabase, connect};
 use uuid::Uuid;
 
+/// Connections that requests have at most.
+pub(crate) const POOL_SIZE: usize = 6;
+
 /// The service, with a database and token keys of its own. Nobody listens where its broker should be: all that is
 /// asked of it here it does without.
 pub(crate) struct Orders {
@@ -170,10 +173,10 @@ impl Orders {
 }
 
 async fn start(database: &TestDatabase, issuer: &TestIssuer, settings: &[(&str, &str)]) -> TestService {
-    let jwks_url = issuer.jwks_url();
+    let (jwks_url, pool_size) = (issuer.jwks_url(), POOL_SIZE.to_string());
     let common = [
         ("database.url", database.url()),
-        ("database.pool_size", "6"),
+        ("database.pool_size", &pool_size),
         ("kafka.brokers", "127.0.0.1:1"),
         ("token.jwks_url", &jwks_url),
     ];

@@ -29,12 +29,13 @@ impl Provider {
         let settings = DatabaseSettings {
             url: database.url().into(),
             pool_size: 8,
+            background_pool_size: 8,
             wait_timeout_ms: 30_000,
             statement_timeout_ms: 30_000,
             idle_in_transaction_timeout_ms: 60_000,
             start_timeout_s: 30,
         };
-        let pool = database::pool(&settings).unwrap();
+        let pool = database::background_pool(&settings).unwrap();
         Self {
             simulated: SimulatedProvider::new(Ledger::new(pool, PATIENCE), SLOW, PATIENCE),
             database,

@@ -201,9 +201,10 @@ impl<'a> Setup<'a> {
     /// On the runtime that this is called from.
     pub(crate) fn start<R: Repository>(self, participant: messaging::Participant<R>) -> Running {
         observe();
-        let pool = chassis::database::pool(&DatabaseSettings {
+        let pool = chassis::database::background_pool(&DatabaseSettings {
             url: self.database.into(),
             pool_size: 8,
+            background_pool_size: 8,
             wait_timeout_ms: 2_000,
             statement_timeout_ms: 10_000,
             idle_in_transaction_timeout_ms: 60_000,

@@ -54,7 +54,7 @@ impl Options {
             port,
             lifetime: Lifetime::Tied(Signal::SIGQUIT),
             env: BTreeMap::new(),
-            connections: 200,
+            connections: 300,
             durable: true,
         }
     }
