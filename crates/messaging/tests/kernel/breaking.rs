@@ -16,7 +16,8 @@ fn start(broker: &Broker, database: &Database) -> Running {
             limits.breaker_keys = KEYS;
             limits.breaker_probe_ms = 20;
             limits.backoff_max_ms = 50;
-            limits.retry_delays_ms = vec![20; 3];
+            // five keys have failed long before the first of them has four times
+            limits.retry_delays_ms = vec![500; 3];
         })
         .start(listening())
 }
