@@ -64,10 +64,12 @@ pub(crate) enum Verdict {
     },
 }
 
-/// A place among the hashes that run or wait. Whoever takes it before any other work costs nothing when there is none.
+/// A place among the hashes that run or wait. Whoever takes it before any other work costs nothing when there is none. It
+/// is free again when its last clone is gone.
+#[derive(Clone)]
 #[must_use]
 pub(crate) struct Place {
-    _permit: OwnedSemaphorePermit,
+    _permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// Hashes and verifies passwords. Cheap to clone.
@@ -131,7 +133,9 @@ impl Hasher {
     pub(crate) fn place(&self) -> Result<Place, HasherError> {
         let place = Arc::clone(&self.inner.places).try_acquire_owned();
         place
-            .map(|permit| Place { _permit: permit })
+            .map(|permit| Place {
+                _permit: Arc::new(permit),
+            })
             .map_err(|_full| HasherError::Overloaded)
     }
 

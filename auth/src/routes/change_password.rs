@@ -80,7 +80,7 @@ pub(crate) async fn change_password(
     let unchanged = body.current_password.expose_secret() == body.new_password.expose_secret();
     let verdict = guess::judge(
         &state,
-        place,
+        &place,
         attempt,
         body.current_password,
         Some(stored.clone()),

@@ -21,18 +21,19 @@ impl From<HasherError> for Problem {
 /// Compares a password with the stored one. A right one answers with the attempt, which the caller ends, and with its
 /// hash by the parameters of today where the stored one has others; a wrong one stays counted.
 ///
-/// `place` is taken before the database is asked for anything, so that a flood of guesses is turned away at once.
+/// `place` is taken before the database is asked for anything, so that a flood of guesses is turned away at once; the
+/// caller holds it to the end, so that no more guesses than there are places want connections.
 ///
 /// # Errors
 /// 503 when there is too much to do: then nothing is counted.
 pub(super) async fn judge(
     state: &State,
-    place: Place,
+    place: &Place,
     attempt: Attempt,
     password: SecretString,
     stored: Option<PasswordHash>,
 ) -> Result<Option<(Attempt, Option<PasswordHash>)>, Problem> {
-    match state.hasher.verify(place, password, stored).await {
+    match state.hasher.verify(place.clone(), password, stored).await {
         Ok(Verdict::Right { rehashed }) => Ok(Some((attempt, rehashed))),
         Ok(Verdict::Wrong) => {
             state.metrics.failed_logins.inc();

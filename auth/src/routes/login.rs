@@ -67,7 +67,7 @@ pub(crate) async fn login(
     // A disabled account answers as one that is not there, with the right password too.
     let (user, hash) = found.unzip();
     let hash = hash.filter(|_| user.as_ref().is_some_and(|user| !user.disabled));
-    let verdict = guess::judge(&state, place, attempt, body.password, hash.clone()).await?;
+    let verdict = guess::judge(&state, &place, attempt, body.password, hash.clone()).await?;
     let (Some((attempt, rehashed)), Some(user), Some(hash)) = (verdict, &user, hash) else {
         return Err(refused(user.as_ref()));
     };

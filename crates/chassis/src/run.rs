@@ -207,9 +207,11 @@ impl Running {
         let management_listener = listen(core.management_socket())?;
         let (http, management) = (http_listener.local_addr()?, management_listener.local_addr()?);
         let parts = parts::<S>(core.clone(), settings)?;
-        let (tasks, metrics, pool) = (parts.tasks.clone(), parts.metrics.clone(), parts.pool.clone());
+        let (tasks, metrics) = (parts.tasks.clone(), parts.metrics.clone());
+        // not the requests' pool: that all its connections are in use does not mean that the database is away
+        let database = Probe::database(parts.background.clone());
         let app = S::build(parts).await?;
-        let health = Health::new(Probe::database(pool), &app.health, tasks.draining());
+        let health = Health::new(database, &app.health, tasks.draining());
         let verifier = match app.verifier.clone() {
             Some(verifier) => verifier,
             None => TokenVerifier::from_url(&core.token)?,

@@ -144,7 +144,7 @@ async fn waiting(orders: &Orders) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crowd_of_requests_holds_up_no_timer() {
+async fn a_crowd_of_requests_holds_up_no_timer_and_looks_like_no_outage() {
     let orders = Orders::start_with(&[OFTEN]).await;
     place(&orders.somebody()).await;
     // every connection that requests have is taken by one that waits, and more wait for one
@@ -159,6 +159,8 @@ async fn a_crowd_of_requests_holds_up_no_timer() {
         }
         age(&orders, 901).await;
         all_moved_on(&orders).await;
+        let health = clients.last().expect("a client").get("/health").await;
+        assert_eq!(health.body["database"], "ok");
         assert_eq!(waiting(&orders).await, POOL_SIZE, "the crowd was gone");
         drop(locked);
     };

@@ -3,8 +3,8 @@
 //! GET /health is not what is promised of it.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -24,6 +24,9 @@ const CONNECTIONS: usize = 4;
 const TIMES: f64 = 10.0;
 /// Logins that wait for an answer at once; an attacker has no more connections.
 const IN_FLIGHT: usize = 1_000;
+/// The network whose addresses are used by nobody but benchmarks (RFC 2544), and how many it has.
+const BENCHMARKING: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
+const ATTACKERS: u32 = 1 << 17;
 /// How often GET /health is asked: more rarely than the gateway gives the same answer again (250 ms), so that each probe
 /// asks all services.
 const PROBE: Duration = Duration::from_millis(275);
@@ -38,10 +41,12 @@ struct Half {
 
 /// Runs the benchmark and prints its figures.
 pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
-    // the throttle would answer most of the flood without a hash: here each attempt counts
-    let builder = builder(options)
-        .service_env(Service::Auth, "QUADRILLE__THROTTLE__ADDRESS_FREE", "1000000000")
-        .service_env(Service::Auth, "QUADRILLE__THROTTLE__ACCOUNT_FREE", "1000000000");
+    // Each login comes from an address of its own: of one address the throttle would refuse all but the first few.
+    let builder = builder(options).service_env(
+        Service::Gateway,
+        "QUADRILLE__EDGE__TRUSTED_PROXIES",
+        Ipv4Addr::LOCALHOST.to_string(),
+    );
     let stack = Box::pin(builder.build()).await?;
     let url = stack.url();
     let load = Load::new(&url, Users::register(&url, options.users).await?);
@@ -109,7 +114,11 @@ async fn probe(url: &str, time: Duration) -> anyhow::Result<Histogram<u64>> {
     while begin.elapsed() < time {
         tick.tick().await;
         let asked = Instant::now();
-        http.get(url).send().await?.error_for_status()?;
+        let answer = http.get(url).send().await?;
+        let status = answer.status();
+        if !status.is_success() {
+            anyhow::bail!("GET /health was answered {status}: {}", answer.text().await?);
+        }
         latency_us.record(u64::try_from(asked.elapsed().as_micros())?)?;
     }
     Ok(latency_us)
@@ -163,16 +172,18 @@ async fn pour(
         .build()
         .unwrap_or_default();
     let room = Arc::new(Semaphore::new(IN_FLIGHT));
-    let number = AtomicU64::new(0);
+    let mut attackers = (0..ATTACKERS).cycle();
     let mut tick = tokio::time::interval(Duration::from_secs_f64(1.0 / per_second));
     loop {
         tick.tick().await;
         let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
             continue;
         };
-        let nobody = number.fetch_add(1, Ordering::Relaxed);
-        let body = json!({"email": format!("nobody-{nobody}@quadrille.example"), "password": "a guess of somebody's"});
-        let asked = http.post(&url).json(&body).send();
+        let attacker = attackers.next().unwrap_or_default();
+        let body = json!({"email": format!("nobody-{attacker}@quadrille.example"), "password": "a guess of somebody's"});
+        let address = Ipv4Addr::from_bits(BENCHMARKING.to_bits() | attacker);
+        let asked = http.post(&url).header("x-forwarded-for", address.to_string());
+        let asked = asked.json(&body).send();
         let answers = Arc::clone(&answers);
         tasks.spawn(async move {
             let answer = match asked.await {
