@@ -23,6 +23,8 @@ pub struct PasswordSettings {
     pub parallelism: u32,
     /// Hashes at the same time; 0 is one for each core.
     pub threads: usize,
+    /// How far the threads that hash stand back behind whatever else wants the cores, as of nice(1): 0 to 19.
+    pub niceness: u8,
     /// Hashes that may wait for a thread.
     pub queue_max: usize,
     /// How long one may wait, in milliseconds.
@@ -33,6 +35,8 @@ pub struct PasswordSettings {
 const LENGTH_MIN_FLOOR: usize = 8;
 /// Nor may the longest be shorter than this.
 const LENGTH_MAX_FLOOR: usize = 64;
+/// nice(1) knows no more.
+const NICENESS_MAX: u8 = 19;
 
 impl PasswordSettings {
     /// What a new password must be like.
@@ -58,6 +62,10 @@ impl PasswordSettings {
         ensure!(
             self.length_max >= LENGTH_MAX_FLOOR && self.length_max >= self.length_min,
             "password.length_max: must be at least {LENGTH_MAX_FLOOR}, and not under password.length_min"
+        );
+        ensure!(
+            self.niceness <= NICENESS_MAX,
+            "password.niceness: must be at most {NICENESS_MAX}"
         );
         Ok(())
     }

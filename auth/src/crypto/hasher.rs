@@ -1,7 +1,8 @@
 //! argon2id off the HTTP workers, on threads of its own, as many as there are cores, with a bounded queue.
 //!
 //! A hash takes 25 ms of a core and 19 MiB. More threads than cores would only make every hash slower and
-//! cost memory; a longer queue would only make clients wait for an answer they have given up on.
+//! cost memory; a longer queue would only make clients wait for an answer they have given up on. The threads stand back
+//! behind all others of the machine: a flood of logins takes what time there is left.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,7 +116,7 @@ impl Hasher {
         Ok(Self {
             inner: Arc::new(Inner {
                 argon2,
-                jobs: threads::start(threads)?,
+                jobs: threads::start(threads, settings.niceness)?,
                 places: Arc::new(Semaphore::new(places)),
                 places_total: places,
                 threads: Arc::new(Semaphore::new(threads)),

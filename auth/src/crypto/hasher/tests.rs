@@ -8,6 +8,7 @@ fn settings(queue_max: usize, wait_ms: u64) -> PasswordSettings {
         iterations: 2,
         parallelism: 1,
         threads: 1,
+        niceness: 10,
         queue_max,
         wait_ms,
     }
@@ -112,6 +113,18 @@ async fn a_client_that_hangs_up_makes_no_room() {
         tokio::task::yield_now().await;
     }
     assert!(hasher.hash(password()).await.is_ok());
+}
+
+/// The thread, and no other one.
+#[tokio::test]
+async fn hashes_stand_back_behind_everything_else() {
+    let hasher = hasher(&settings(0, 5_000));
+    let niceness = || rustix::process::getpriority_process(None).unwrap();
+    let before = niceness();
+    let place = hasher.place().unwrap();
+    let hashing = hasher.run(place, move |_| niceness()).await;
+    assert!(matches!(hashing, Ok(10)), "{:?}", hashing.ok());
+    assert_eq!(niceness(), before);
 }
 
 /// A thread that dies would be one less for good.

@@ -10,17 +10,27 @@ use tokio::sync::mpsc;
 /// What a thread does.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
-/// Starts so many threads. They end when the sender is dropped.
-pub(super) fn start(count: usize) -> io::Result<mpsc::Sender<Job>> {
+/// Starts so many threads, which are as nice(1) to all others as `niceness` says. They end when the sender is dropped.
+pub(super) fn start(count: usize, niceness: u8) -> io::Result<mpsc::Sender<Job>> {
     let (jobs, queue) = mpsc::channel(count);
     let queue = Arc::new(Mutex::new(queue));
     for number in 0..count {
         let queue = Arc::clone(&queue);
         thread::Builder::new()
             .name(format!("hash-{number}"))
-            .spawn(move || work(&queue))?;
+            .spawn(move || {
+                stand_back(niceness);
+                work(&queue);
+            })?;
     }
     Ok(jobs)
+}
+
+/// Linux has a niceness for each thread; "nobody" is the calling one there.
+fn stand_back(niceness: u8) {
+    if let Err(error) = rustix::process::setpriority_process(None, niceness.into()) {
+        tracing::warn!(%error, "passwords are hashed at the priority of everything else");
+    }
 }
 
 fn work(queue: &Mutex<mpsc::Receiver<Job>>) {

@@ -18,8 +18,11 @@ use super::load::{Load, Run, Users};
 use super::{Options, builder};
 use crate::cli::paint;
 
-/// Customers' connections: some, not as many as the machine can take.
+/// Customers' connections.
 const CONNECTIONS: usize = 4;
+/// How large a part of the orders that can be had they place: where the machine has nothing to spare, whatever comes on top
+/// takes from the orders, a flood or not.
+const SHARE: f64 = 1.0 / 3.0;
 /// How many times the logins that can be had are asked for.
 const TIMES: f64 = 10.0;
 /// Logins that wait for an answer at once; an attacker has no more connections.
@@ -27,6 +30,8 @@ const IN_FLIGHT: usize = 1_000;
 /// The network whose addresses are used by nobody but benchmarks (RFC 2544), and how many it has.
 const BENCHMARKING: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 const ATTACKERS: u32 = 1 << 17;
+/// How long each of what can be had is measured.
+const CALIBRATION: Duration = Duration::from_secs(4);
 /// How often GET /health is asked: more rarely than the gateway gives the same answer again (250 ms), so that each probe
 /// asks all services.
 const PROBE: Duration = Duration::from_millis(275);
@@ -53,14 +58,18 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let time = Duration::from_secs(options.seconds);
 
     let capacity = capacity(&url).await?;
+    let most = load.run(CONNECTIONS, CALIBRATION).await?.accepted_per_second();
+    let connections = f64::from(u32::try_from(CONNECTIONS)?);
+    let pace = Duration::from_secs_f64(connections / (most.max(1.0) * SHARE));
     println!(
         "{}",
         paint::dim(format!(
-            "{capacity:.0} logins/s can be had; measuring {} s without a flood ...",
-            options.seconds
+            "{capacity:.0} logins/s and {most:.0} orders/s can be had; measuring {} s of {:.0} orders/s without a flood ...",
+            options.seconds,
+            most * SHARE
         ))
     );
-    let quiet = half(&load, &stack, time).await?;
+    let quiet = half(&load, &stack, time, pace).await?;
     println!(
         "{}",
         paint::dim(format!(
@@ -70,7 +79,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
         ))
     );
     let flood = Flood::begin(&url, capacity * TIMES);
-    let flooded = half(&load, &stack, time).await;
+    let flooded = half(&load, &stack, time, pace).await;
     let answers = flood.end().await;
     let flooded = flooded?;
     print(&quiet, &flooded, &answers, time);
@@ -89,18 +98,17 @@ fn ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {
 
 /// Logins that are answered a second when more are asked for than can be had.
 async fn capacity(url: &str) -> anyhow::Result<f64> {
-    let time = Duration::from_secs(4);
     let flood = Flood::begin(url, 100.0);
-    tokio::time::sleep(time).await;
+    tokio::time::sleep(CALIBRATION).await;
     let answers = flood.end().await;
     let served = answers.get("401").copied().unwrap_or_default();
-    Ok((f64::from(u32::try_from(served)?) / time.as_secs_f64()).max(1.0))
+    Ok((f64::from(u32::try_from(served)?) / CALIBRATION.as_secs_f64()).max(1.0))
 }
 
 /// Orders and probes for a while.
-async fn half(load: &Load, stack: &Stack, time: Duration) -> anyhow::Result<Half> {
+async fn half(load: &Load, stack: &Stack, time: Duration, pace: Duration) -> anyhow::Result<Half> {
     let health = format!("{}/health", stack.url());
-    let (run, health_us) = tokio::join!(load.run(CONNECTIONS, time), probe(&health, time));
+    let (run, health_us) = tokio::join!(load.run_paced(CONNECTIONS, time, pace), probe(&health, time));
     Ok(Half {
         run: run?,
         health_us: health_us?,

@@ -1,4 +1,4 @@
-//! A closed loop of customers that place orders.
+//! Customers that place orders, each the next one once the last is answered.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -114,6 +114,16 @@ impl Load {
 
     /// Keeps `connections` POSTs in flight for `duration`.
     pub(super) async fn run(&self, connections: usize, duration: Duration) -> anyhow::Result<Run> {
+        self.run_paced(connections, duration, Duration::ZERO).await
+    }
+
+    /// The same, but each connection begins at most one POST every `pace`.
+    pub(super) async fn run_paced(
+        &self,
+        connections: usize,
+        duration: Duration,
+        pace: Duration,
+    ) -> anyhow::Result<Run> {
         let (begin, begin_ms) = (Instant::now(), now_ms());
         let workers = (0..connections).map(|number| {
             let worker = Worker {
@@ -130,7 +140,7 @@ impl Load {
                 total: Arc::clone(&self.accepted),
             };
             #[expect(clippy::disallowed_methods, reason = "awaited a few lines below")]
-            tokio::spawn(worker.work(begin + duration))
+            tokio::spawn(worker.work(begin + duration, pace))
         });
         let mut run = Run {
             connections,
@@ -169,7 +179,7 @@ struct Share {
 }
 
 impl Worker {
-    async fn work(self, deadline: Instant) -> anyhow::Result<Share> {
+    async fn work(self, deadline: Instant, pace: Duration) -> anyhow::Result<Share> {
         let mut share = Share {
             accepted: Vec::new(),
             latency_us: Histogram::new(3)?,
@@ -188,6 +198,7 @@ impl Worker {
                 Ok(Err(status)) => *share.refused.entry(status.to_string()).or_default() += 1,
                 Err(error) => *share.refused.entry(error.without_url().to_string()).or_default() += 1,
             }
+            tokio::time::sleep_until((begin + pace).into()).await;
         }
         Ok(share)
     }
