@@ -18,11 +18,11 @@ use tokio::time::Instant;
 use crate::config::Settings;
 use crate::edge::{Gate, Revocations};
 use crate::jobs::check_health::HealthChecks;
+use crate::jobs::gather_health::Gatherer;
 use crate::jobs::{follow_revocations, forget_the_idle, hear_revocations};
 use crate::limits::Limits;
 use crate::metrics::GatewayMetrics;
 use crate::proxy::{Proxy, ProxyConfig};
-use crate::routes::health::LastAnswer;
 use crate::store::revocations::{Mark, RevocationRepository};
 use crate::{reactions, routes};
 
@@ -67,7 +67,9 @@ impl Service for GatewayService {
         let edge_settings = parts.settings.edge.clone();
         let reconciliation = web::Data::new(parts.settings.reconciliation);
         let pool = web::Data::new(parts.pool.clone());
-        let last_health = web::Data::new(LastAnswer::default());
+        let (gatherer, last_health) = Gatherer::new(proxy.clone())?;
+        parts.tasks.spawn("health", |stopping| gatherer.run(stopping));
+        let last_health = web::Data::new(last_health);
         let app = App::new(move |config| {
             config
                 .app_data(gate.clone())

@@ -125,7 +125,7 @@ impl Endpoints {
     }
 
     /// An endpoint to be asked about its health, whatever its breaker says.
-    pub(super) fn any(&self) -> Option<&Authority> {
+    pub(crate) fn any(&self) -> Option<&Authority> {
         let healthy = self
             .all
             .iter()

@@ -38,8 +38,6 @@ use upload::Body;
 /// By it a service recognises a request that comes again.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Longest answer of a service about itself, in bytes.
-const ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// Longest page of a list that the gateway reads itself, in bytes.
 const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -55,12 +53,10 @@ impl Proxy {
     #[must_use]
     pub fn new(config: Arc<ProxyConfig>) -> Self {
         let settings = &config.settings;
-        // whoever has a place finds a connection: nobody waits for one within the time that a service has for its answer.
-        // One more for each service is there for questions about its health
+        // whoever has a place finds a connection: nobody waits for one within the time that a service has for its answer
         let connections = settings
             .exchanges_per_worker
             .saturating_add(settings.streams_per_worker.get())
-            .saturating_add(1)
             .saturating_mul(Upstream::COUNT);
         let connector = awc::Connector::new()
             .connector(UpstreamConnector::new())
@@ -169,21 +165,6 @@ impl Proxy {
                 cause: "response",
                 sent: true,
             }))
-    }
-
-    /// Asks a service about its health. `None` when it does not answer in time or makes no sense.
-    pub async fn ask<T: DeserializeOwned>(&self, upstream: Upstream, path: &'static str) -> Option<T> {
-        let authority = self.config.service(upstream).ok()?.any()?;
-        let uri = head::uri(authority, PathAndQuery::from_static(path))?;
-        let asking = async {
-            let mut response = self.client.get(uri).no_decompress().send().await.ok()?;
-            let body = response.body().limit(ANSWER_BYTES_MAX).await.ok()?;
-            serde_json::from_slice(&body).ok()
-        };
-        tokio::time::timeout(self.config.settings.health_timeout(), asking)
-            .await
-            .ok()
-            .flatten()
     }
 
     fn places(&self, upstream: Upstream) -> Result<&Places, ProxyError> {

@@ -54,7 +54,7 @@ impl ProxyConfig {
         &self.services
     }
 
-    pub(super) fn service(&self, upstream: Upstream) -> Result<&Endpoints, ProxyError> {
+    pub(crate) fn service(&self, upstream: Upstream) -> Result<&Endpoints, ProxyError> {
         let found = self
             .services
             .iter()
