@@ -160,7 +160,7 @@ async fn a_crowd_of_requests_holds_up_no_timer_and_looks_like_no_outage() {
         age(&orders, 901).await;
         all_moved_on(&orders).await;
         let health = clients.last().expect("a client").get("/health").await;
-        assert_eq!(health.body["database"], "ok");
+        assert_eq!(health.json()["database"], "ok");
         assert_eq!(waiting(&orders).await, POOL_SIZE, "the crowd was gone");
         drop(locked);
     };
