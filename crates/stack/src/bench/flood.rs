@@ -32,8 +32,8 @@ const BENCHMARKING: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 const ATTACKERS: u32 = 1 << 17;
 /// How long each of what can be had is measured.
 const CALIBRATION: Duration = Duration::from_secs(4);
-/// How often GET /health is asked: more rarely than the gateway gives the same answer again (250 ms), so that each probe
-/// asks all services.
+/// How often GET /health is asked: more rarely than the gateway is content with an answer (250 ms), so that each probe makes
+/// it ask all services again.
 const PROBE: Duration = Duration::from_millis(275);
 /// Of a hundred probes within the flood, 99 must be answered within this time.
 const HEALTH_P99_MAX_MS: f64 = 50.0;
