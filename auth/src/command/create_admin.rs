@@ -57,7 +57,7 @@ pub(super) async fn run(email: &str, parts: &Parts<AuthSettings>) -> anyhow::Res
             (text.clone().into(), Some(text))
         }
     };
-    let hash = hasher.hash(password).await?;
+    let hash = hasher.hash(hasher.place()?, password).await?;
     let id = register(&mut connection, &email, &hash).await?;
     tracing::info!(user.id = %id, "admin registered");
     if let Some(password) = generated {
@@ -78,7 +78,7 @@ async fn another_hash(
         .await?
     {
         Verdict::Right { .. } => Ok(None),
-        Verdict::Wrong => Ok(Some(hasher.hash(password).await?)),
+        Verdict::Wrong => Ok(Some(hasher.hash(hasher.place()?, password).await?)),
     }
 }
 

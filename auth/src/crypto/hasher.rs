@@ -144,8 +144,11 @@ impl Hasher {
     ///
     /// # Errors
     /// When there is too much to do.
-    pub(crate) async fn hash(&self, password: SecretString) -> Result<PasswordHash, HasherError> {
-        let place = self.place()?;
+    pub(crate) async fn hash(
+        &self,
+        place: Place,
+        password: SecretString,
+    ) -> Result<PasswordHash, HasherError> {
         self.run(place, move |inner| inner.hash(&password)).await?
     }
 

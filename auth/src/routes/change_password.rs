@@ -94,7 +94,7 @@ pub(crate) async fn change_password(
     };
     let hash = match unchanged {
         true => None,
-        false => Some(state.hasher.hash(body.new_password).await),
+        false => Some(state.hasher.hash(place, body.new_password).await),
     };
     let mut connection = state.connection().await?;
     attempt.succeeded(&mut connection).await?;

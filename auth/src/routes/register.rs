@@ -81,7 +81,7 @@ pub(crate) async fn register(
         .rules
         .check(request.password.expose_secret(), &email)
         .map_err(|error| Problem::invalid("/password", error.to_string()))?;
-    let hash = state.hasher.hash(request.password).await?;
+    let hash = state.hasher.hash(state.hasher.place()?, request.password).await?;
     let context = context();
     let transition = User::register(email, request.display_name, Role::Customer, &context);
     if !store(&state, &transition, &hash, &context).await? {

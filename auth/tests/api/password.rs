@@ -48,6 +48,15 @@ async fn a_password_is_kept_as_it_came() {
     assert_eq!(auth.login_with("ada@example.org", password).await.status, 200);
 }
 
+/// The old one is compared and the new one hashed, one after the other.
+#[tokio::test]
+async fn a_change_needs_one_place_among_the_hashes() {
+    let auth = Auth::start_with(&[("password.threads", "1"), ("password.queue_max", "0")]).await;
+    let token = auth.customer("ada@example.org").await.text("access_token");
+    let changed = auth.put("/auth/password", &token, &change(PASSWORD, NEW)).await;
+    assert_eq!(changed.status, 204, "{changed:?}");
+}
+
 #[tokio::test]
 async fn a_change_keeps_this_login_and_ends_the_others() {
     let auth = Auth::start().await;

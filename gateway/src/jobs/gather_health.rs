@@ -85,6 +85,14 @@ impl PlatformHealth {
         self.status
     }
 
+    /// Before anybody has asked.
+    const fn unknown() -> Self {
+        Self {
+            status: OverallStatus::Degraded,
+            services: BTreeMap::new(),
+        }
+    }
+
     fn of(services: BTreeMap<&'static str, ServiceHealth>) -> Self {
         let all_ok = services
             .values()
@@ -101,7 +109,7 @@ impl PlatformHealth {
 }
 
 impl LastAnswer {
-    /// How the platform is: an answer at most a second old if there is one, else a new one.
+    /// How the platform is: an answer begun at most a second ago if there is one, else a new one.
     pub(crate) async fn get(&self, own: &Health) -> PlatformHealth {
         let mut latest = self.latest.clone();
         let last = latest.borrow_and_update().clone();
@@ -114,11 +122,15 @@ impl LastAnswer {
             return answer;
         }
         let gathered = latest.changed().await;
-        let last = latest.borrow().clone().filter(|_| gathered.is_ok());
-        match last {
-            Some((_, answer)) => answer,
-            // the process stops
-            None => PlatformHealth::of(BTreeMap::from([("gateway", ServiceHealth::SILENT)])),
+        let last = latest.borrow().clone();
+        let answer = last.map_or_else(PlatformHealth::unknown, |(_, answer)| answer);
+        match gathered {
+            Ok(()) => answer,
+            // the process stops, and whoever chooses between processes shall choose another
+            Err(_stopped) => PlatformHealth {
+                status: OverallStatus::Degraded,
+                ..answer
+            },
         }
     }
 }
@@ -146,8 +158,9 @@ impl Gatherer {
     /// Runs until the process stops.
     pub(crate) async fn run(mut self, stopping: CancellationToken) {
         while let Some(Some(own)) = stopping.run_until_cancelled(self.asked.recv()).await {
+            let begun = Instant::now();
             let answer = self.gather(&own).await;
-            self.latest.send_replace(Some((Instant::now(), answer)));
+            self.latest.send_replace(Some((begun, answer)));
         }
     }
 

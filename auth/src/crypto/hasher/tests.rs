@@ -22,10 +22,14 @@ fn password() -> SecretString {
     "correct horse battery".into()
 }
 
+async fn hash(hasher: &Hasher) -> Result<PasswordHash, HasherError> {
+    hasher.hash(hasher.place()?, password()).await
+}
+
 #[tokio::test]
 async fn a_password_fits_its_hash_alone() {
     let hasher = hasher(&settings(4, 5_000));
-    let hash = hasher.hash(password()).await.unwrap();
+    let hash = hash(&hasher).await.unwrap();
     assert!(
         hash.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
         "{}",
@@ -49,7 +53,7 @@ async fn verify(hasher: &Hasher, password: SecretString, stored: Option<Password
 #[tokio::test]
 async fn a_wrong_password_an_empty_one_and_no_account_cost_the_same() {
     let hasher = hasher(&settings(4, 5_000));
-    let stored = hasher.hash(password()).await.unwrap();
+    let stored = hash(&hasher).await.unwrap();
     let empty = || SecretString::from("");
     for (password, stored) in [
         ("another password".into(), Some(stored.clone())),
@@ -73,7 +77,7 @@ async fn a_hash_of_other_parameters_is_made_anew_when_the_password_is_known() {
         iterations: 1,
         ..settings(4, 5_000)
     });
-    let stored = weak.hash(password()).await.unwrap();
+    let stored = hash(&weak).await.unwrap();
     let hasher = hasher(&settings(4, 5_000));
     let Verdict::Right {
         rehashed: Some(rehashed),
@@ -104,15 +108,12 @@ async fn a_client_that_hangs_up_makes_no_room() {
     }
     drop(job);
     assert_eq!(hasher.in_hand(), 1);
-    assert!(matches!(
-        hasher.hash(password()).await,
-        Err(HasherError::Overloaded)
-    ));
+    assert!(matches!(hash(&hasher).await, Err(HasherError::Overloaded)));
     finish.send(()).unwrap();
     while hasher.in_hand() > 0 {
         tokio::task::yield_now().await;
     }
-    assert!(hasher.hash(password()).await.is_ok());
+    assert!(hash(&hasher).await.is_ok());
 }
 
 /// The thread, and no other one.
@@ -134,7 +135,7 @@ async fn a_hash_that_panics_costs_nobody_elses_place_or_thread() {
     let place = hasher.place().unwrap();
     let panicked = hasher.run(place, |_| panic!("in the middle")).await;
     assert!(matches!(panicked, Err::<(), _>(HasherError::Panicked(_))));
-    assert!(hasher.hash(password()).await.is_ok());
+    assert!(hash(&hasher).await.is_ok());
 }
 
 #[tokio::test]
@@ -148,22 +149,19 @@ async fn a_full_queue_refuses_at_once() {
     let hasher = hasher(&settings(1, 60_000));
     let running = (hasher.place().unwrap(), hasher.thread().await.unwrap());
     let (waits, refused) = tokio::join!(
-        tokio::time::timeout(Duration::from_millis(50), hasher.hash(password())),
+        tokio::time::timeout(Duration::from_millis(50), hash(&hasher)),
         // The first of the two has taken the only place in the queue by the time this one is polled.
-        hasher.hash(password())
+        hash(&hasher)
     );
     assert!(waits.is_err(), "it had a place and waited");
     assert!(matches!(refused, Err(HasherError::Overloaded)));
     drop(running);
-    assert!(hasher.hash(password()).await.is_ok());
+    assert!(hash(&hasher).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_hash_does_not_wait_for_ever() {
     let hasher = hasher(&settings(4, 20));
     let _running = (hasher.place().unwrap(), hasher.thread().await.unwrap());
-    assert!(matches!(
-        hasher.hash(password()).await,
-        Err(HasherError::Overloaded)
-    ));
+    assert!(matches!(hash(&hasher).await, Err(HasherError::Overloaded)));
 }
