@@ -86,7 +86,7 @@ impl Service for AuthService {
             session: settings.session.clone(),
             signals: kernel.signals(),
         };
-        let broker = kernel.probe();
+        let messaging = kernel.probe();
         let operations = kernel.operations();
         kernel.start(&parts.tasks)?;
         let verifier = TokenVerifier::new(&parts.core.token, own_keys(Arc::clone(&keys)));
@@ -101,7 +101,7 @@ impl Service for AuthService {
             operations::configure(config, "/auth", operations.clone());
             routes::configure(config, &state);
         })
-        .probe(broker)
+        .probe(messaging)
         .verifier(verifier))
     }
 

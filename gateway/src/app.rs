@@ -46,9 +46,10 @@ impl Service for GatewayService {
     }
 
     async fn build(parts: Parts<Settings>) -> anyhow::Result<App> {
-        let (broker, operations) = start_kernel(&parts)?;
+        let kernel_metrics = KernelMetrics::default();
+        let (messaging, operations) = start_kernel(&parts, &kernel_metrics)?;
         let metrics = GatewayMetrics::registered(&parts.metrics);
-        let verifier = verifier(&parts, &metrics).await?;
+        let (verifier, revocations) = verifier(&parts, &metrics, kernel_metrics).await?;
         let limits = Arc::new(Limits::new(&parts.settings.rate_limit));
         let remembered = limits.clone();
         let every = parts.settings.rate_limit.clean();
@@ -82,7 +83,8 @@ impl Service for GatewayService {
         });
         Ok(app
             .verifier(verifier)
-            .probe(broker)
+            .probe(messaging)
+            .probe(revocations)
             .without_docs()
             .without_health_route())
     }
@@ -92,16 +94,16 @@ impl Service for GatewayService {
     }
 }
 
-fn start_kernel(parts: &Parts<Settings>) -> anyhow::Result<(Probe, Operations)> {
-    let metrics = KernelMetrics::default();
-    parts.metrics.register(|registry| metrics.register(registry));
+fn start_kernel(parts: &Parts<Settings>, metrics: &KernelMetrics) -> anyhow::Result<(Probe, Operations)> {
+    let registered = metrics.clone();
+    parts.metrics.register(|registry| registered.register(registry));
     let kernel = Kernel::builder(
         GatewayService::NAME,
         &parts.core.kafka.brokers,
         parts.background.clone(),
         parts.settings.messaging.clone(),
     )
-    .metrics(metrics)
+    .metrics(metrics.clone())
     .participant(reactions::timeline::participant())
     .participant(reactions::revocations::participant(RevocationRepository {
         token_lifetime: token_lifetime(&parts.core.token),
@@ -114,12 +116,17 @@ fn start_kernel(parts: &Parts<Settings>) -> anyhow::Result<(Probe, Operations)> 
 
 /// Verifies tokens by the published keys, and refuses those whose login has ended. What is known of ended logins is read
 /// before the first request is, from the database and from the topic.
-async fn verifier(parts: &Parts<Settings>, metrics: &GatewayMetrics) -> anyhow::Result<TokenVerifier> {
+async fn verifier(
+    parts: &Parts<Settings>,
+    metrics: &GatewayMetrics,
+    kernel_metrics: KernelMetrics,
+) -> anyhow::Result<(TokenVerifier, Probe)> {
     let settings = parts.settings.revocations;
     let lifetime = TimeDelta::from_std(token_lifetime(&parts.core.token)).context("token.lifetime_max_s")?;
     let revocations = Revocations::new(settings.max_entries.get(), lifetime);
     let mark = first_catch_up(&revocations, parts).await?;
-    let all_heard = hear_revocations::start(parts, revocations.clone(), metrics.clone())?;
+    let (probe, all_heard) =
+        hear_revocations::start(parts, revocations.clone(), metrics.clone(), kernel_metrics)?;
     if !matches!(
         tokio::time::timeout(settings.start_wait(), all_heard).await,
         Ok(Ok(()))
@@ -135,7 +142,7 @@ async fn verifier(parts: &Parts<Settings>, metrics: &GatewayMetrics) -> anyhow::
     parts.tasks.spawn("revocations sweep", move |stopping| {
         follow_revocations::sweep(pool, settings.sweep(), stopping)
     });
-    Ok(verifier)
+    Ok((verifier, probe))
 }
 
 /// Reads what the database knows, as soon as it answers: so long a start waits for it in any case.

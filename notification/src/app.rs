@@ -81,7 +81,7 @@ impl Service for NotificationService {
             .participant(reactions::telling(channels))
             .participant(reactions::delivering(channels, deliverer))
             .build()?;
-        let (broker, operations, signals) = (kernel.probe(), kernel.operations(), kernel.signals());
+        let (messaging, operations, signals) = (kernel.probe(), kernel.operations(), kernel.signals());
         kernel.start(&tasks)?;
         let streams = Streams::new(
             settings.stream.per_user_max.into(),
@@ -112,7 +112,7 @@ impl Service for NotificationService {
             operations::configure(config, "/notifications", operations.clone());
             routes::configure(config, state.clone());
         })
-        .probe(broker))
+        .probe(messaging))
     }
 
     async fn command(command: NoCommand, _: Parts<Settings>) -> anyhow::Result<()> {

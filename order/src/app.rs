@@ -70,7 +70,7 @@ impl Service for OrderService {
             streams: Streams::new(parts.settings.streams, parts.tasks.draining()),
             payment_methods: parts.settings.payment_methods.kind,
         };
-        let broker = kernel.probe();
+        let messaging = kernel.probe();
         let operations = kernel.operations();
         kernel.start(&parts.tasks)?;
         let in_background = State {
@@ -87,7 +87,7 @@ impl Service for OrderService {
             operations::configure(config, "/orders", operations.clone());
             routes::configure(config, state.clone());
         })
-        .probe(broker))
+        .probe(messaging))
     }
 
     async fn command(command: NoCommand, _: Parts<Settings>) -> anyhow::Result<()> {

@@ -77,7 +77,7 @@ impl Service for PaymentService {
             .metrics(metrics)
             .participant(payments)
             .build()?;
-        let broker = kernel.probe();
+        let messaging = kernel.probe();
         let operations = kernel.operations();
         let webhooks = webhooks(stripe, settings.provider.stripe, kernel.signals());
         if let Some(webhooks) = &webhooks {
@@ -96,7 +96,7 @@ impl Service for PaymentService {
             operations::configure(config, "/payments", operations.clone());
             routes::configure(config, state.clone());
         })
-        .probe(broker))
+        .probe(messaging))
     }
 
     async fn command(command: NoCommand, _: Parts<Settings>) -> anyhow::Result<()> {

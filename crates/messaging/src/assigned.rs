@@ -41,6 +41,11 @@ impl Assigned {
         partitions.get(topic).into_iter().flatten().copied().collect()
     }
 
+    /// How many there are, of all topics.
+    pub(crate) fn count(&self) -> usize {
+        self.partitions().values().map(BTreeSet::len).sum()
+    }
+
     /// Messages of `topic` that this replica has yet to consume. None while that is not known of all its partitions, and
     /// when it has none.
     pub(crate) fn lag(&self, topic: &Topic) -> Option<i64> {

@@ -3,54 +3,90 @@
 //!
 //! No group is joined, nothing is committed, retried or parked: what must not be lost has a participant as well.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+mod place;
+
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chassis::clock;
+use chassis::Probe;
 use chrono::TimeDelta;
 use contracts::Fact;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::metadata::MetadataTopic;
-use rdkafka::topic_partition_list::TopicPartitionListElem;
-use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, error, info, warn};
 
+use self::place::{Extent, Finding, Place};
 use crate::broker::broadcast_config;
+use crate::metrics::KernelMetrics;
 use crate::participant::Message;
 use crate::record::Record;
-use crate::{BuildError, Failure};
+use crate::supervision::{Client, LOOK_EVERY, Stall, Watchdog};
+use crate::{BuildError, Failure, MessagingSettings};
 
-/// How long the broker has for an answer about the topic …
-const ASK_PATIENCE: Duration = Duration::from_secs(5);
-/// … and how long after none, or another error, it is asked again.
+/// How long after an error the broker is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// This process's own reader of one topic.
 pub struct Broadcast {
+    config: ClientConfig,
     kafka: Arc<StreamConsumer>,
+    metrics: KernelMetrics,
+    /// How long one question to the broker may take.
+    patience: Duration,
+    watchdog: Watchdog,
+    trouble: Trouble,
+}
+
+/// Since when the topic has not been read, and why; clones share it.
+#[derive(Clone)]
+struct Trouble {
+    since: Arc<Mutex<Option<(Instant, String)>>>,
+    grace: Duration,
 }
 
 impl Broadcast {
-    /// A reader that has read nothing yet, known to the broker as `name`.
+    /// A reader that has read nothing yet, known to the broker as `name`. When its client has to be made anew, that is
+    /// counted in `metrics`.
     ///
     /// # Errors
     /// [`BuildError::Kafka`] when librdkafka refuses its configuration.
-    pub fn new(brokers: &str, name: &str) -> Result<Self, BuildError> {
-        let kafka = broadcast_config(brokers, name).create()?;
+    pub fn new(
+        brokers: &str,
+        name: &str,
+        settings: &MessagingSettings,
+        metrics: KernelMetrics,
+    ) -> Result<Self, BuildError> {
+        let config = broadcast_config(brokers, name, settings);
+        let bound = Duration::from_millis(settings.client_stall_ms);
         Ok(Self {
-            kafka: Arc::new(kafka),
+            kafka: Arc::new(config.create()?),
+            config,
+            metrics,
+            patience: Duration::from_millis(settings.socket_timeout_ms),
+            watchdog: Watchdog::new(Client::Tail, bound),
+            trouble: Trouble {
+                since: Arc::default(),
+                grace: Duration::from_millis(settings.health_grace_ms),
+            },
         })
+    }
+
+    /// For `/health`: a topic that has not been read for `messaging.health_grace_ms` is a concern.
+    #[must_use]
+    pub fn probe(&self) -> Probe {
+        let trouble = self.trouble.clone();
+        Probe::concern(move || trouble.concern())
     }
 
     /// Hands every fact on the topic of `F` to `hear`, from those announced `back` ago on, until `stop`. Says
     /// `caught_up` once, when `hear` has had all that was there at the start. A record that is no such fact is logged
-    /// and passed over.
+    /// and passed over. Partitions that are added later, and all of a topic that is made anew, are read from their
+    /// beginning.
     pub async fn run<F: Fact>(
-        self,
+        mut self,
         back: TimeDelta,
         hear: impl Fn(F),
         caught_up: impl FnOnce(),
@@ -60,37 +96,78 @@ impl Broadcast {
             () = stop.cancelled() => {}
             () = self.listen(back, hear, caught_up) => {}
         }
-        // closing may wait for the broker, and nobody shall wait for that
-        std::thread::spawn(move || drop(self));
+        close(self.kafka);
     }
 
-    async fn listen<F: Fact>(&self, back: TimeDelta, hear: impl Fn(F), caught_up: impl FnOnce()) {
+    async fn listen<F: Fact>(&mut self, back: TimeDelta, hear: impl Fn(F), caught_up: impl FnOnce()) {
         let topic = F::TOPIC.name();
-        let mut unread = loop {
-            match self.begin(topic, back).await {
-                Ok(partitions) => break partitions,
-                Err(error) => {
-                    warn!(%error, topic, "a topic cannot be read yet");
-                    tokio::time::sleep(ASK_AGAIN).await;
-                }
-            }
-        };
+        let mut place = Place::default();
         let mut caught_up = Some(caught_up);
         loop {
-            match self.kafka.recv().await {
-                Ok(message) => match fact(Record::from_kafka(&message)) {
-                    Ok(fact) => hear(fact),
-                    Err(error) => warn!(%error, topic, "a record makes no sense"),
-                },
-                Err(KafkaError::PartitionEOF(partition)) => {
-                    unread.remove(&partition);
+            self.begin(topic, back, &mut place).await;
+            self.read(topic, &mut place, &hear, &mut caught_up).await;
+        }
+    }
+
+    /// Takes all partitions from where the reading stands. Until that has worked, there is nothing to read.
+    async fn begin(&mut self, topic: &'static str, back: TimeDelta, place: &mut Place) {
+        let mut last_error = String::new();
+        loop {
+            let asked = Extent::ask(self.kafka.clone(), topic, Some(back), self.patience).await;
+            let assigned = asked.and_then(|extent| {
+                if place.cover(&extent) {
+                    tell_replaced(topic);
                 }
-                Err(error) => {
-                    debug!(%error, topic, "kafka consumer reports an error");
-                    tokio::time::sleep(ASK_AGAIN).await;
+                self.kafka.assign(&list(topic, place)?)
+            });
+            let Err(error) = assigned else {
+                return self.trouble.note(None);
+            };
+            let text = error.to_string();
+            if text != last_error {
+                warn!(%error, topic, "a topic cannot be read yet");
+            }
+            last_error.clone_from(&text);
+            place.lost(&error);
+            self.take(topic, &Err(Stall::NoAnswer(text)));
+            sleep(ASK_AGAIN).await;
+        }
+    }
+
+    /// Reads until the partitions have to be taken again.
+    async fn read<F: Fact>(
+        &mut self,
+        topic: &'static str,
+        place: &mut Place,
+        hear: &impl Fn(F),
+        caught_up: &mut Option<impl FnOnce()>,
+    ) {
+        let kafka = self.kafka.clone();
+        let mut looking = Box::pin(look(kafka.clone(), topic, self.patience));
+        loop {
+            tokio::select! {
+                received = kafka.recv() => match received {
+                    Ok(message) => {
+                        place.read(message.partition(), message.offset());
+                        match fact(Record::from_kafka(&message)) {
+                            Ok(fact) => hear(fact),
+                            Err(error) => warn!(%error, topic, "a record makes no sense"),
+                        }
+                    }
+                    Err(KafkaError::PartitionEOF(partition)) => place.reached_end(partition),
+                    Err(error) => {
+                        debug!(%error, topic, "kafka consumer reports an error");
+                        sleep(ASK_AGAIN).await;
+                    }
+                },
+                extent = &mut looking => {
+                    if self.is_to_begin_again(topic, place, extent) {
+                        return;
+                    }
+                    looking = Box::pin(look(kafka.clone(), topic, self.patience));
                 }
             }
-            if unread.is_empty()
+            if place.has_caught_up()
                 && let Some(caught_up) = caught_up.take()
             {
                 caught_up();
@@ -98,48 +175,87 @@ impl Broadcast {
         }
     }
 
-    /// Takes all partitions from where they matter on, and says which there are.
-    async fn begin(&self, topic: &'static str, back: TimeDelta) -> KafkaResult<HashSet<i32>> {
-        let kafka = self.kafka.clone();
-        let asked = tokio::task::spawn_blocking(move || places(&kafka, topic, back)).await;
-        // the task cannot be cancelled; a panic in it is met like a broker that does not answer
-        let places = asked.map_err(|_died| KafkaError::Canceled)??;
-        self.kafka.assign(&places)?;
-        Ok(places
-            .elements()
-            .iter()
-            .map(TopicPartitionListElem::partition)
-            .collect())
+    fn is_to_begin_again(&mut self, topic: &str, place: &mut Place, extent: KafkaResult<Extent>) -> bool {
+        let extent = match extent {
+            Ok(extent) => extent,
+            Err(error) => {
+                place.lost(&error);
+                return self.take(topic, &Err(Stall::NoAnswer(error.to_string())));
+            }
+        };
+        match place.judge(&extent) {
+            Finding::Reads => self.take(topic, &Ok(())),
+            Finding::Stalls(partition) => {
+                self.take(topic, &Err(Stall::NotFetching(format!("{topic}/{partition}"))))
+            }
+            Finding::Grown => {
+                info!(topic, "partitions were added, they are read from their beginning");
+                true
+            }
+            Finding::Replaced => {
+                tell_replaced(topic);
+                true
+            }
+        }
+    }
+
+    /// Takes in whether the client makes progress. True when there is a new one.
+    fn take(&mut self, topic: &str, progress: &Result<(), Stall>) -> bool {
+        let trouble = progress.as_ref().err().map(|stall| format!("{topic} is not read: {stall}"));
+        self.trouble.note(trouble);
+        if !self.watchdog.is_due(Instant::now(), progress, &self.metrics) {
+            return false;
+        }
+        match self.config.create() {
+            Ok(kafka) => {
+                close(std::mem::replace(&mut self.kafka, Arc::new(kafka)));
+                true
+            }
+            Err(error) => {
+                warn!(%error, "no new kafka consumer can be made");
+                false
+            }
+        }
     }
 }
 
-/// Where the partitions are to be read from: the first record that is young enough to matter; where the broker knows none,
-/// the beginning, since one may come before the end is looked up.
-fn places(kafka: &StreamConsumer, topic: &str, back: TimeDelta) -> KafkaResult<TopicPartitionList> {
-    let metadata = kafka.fetch_metadata(Some(topic), ASK_PATIENCE)?;
-    let since = Offset::Offset((clock::now() - back).timestamp_millis());
-    let mut asked = TopicPartitionList::new();
-    for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
-        asked.add_partition_offset(topic, partition.id(), since)?;
+impl Trouble {
+    fn note(&self, trouble: Option<String>) {
+        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = trouble.map(|text| {
+            let begun = since.as_ref().map_or_else(Instant::now, |(begun, _)| *begun);
+            (begun, text)
+        });
     }
-    if asked.count() == 0 {
-        return Err(KafkaError::MetadataFetch(
-            RDKafkaErrorCode::UnknownTopicOrPartition,
-        ));
+
+    fn concern(&self) -> Option<String> {
+        let since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        let (begun, text) = since.as_ref()?;
+        (begun.elapsed() > self.grace).then(|| text.clone())
     }
-    let found = kafka.offsets_for_times(asked, ASK_PATIENCE)?;
-    let mut places = TopicPartitionList::new();
-    for element in found.elements() {
-        element.error()?;
-        let place = match element.offset() {
-            young @ Offset::Offset(_) => young,
-            Offset::Beginning | Offset::End | Offset::Stored | Offset::Invalid | Offset::OffsetTail(_) => {
-                Offset::Beginning
-            }
-        };
-        places.add_partition_offset(topic, element.partition(), place)?;
+}
+
+fn tell_replaced(topic: &str) {
+    error!(topic, "the topic was made anew: it is read from its beginning, and what it held before is gone");
+}
+
+/// A look at the topic a while from now.
+async fn look(kafka: Arc<StreamConsumer>, topic: &'static str, patience: Duration) -> KafkaResult<Extent> {
+    sleep(LOOK_EVERY).await;
+    Extent::ask(kafka, topic, None, patience).await
+}
+
+fn list(topic: &str, place: &Place) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (partition, next) in place.positions() {
+        list.add_partition_offset(topic, partition, Offset::Offset(next))?;
     }
-    Ok(places)
+    Ok(list)
+}
+
+/// Closing may wait for the broker, and nobody shall wait for that.
+fn close(kafka: Arc<StreamConsumer>) {
+    std::thread::spawn(move || drop(kafka));
 }
 
 fn fact<F: Fact>(record: Record) -> Result<F, Failure> {

@@ -1,32 +1,32 @@
 //! The broker as librdkafka sees it: client configuration, connection state, lag.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use contracts::Topic;
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::producer::{FutureProducer, Producer};
 use rdkafka::statistics::Statistics;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::MessagingSettings;
-use crate::assigned::Assigned;
+use crate::client_view::ClientView;
 use crate::metrics::KernelMetrics;
-use crate::offsets::Owed;
+use crate::supervision::{Client, Stall, Watchdog};
 
 /// librdkafka reports the consumer's lag this often.
 const STATISTICS_INTERVAL_MS: &str = "1000";
 
-/// The broker is asked for a sign of life this often …
+/// The broker is asked for a sign of life this long after its last one …
 const ASK_EVERY: Duration = Duration::from_secs(1);
-/// … and has this long to give it.
-const ASK_PATIENCE: Duration = Duration::from_secs(1);
+/// … and counts as down when it has not given one for so long; the answer is waited for all the same.
+const DOWN_AFTER: Duration = Duration::from_secs(1);
 
 /// Whether the broker answers.
 #[derive(Debug, Clone, Default)]
@@ -46,41 +46,123 @@ impl BrokerState {
     }
 }
 
-/// Asks the broker for a sign of life. The state of the other clients' connections will not do: one that has nothing
-/// to say does not connect again after an outage.
+/// Asks the broker for a sign of life through the relay's own producer: another client's connection says nothing about the
+/// one that works, and one that has nothing to say does not connect again after an outage.
 pub(crate) struct BrokerWatch {
-    client: Arc<BaseProducer>,
+    producer: SharedProducer,
+    topic: String,
+    /// The client waits for an answer for so long.
+    patience: Duration,
     state: BrokerState,
+    watchdog: Watchdog,
+    metrics: KernelMetrics,
 }
 
 impl BrokerWatch {
-    pub(crate) fn new(brokers: &str, state: BrokerState) -> KafkaResult<Self> {
-        let client = connection(brokers).create()?;
-        Ok(Self {
-            client: Arc::new(client),
+    /// `topic` is one that the service publishes to.
+    pub(crate) fn new(
+        producer: SharedProducer,
+        topic: String,
+        state: BrokerState,
+        settings: &MessagingSettings,
+        metrics: KernelMetrics,
+    ) -> Self {
+        Self {
+            producer,
+            topic,
+            patience: Duration::from_millis(settings.socket_timeout_ms),
             state,
-        })
+            watchdog: Watchdog::new(
+                Client::Producer,
+                Duration::from_millis(settings.client_stall_ms),
+            ),
+            metrics,
+        }
     }
 
-    pub(crate) async fn run(self, stop: CancellationToken) {
-        let mut tick = tokio::time::interval(ASK_EVERY);
-        loop {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let answer = tokio::select! {
+                () = stop.cancelled() => return,
+                answer = self.ask() => answer,
+            };
+            self.state.observe(answer.is_ok());
+            if self.watchdog.is_due(Instant::now(), &answer, &self.metrics) {
+                self.producer.ask_for_another();
+            }
+            let wait = if answer.is_ok() { ASK_EVERY } else { ASK_EVERY / 4 };
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = tick.tick() => {}
+                () = sleep(wait) => {}
             }
-            let client = self.client.clone();
-            let asked = tokio::task::spawn_blocking(move || {
-                let topic = Topic::OrderCreated.name();
-                client.client().fetch_metadata(Some(topic), ASK_PATIENCE).is_ok()
-            });
-            self.state.observe(asked.await.unwrap_or(false));
         }
+    }
+
+    /// One sign of life.
+    async fn ask(&self) -> Result<(), Stall> {
+        let (producer, topic, patience) = (self.producer.get(), self.topic.clone(), self.patience);
+        let mut asked = tokio::task::spawn_blocking(move || {
+            let metadata = producer.client().fetch_metadata(Some(&topic), patience);
+            match metadata {
+                Ok(metadata) if metadata.brokers().is_empty() => Err(Stall::NoBroker),
+                Ok(_) => Ok(()),
+                Err(error) => Err(Stall::NoAnswer(error.to_string())),
+            }
+        });
+        let in_time = timeout(DOWN_AFTER, &mut asked).await;
+        let answered = match in_time {
+            Ok(answered) => answered,
+            Err(_elapsed) => {
+                self.state.observe(false);
+                asked.await
+            }
+        };
+        answered.unwrap_or_else(|died| Err(Stall::NoAnswer(died.to_string())))
+    }
+}
+
+/// The relay's producer, and whoever asks the broker through it; clones share it. Only the relay puts another one in its
+/// place, between two batches: of two records of a key, the first might be with the old one still.
+#[derive(Clone)]
+pub(crate) struct SharedProducer(Arc<Shared>);
+
+struct Shared {
+    producer: RwLock<FutureProducer<ProducerWatch>>,
+    another: AtomicBool,
+}
+
+impl SharedProducer {
+    pub(crate) fn new(producer: FutureProducer<ProducerWatch>) -> Self {
+        Self(Arc::new(Shared {
+            producer: RwLock::new(producer),
+            another: AtomicBool::new(false),
+        }))
+    }
+
+    pub(crate) fn get(&self) -> FutureProducer<ProducerWatch> {
+        let producer = self.0.producer.read().unwrap_or_else(PoisonError::into_inner);
+        producer.clone()
+    }
+
+    /// The producer that was there before.
+    pub(crate) fn replace(&self, producer: FutureProducer<ProducerWatch>) -> FutureProducer<ProducerWatch> {
+        self.0.another.store(false, Ordering::Relaxed);
+        let mut current = self.0.producer.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *current, producer)
+    }
+
+    fn ask_for_another(&self) {
+        self.0.another.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this one makes no progress.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.0.another.load(Ordering::Relaxed)
     }
 }
 
 pub(crate) fn producer_config(brokers: &str, settings: &MessagingSettings) -> ClientConfig {
-    let mut config = connection(brokers);
+    let mut config = connection(brokers, settings);
     config
         .set("enable.idempotence", "true")
         .set("acks", "all")
@@ -98,7 +180,7 @@ pub(crate) fn producer_config(brokers: &str, settings: &MessagingSettings) -> Cl
 }
 
 pub(crate) fn consumer_config(brokers: &str, group: &str, settings: &MessagingSettings) -> ClientConfig {
-    let mut config = connection(brokers);
+    let mut config = connection(brokers, settings);
     let session_ms = settings.session_timeout_ms;
     config
         .set("group.id", group)
@@ -120,8 +202,8 @@ pub(crate) fn consumer_config(brokers: &str, group: &str, settings: &MessagingSe
 }
 
 /// A client that is told its partitions, joins no group and commits nothing, whatever its name.
-pub(crate) fn broadcast_config(brokers: &str, name: &str) -> ClientConfig {
-    let mut config = connection(brokers);
+pub(crate) fn broadcast_config(brokers: &str, name: &str, settings: &MessagingSettings) -> ClientConfig {
+    let mut config = connection(brokers, settings);
     config
         .set("group.id", name)
         .set("enable.auto.commit", "false")
@@ -133,11 +215,15 @@ pub(crate) fn broadcast_config(brokers: &str, name: &str) -> ClientConfig {
     config
 }
 
-fn connection(brokers: &str) -> ClientConfig {
+fn connection(brokers: &str, settings: &MessagingSettings) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", brokers)
         .set("allow.auto.create.topics", "false")
+        // a broker that has moved, or vanished without a word, is noticed by what it does not answer
+        .set("socket.timeout.ms", settings.socket_timeout_ms.to_string())
+        .set("socket.connection.setup.timeout.ms", settings.connect_timeout_ms.to_string())
+        .set("socket.keepalive.enable", "true")
         .set("reconnect.backoff.max.ms", "1000");
     config
 }
@@ -154,24 +240,22 @@ impl ClientContext for ProducerWatch {
 /// Watches the consumer's lag and assignments.
 pub(crate) struct ConsumerWatch {
     metrics: KernelMetrics,
-    assigned: Assigned,
-    owed: Owed,
+    view: Arc<ClientView>,
 }
 
 impl ConsumerWatch {
-    pub(crate) fn new(metrics: KernelMetrics, assigned: Assigned, owed: Owed) -> Self {
-        Self {
-            metrics,
-            assigned,
-            owed,
-        }
+    pub(crate) fn new(metrics: KernelMetrics, view: Arc<ClientView>) -> Self {
+        Self { metrics, view }
     }
 }
 
 impl ClientContext for ConsumerWatch {
     fn stats(&self, statistics: Statistics) {
+        if !self.view.report(&statistics) {
+            return;
+        }
         for (name, topic) in &statistics.topics {
-            self.metrics.lag(name, self.assigned.lag(topic));
+            self.metrics.lag(name, self.view.assigned.lag(topic));
         }
     }
 
@@ -183,16 +267,19 @@ impl ClientContext for ConsumerWatch {
 impl ConsumerContext for ConsumerWatch {
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         match result {
-            Ok(()) => self.owed.committed(offsets),
+            Ok(()) => self.view.owed.committed(offsets),
             Err(error) => debug!(error = %error, "offsets not committed"),
         }
     }
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if self.view.is_retired() {
+            return;
+        }
         match rebalance {
             Rebalance::Assign(list) => {
                 info!(partitions = list.count(), "partitions assigned");
-                self.assigned.add(list);
+                self.view.assigned.add(list);
                 // librdkafka remembers that a partition was paused when it was taken away
                 if let Err(error) = consumer.resume(list) {
                     warn!(error = %error, "cannot resume");
@@ -200,8 +287,8 @@ impl ConsumerContext for ConsumerWatch {
             }
             Rebalance::Revoke(list) => {
                 info!(partitions = list.count(), "partitions revoked");
-                self.assigned.remove(list);
-                self.owed.revoked(list);
+                self.view.assigned.remove(list);
+                self.view.owed.revoked(list);
             }
             Rebalance::Error(error) => warn!(error = %error, "rebalance failed"),
         }

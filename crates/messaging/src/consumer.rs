@@ -4,56 +4,59 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::health::ConsumerState;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::error::KafkaResult;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::Outage;
 use crate::broker::ConsumerWatch;
+use crate::client_view::ClientView;
 use crate::inbox::{Arrival, Inbox};
 use crate::intake::Allowance;
 use crate::isolate;
 use crate::kernel::Core;
-use crate::offsets::{Owed, positions};
+use crate::offsets::positions;
 use crate::record::Record;
 use crate::retry::Backoff;
+use crate::supervision::{Client, LOOK_EVERY, Stall, Watchdog};
 
 /// How long a stop waits for the group to be left.
 const LEAVE: Duration = Duration::from_secs(3);
-
-/// Offsets that are not known to be committed are, again, after so long.
-const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 
 type KafkaConsumer = StreamConsumer<ConsumerWatch>;
 
 /// One group member.
 pub(crate) struct GroupMember {
     core: Arc<Core>,
+    config: ClientConfig,
     kafka: KafkaConsumer,
+    view: Arc<ClientView>,
     inbox: Inbox,
-    owed: Owed,
+    watchdog: Watchdog,
+    look_at: Instant,
 }
 
 impl GroupMember {
-    pub(crate) fn subscribe(core: Arc<Core>, config: &ClientConfig) -> KafkaResult<Self> {
-        let owed = Owed::default();
-        let watch = ConsumerWatch::new(core.metrics.clone(), core.assigned.clone(), owed.clone());
-        let kafka: KafkaConsumer = config.create_with_context(watch)?;
-        let topics: Vec<&str> = core.topics.keys().map(String::as_str).collect();
-        kafka.subscribe(&topics)?;
+    pub(crate) fn subscribe(core: Arc<Core>, config: ClientConfig) -> KafkaResult<Self> {
+        let (kafka, view) = subscribed(&core, &config)?;
+        let bound = Duration::from_millis(core.settings.client_stall_ms);
         Ok(Self {
             inbox: Inbox::new(core.clone()),
             core,
+            config,
             kafka,
-            owed,
+            view,
+            watchdog: Watchdog::new(Client::Consumer, bound),
+            look_at: Instant::now(),
         })
     }
 
     /// Runs until `stop`; the batch at hand is finished first.
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut early = Vec::new();
         while let Some(records) = self.collect(std::mem::take(&mut early), &stop).await {
             chassis::crossing!("consumer.collected");
@@ -62,15 +65,16 @@ impl GroupMember {
             if !self.process(&arrivals, &mut early, &stop).await {
                 break;
             }
-            self.owed.processed(positions);
+            self.view.owed.processed(positions);
             self.commit();
+            self.look_after(None);
             chassis::crossing!("consumer.passed");
         }
         self.leave().await;
     }
 
     /// The next batch, `early` first; none when it is time to stop.
-    async fn collect(&self, early: Vec<Record>, stop: &CancellationToken) -> Option<Vec<Record>> {
+    async fn collect(&mut self, early: Vec<Record>, stop: &CancellationToken) -> Option<Vec<Record>> {
         let mut batch = early;
         if batch.is_empty() {
             batch.push(self.first(stop).await?);
@@ -87,14 +91,15 @@ impl GroupMember {
         Some(batch)
     }
 
-    /// The first record of a batch. While there is none, offsets that were not taken are committed again.
-    async fn first(&self, stop: &CancellationToken) -> Option<Record> {
+    /// The first record of a batch. While there is none, the client is looked after.
+    async fn first(&mut self, stop: &CancellationToken) -> Option<Record> {
         loop {
+            let look_at = self.look_at;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return None,
                 first = self.receive() => return Some(first),
-                () = tokio::time::sleep(COMMIT_AGAIN), if !self.owed.is_empty() => self.commit(),
+                () = sleep_until(look_at) => self.look_after(None),
             }
         }
     }
@@ -114,18 +119,18 @@ impl GroupMember {
 
     /// Takes a batch through, waiting out any outage and an open breaker. False when stopped before the batch was done.
     /// Records that come meanwhile go to `early`.
-    async fn process(&self, arrivals: &[Arrival], early: &mut Vec<Record>, stop: &CancellationToken) -> bool {
+    async fn process(&mut self, arrivals: &[Arrival], early: &mut Vec<Record>, stop: &CancellationToken) -> bool {
         let started = Instant::now();
         let mut rest = arrivals;
         let mut backoff = Backoff::new(&self.core.settings);
         let mut held_up = false;
         while !rest.is_empty() {
-            let wait = match self.take_in(&mut rest).await {
-                Ok(wait) => wait,
+            let (wait, why) = match self.take_in(&mut rest).await {
+                Ok(wait) => (wait, "the breaker is open".to_owned()),
                 Err(outage) => {
                     let wait = backoff.wait();
                     warn!(error = %outage, wait_ms = wait.as_millis(), "cannot process messages, waiting");
-                    wait
+                    (wait, outage.to_string())
                 }
             };
             if wait.is_zero() {
@@ -133,7 +138,7 @@ impl GroupMember {
             }
             held_up = true;
             self.core.metrics.consumer_paused(true);
-            if self.wait_paused(wait, early, stop).await.is_err() {
+            if self.wait_paused(wait, &why, early, stop).await.is_err() {
                 return false;
             }
         }
@@ -167,8 +172,9 @@ impl GroupMember {
 
     /// Waits without leaving the group: partitions are paused and the client is polled all the while.
     async fn wait_paused(
-        &self,
+        &mut self,
         wait: Duration,
+        why: &str,
         early: &mut Vec<Record>,
         stop: &CancellationToken,
     ) -> Result<(), ()> {
@@ -181,10 +187,13 @@ impl GroupMember {
             {
                 debug!(error = %error, "cannot pause");
             }
+            self.look_after(Some(why));
+            let look_at = self.look_at;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Err(()),
-                () = tokio::time::sleep_until(deadline) => return Ok(()),
+                () = sleep_until(deadline) => return Ok(()),
+                () = sleep_until(look_at) => {}
                 // of a partition that was assigned meanwhile and is not paused yet
                 record = self.receive() => early.push(record),
             }
@@ -203,12 +212,62 @@ impl GroupMember {
         }
     }
 
+    /// Once a second: says how it is, makes a client anew that makes no progress, and commits again what the group has not
+    /// taken. `paused` says why nothing is taken in.
+    fn look_after(&mut self, paused: Option<&str>) {
+        let now = Instant::now();
+        if now < self.look_at {
+            return;
+        }
+        self.look_at = now + LOOK_EVERY;
+        if !self.view.owed.is_empty() {
+            self.commit();
+        }
+        let progress = match self.kafka.client().fatal_error() {
+            Some((code, text)) => Err(Stall::Fatal(code, text)),
+            None => self.view.progress(now, paused.is_some()),
+        };
+        self.say(paused, &progress);
+        if self.watchdog.is_due(now, &progress, &self.core.metrics) {
+            self.make_anew();
+        }
+    }
+
+    fn say(&self, paused: Option<&str>, progress: &Result<(), Stall>) {
+        let core = &self.core;
+        let assigned = &self.view.assigned;
+        let lag_unknown = || core.topics.keys().find(|topic| {
+            !assigned.of(topic).is_empty() && core.metrics.lag_of(topic).is_none()
+        });
+        let (state, reason) = match (progress, paused) {
+            (Err(stall), _) => (ConsumerState::Waiting, stall.to_string()),
+            (Ok(()), Some(why)) => (ConsumerState::Paused, why.to_owned()),
+            (Ok(()), None) if assigned.count() == 0 => (ConsumerState::Standby, String::new()),
+            (Ok(()), None) => match lag_unknown() {
+                Some(topic) => (ConsumerState::LagUnknown, format!("the lag on {topic} is not known")),
+                None => (ConsumerState::Assigned, String::new()),
+            },
+        };
+        core.consumer.set(state, assigned.count(), reason);
+    }
+
+    /// Joins the group again with a new client. What the old one had not committed comes again, and is recognised.
+    fn make_anew(&mut self) {
+        match subscribed(&self.core, &self.config) {
+            Ok((kafka, view)) => {
+                drop(close(std::mem::replace(&mut self.kafka, kafka)));
+                self.view = view;
+            }
+            Err(error) => warn!(%error, "no new kafka consumer can be made"),
+        }
+    }
+
     /// Commits what is processed and not known to be committed. Until it is, it may be redelivered, which is recognised.
     fn commit(&self) {
         let committed = self
             .kafka
             .assignment()
-            .and_then(|assigned| self.owed.of(&assigned))
+            .and_then(|assigned| self.view.owed.of(&assigned))
             .and_then(|list| match list.count() {
                 0 => Ok(()),
                 _ => self.kafka.commit(&list, CommitMode::Async),
@@ -218,16 +277,36 @@ impl GroupMember {
         }
     }
 
-    /// Leaves the group so that the others take over at once. Closing blocks, and without a broker it does so for as
-    /// long as a commit is under way: it is not waited for then, and has a thread that no runtime waits for either.
+    /// Leaves the group so that the others take over at once.
     async fn leave(self) {
-        let (closed, done) = tokio::sync::oneshot::channel::<()>();
-        std::thread::spawn(move || {
-            drop(self);
-            drop(closed);
-        });
+        let done = close(self.kafka);
         if timeout(LEAVE, done).await.is_err() {
             warn!("the broker does not answer, the consumer group has to find out by itself");
         }
     }
+}
+
+/// A new member of the group, and its view, which is the one that counts from now on.
+fn subscribed(core: &Core, config: &ClientConfig) -> KafkaResult<(KafkaConsumer, Arc<ClientView>)> {
+    let view = Arc::<ClientView>::default();
+    let watch = ConsumerWatch::new(core.metrics.clone(), view.clone());
+    let kafka: KafkaConsumer = config.create_with_context(watch)?;
+    let topics: Vec<&str> = core.topics.keys().map(String::as_str).collect();
+    kafka.subscribe(&topics)?;
+    for topic in topics {
+        core.metrics.lag(topic, None);
+    }
+    core.view.replace(view.clone());
+    Ok((kafka, view))
+}
+
+/// Closes a client, and says when that is done. Closing blocks, and without a broker it does so for as long as a commit is
+/// under way: it has a thread that no runtime waits for.
+fn close(kafka: KafkaConsumer) -> tokio::sync::oneshot::Receiver<()> {
+    let (closed, done) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        drop(kafka);
+        drop(closed);
+    });
+    done
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use contracts::topics::dead_letter_topic;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
@@ -16,8 +17,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::assigned::Assigned;
 use crate::broker::{BrokerState, BrokerWatch, consumer_config};
+use crate::client_view::CurrentView;
 use crate::consumer::GroupMember;
 use crate::dispatcher::{ActionLoop, MessageLoop};
 use crate::intake::Intake;
@@ -26,8 +27,10 @@ use crate::operations::Operations;
 use crate::participant::Participant;
 use crate::relay::{Publisher, Relay};
 use crate::repository::{Conn, Repository};
+use crate::standing::{ConsumerStanding, OutboxAge, milliseconds};
 use crate::steps::Steps;
 use crate::{MessagingSettings, Outage, retention};
+use chassis::health::{ConsumerHealth, MessagingHealth, PartStatus, RelayHealth};
 use chassis::{Pool, Probe, Tasks, clock};
 
 /// How often the partitions of processed events are looked after.
@@ -77,7 +80,9 @@ pub(crate) struct Core {
     pub(crate) participants: Vec<Box<dyn Steps>>,
     /// The participant that listens to a topic.
     pub(crate) topics: HashMap<String, usize>,
-    pub(crate) assigned: Assigned,
+    pub(crate) view: CurrentView,
+    pub(crate) consumer: ConsumerStanding,
+    pub(crate) outbox_age: OutboxAge,
     pub(crate) intake: Intake,
     pool: Pool,
 }
@@ -181,7 +186,13 @@ impl KernelBuilder {
         }
         let broker = BrokerState::default();
         let publisher = Publisher::new(&self.brokers, &self.settings)?;
-        let watch = BrokerWatch::new(&self.brokers, broker.clone())?;
+        let watch = BrokerWatch::new(
+            publisher.producer(),
+            dead_letter_topic(&self.service),
+            broker.clone(),
+            &self.settings,
+            self.metrics.clone(),
+        );
         let core = Core {
             intake: Intake::new(&self.settings, self.metrics.clone()),
             service: self.service,
@@ -190,7 +201,9 @@ impl KernelBuilder {
             signals: Signals::default(),
             participants: self.participants,
             topics,
-            assigned: Assigned::default(),
+            view: CurrentView::default(),
+            consumer: ConsumerStanding::default(),
+            outbox_age: OutboxAge::default(),
             pool: self.pool,
         };
         Ok(Kernel {
@@ -251,8 +264,12 @@ impl Kernel {
     /// What `/health` asks about Kafka.
     #[must_use]
     pub fn probe(&self) -> Probe {
-        let broker = self.broker();
-        Probe::new("broker", move || std::future::ready(broker.is_up()))
+        let (core, broker) = (self.core.clone(), self.broker());
+        Probe::messaging(move || MessagingHealth {
+            broker: if broker.is_up() { PartStatus::Ok } else { PartStatus::Down },
+            consumer: core.consumer_health(),
+            relay: core.relay_health(),
+        })
     }
 
     /// Starts the kernel's loops. They end when the process stops, with what they hold finished.
@@ -263,7 +280,7 @@ impl Kernel {
         let core = self.core;
         if !core.topics.is_empty() {
             let config = consumer_config(&self.brokers, &core.service, &core.settings);
-            let consumer = GroupMember::subscribe(core.clone(), &config)?;
+            let consumer = GroupMember::subscribe(core.clone(), config)?;
             let partitions = core.clone();
             tasks.spawn("consumer", |stop| async move {
                 partitions.first_partitions(&stop).await;
@@ -286,6 +303,16 @@ impl Kernel {
 }
 
 impl Core {
+    /// How the consumer is; none where nothing is consumed.
+    pub(crate) fn consumer_health(&self) -> Option<ConsumerHealth> {
+        let grace = milliseconds(Duration::from_millis(self.settings.health_grace_ms));
+        (!self.topics.is_empty()).then(|| self.consumer.health(grace))
+    }
+
+    pub(crate) fn relay_health(&self) -> RelayHealth {
+        self.outbox_age.health(&self.settings, self.metrics.is_leading())
+    }
+
     /// The consumer cannot take an event in without the partition of its day.
     async fn first_partitions(&self, stop: &CancellationToken) {
         let mut backoff = crate::retry::Backoff::new(&self.settings);
@@ -356,6 +383,7 @@ impl Core {
         )
         .get_result(&mut conn)
         .await?;
+        self.outbox_age.read(backlog.age);
         self.metrics
             .backlog(backlog.outbox, backlog.age, backlog.pending, backlog.dead);
         Ok(())

@@ -15,6 +15,7 @@ mod breaker;
 mod broadcast;
 mod broker;
 mod claim;
+mod client_view;
 pub mod command;
 mod consumer;
 mod dead_letter;
@@ -42,7 +43,9 @@ mod run;
 #[allow(missing_docs, reason = "generated")]
 pub mod schema;
 mod settings;
+mod standing;
 mod steps;
+mod supervision;
 mod trace;
 mod work;
 

@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::operations::Counts;
+use crate::supervision::{Client, Stall};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Destination {
@@ -23,6 +24,12 @@ struct Destination {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Before {
     before: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Renewed {
+    client: &'static str,
+    reason: &'static str,
 }
 
 type PerTopic = Family<Destination, Counter>;
@@ -48,6 +55,7 @@ struct Inner {
     leads: Gauge,
     breaker_open: Family<Before, Gauge>,
     consumer_paused: Gauge,
+    clients_renewed: Family<Renewed, Counter>,
     outbox_rows: Gauge,
     outbox_age_seconds: Gauge,
     work_pending: Gauge,
@@ -73,6 +81,7 @@ impl Default for KernelMetrics {
             leads: Gauge::default(),
             breaker_open: Family::default(),
             consumer_paused: Gauge::default(),
+            clients_renewed: Family::default(),
             outbox_rows: Gauge::default(),
             outbox_age_seconds: Gauge::default(),
             work_pending: Gauge::default(),
@@ -157,6 +166,11 @@ impl KernelMetrics {
             "messaging_consumer_paused",
             "Whether consumption waits for the database, or for an open breaker",
             it.consumer_paused.clone(),
+        );
+        registry.register(
+            "messaging_clients_renewed",
+            "Kafka clients that were dropped and made anew because they made no progress",
+            it.clients_renewed.clone(),
         );
         registry.register(
             "messaging_relay_leads",
@@ -254,6 +268,14 @@ impl KernelMetrics {
 
     pub(crate) fn consumer_paused(&self, paused: bool) {
         self.0.consumer_paused.set(i64::from(paused));
+    }
+
+    pub(crate) fn client_renewed(&self, client: Client, stall: &Stall) {
+        let renewed = Renewed {
+            client: client.label(),
+            reason: stall.label(),
+        };
+        self.0.clients_renewed.get_or_create(&renewed).inc();
     }
 
     pub(crate) fn leads(&self, leads: bool) {

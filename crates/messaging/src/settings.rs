@@ -50,6 +50,20 @@ pub struct MessagingSettings {
     /// How long the consumer group waits for a member that is not heard of any more (10000). It shows itself five
     /// times as often.
     pub session_timeout_ms: u64,
+    /// How long a Kafka client may be without progress before it is dropped and made anew (20000). Doubled, up to eight
+    /// times as long, for each in a row that makes none either.
+    pub client_stall_ms: u64,
+    /// How long a request to the broker may go unanswered before its connection is given up and the broker's name is
+    /// resolved anew (6000). Shorter heals sooner from a broker that is silently gone; longer than a loaded broker takes for
+    /// its slowest answer, such as an acknowledgement of all replicas.
+    pub socket_timeout_ms: u64,
+    /// How long connecting to a broker may take (3000).
+    pub connect_timeout_ms: u64,
+    /// How long a consumer may wait for its assignment, be paused or not know its lag before `/health` says `degraded`
+    /// (10000).
+    pub health_grace_ms: u64,
+    /// How old the oldest row of the outbox may be before `/health` says `degraded` (30000).
+    pub outbox_overdue_ms: u64,
     /// Ids of processed events that are remembered in memory (100000).
     pub dedupe_cache_entries: usize,
     /// Days that ids of processed events are remembered in the database (14). More than the topics keep.
@@ -90,6 +104,11 @@ impl Default for MessagingSettings {
             backoff_max_ms: 5_000,
             transaction_timeout_ms: 30_000,
             session_timeout_ms: 10_000,
+            client_stall_ms: 20_000,
+            socket_timeout_ms: 6_000,
+            connect_timeout_ms: 3_000,
+            health_grace_ms: 10_000,
+            outbox_overdue_ms: 30_000,
             dedupe_cache_entries: 100_000,
             dedupe_retention_days: 14,
             error_max_chars: 2_000,

@@ -146,11 +146,11 @@ impl Service for Analytics {
         let kernel = Kernel::builder(Self::NAME, brokers, parts.background, parts.settings.messaging)
             .participant(participant())
             .build()?;
-        let (broker, operations) = (kernel.probe(), kernel.operations());
+        let (messaging, operations) = (kernel.probe(), kernel.operations());
         kernel.start(&parts.tasks)?;
         Ok(
             App::new(move |config| operations::configure(config, "/analytics", operations.clone()))
-                .probe(broker),
+                .probe(messaging),
         )
     }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Health;
-use chassis::health::{OverallStatus, PartStatus};
+use chassis::health::{ConsumerHealth, HealthReport, OverallStatus, PartStatus, RelayHealth};
 use futures::future::{join, join_all};
 use reqwest::Client;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -35,15 +35,23 @@ pub(crate) struct PlatformHealth {
 }
 
 /// One service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct ServiceHealth {
     status: ServiceStatus,
     database: PartStatus,
     broker: PartStatus,
+    /// Whether it consumes; null where it consumes nothing, and where that is not known.
+    #[schema(required)]
+    consumer: Option<ConsumerHealth>,
+    /// Whether it publishes; null where that is not known.
+    #[schema(required)]
+    relay: Option<RelayHealth>,
+    /// Why it is not `ok`; empty when it is.
+    reasons: Vec<String>,
 }
 
 /// A service in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ServiceStatus {
     /// Every part is up.
@@ -72,11 +80,33 @@ pub(crate) struct Gatherer {
 
 impl ServiceHealth {
     /// Of a service that says nothing, nothing can be relied on.
-    const SILENT: Self = Self {
-        status: ServiceStatus::Down,
-        database: PartStatus::Down,
-        broker: PartStatus::Down,
-    };
+    fn silent() -> Self {
+        Self {
+            status: ServiceStatus::Down,
+            database: PartStatus::Down,
+            broker: PartStatus::Down,
+            consumer: None,
+            relay: None,
+            reasons: vec!["it does not answer".to_owned()],
+        }
+    }
+}
+
+impl From<HealthReport> for ServiceHealth {
+    fn from(report: HealthReport) -> Self {
+        let part = |name: &str| report.parts.get(name).copied().unwrap_or(PartStatus::Down);
+        Self {
+            status: match report.status {
+                OverallStatus::Ok => ServiceStatus::Ok,
+                OverallStatus::Degraded => ServiceStatus::Degraded,
+            },
+            database: part("database"),
+            broker: part("broker"),
+            consumer: report.consumer,
+            relay: report.relay,
+            reasons: report.reasons,
+        }
+    }
 }
 
 impl PlatformHealth {
@@ -167,14 +197,14 @@ impl Gatherer {
     async fn gather(&self, own: &Health) -> PlatformHealth {
         let asked = join_all(Upstream::ALL.map(async |upstream| {
             let answer = self.ask(upstream).await;
-            (upstream.name(), answer.unwrap_or(ServiceHealth::SILENT))
+            (upstream.name(), answer.map_or_else(ServiceHealth::silent, ServiceHealth::from))
         }));
-        let (answers, own) = join(asked, own_health(own)).await;
-        PlatformHealth::of(answers.into_iter().chain([("gateway", own)]).collect())
+        let (answers, own) = join(asked, own.report()).await;
+        PlatformHealth::of(answers.into_iter().chain([("gateway", own.into())]).collect())
     }
 
     /// `None` when it does not answer in time or makes no sense.
-    async fn ask(&self, upstream: Upstream) -> Option<ServiceHealth> {
+    async fn ask(&self, upstream: Upstream) -> Option<HealthReport> {
         let authority = self.proxy.service(upstream).ok()?.any()?;
         let url = format!("http://{authority}/health");
         let mut answer = self.client.get(url).send().await.ok()?;
@@ -186,19 +216,5 @@ impl Gatherer {
             body.extend_from_slice(&chunk);
         }
         serde_json::from_slice(&body).ok()
-    }
-}
-
-async fn own_health(own: &Health) -> ServiceHealth {
-    let report = own.report().await;
-    let part = |name: &str| report.parts.get(name).copied().unwrap_or(PartStatus::Down);
-    let status = match report.status {
-        OverallStatus::Ok => ServiceStatus::Ok,
-        OverallStatus::Degraded => ServiceStatus::Degraded,
-    };
-    ServiceHealth {
-        status,
-        database: part("database"),
-        broker: part("broker"),
     }
 }

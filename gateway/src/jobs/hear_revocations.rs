@@ -5,8 +5,9 @@
 //! as far back as a token can live, to its end before the first request is let in, and then on. The rows in the database are
 //! what there is to go by when the topic cannot be read, and the kernel's dead letters keep what nobody could.
 
-use chassis::Parts;
+use chassis::{Parts, Probe};
 use contracts::events::SessionRevoked;
+use messaging::metrics::KernelMetrics;
 use messaging::{Broadcast, BuildError};
 use tokio::sync::oneshot;
 
@@ -15,7 +16,11 @@ use crate::domain::revocation::Revocation;
 use crate::edge::Revocations;
 use crate::metrics::{GatewayMetrics, Source};
 
-/// Starts to listen. What it returns says when all has been read that was there at the start.
+/// A reader that has been started: what `/health` asks about it, and what says when all has been read that was there at the
+/// start.
+pub(crate) type Started = (Probe, oneshot::Receiver<()>);
+
+/// Starts to listen.
 ///
 /// # Errors
 /// When there can be no Kafka client.
@@ -23,8 +28,11 @@ pub(crate) fn start(
     parts: &Parts<Settings>,
     known: Revocations,
     metrics: GatewayMetrics,
-) -> Result<oneshot::Receiver<()>, BuildError> {
-    let topic = Broadcast::new(&parts.core.kafka.brokers, "gateway-revocations")?;
+    kernel: KernelMetrics,
+) -> Result<Started, BuildError> {
+    let (brokers, settings) = (&parts.core.kafka.brokers, &parts.settings.messaging);
+    let topic = Broadcast::new(brokers, "gateway-revocations", settings, kernel)?;
+    let probe = topic.probe();
     let (read, all_read) = oneshot::channel();
     metrics.revocations_unread(Source::Topic, true);
     let back = known.token_lifetime();
@@ -36,5 +44,5 @@ pub(crate) fn start(
         };
         topic.run(back, hear, caught_up, stopping)
     });
-    Ok(all_read)
+    Ok((probe, all_read))
 }

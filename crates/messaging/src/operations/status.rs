@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chassis::health::ConsumerHealth;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Double};
 use diesel_async::RunQueryDsl;
@@ -28,6 +29,9 @@ pub struct Status {
     pub breaker: &'static str,
     /// `paused` while this replica waits for the database or for the breaker, else `running`.
     pub consumption: &'static str,
+    /// Whether this replica consumes, as its consumer says; null where nothing is consumed.
+    #[schema(required)]
+    pub consumer: Option<ConsumerHealth>,
     /// Whether the database answers: `up` or `down`. While it is down, what only it knows is null.
     pub database: &'static str,
     /// Whether this replica relays the outbox.
@@ -150,7 +154,7 @@ impl Operations {
         };
         let mut topics: Vec<String> = core.topics.keys().cloned().collect();
         topics.sort_unstable();
-        let assigned = |topic: &String| (topic.clone(), core.assigned.of(topic));
+        let assigned = |topic: &String| (topic.clone(), core.view.get().assigned.of(topic));
         let lag = |topic: &String| (topic.clone(), core.metrics.lag_of(topic));
         let either = |is: bool, yes, no| if is { yes } else { no };
         let open = ["actions", "messages"]
@@ -163,6 +167,7 @@ impl Operations {
             topics,
             breaker: either(open, "open", "closed"),
             consumption: either(core.metrics.is_consumer_paused(), "paused", "running"),
+            consumer: core.consumer_health(),
             database: either(standing.is_some(), "up", "down"),
             relay_leads: core.metrics.is_leading(),
             pending: standing.as_ref().map(|standing| standing.pending),

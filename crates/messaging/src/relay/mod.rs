@@ -53,6 +53,7 @@ impl Relay {
 
     /// Publishes for as long as it has the lead; returns at once when another has it.
     async fn try_lead(&mut self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<(), Outage> {
+        self.publisher.renew_if_spent()?;
         let Some(mut session) = Session::lead(&self.core).await? else {
             debug!("another replica relays");
             return Ok(());
@@ -69,7 +70,7 @@ impl Relay {
     }
 
     async fn publish_all(
-        &self,
+        &mut self,
         session: &mut Session,
         stop: &CancellationToken,
         backoff: &mut Backoff,
@@ -86,6 +87,7 @@ impl Relay {
                 self.bounded(session.sample()).await?;
                 sampled = Some(Instant::now());
             }
+            self.publisher.renew_if_spent()?;
             let rows = self.bounded(session.scan(settings.relay_batch_max)).await?;
             if rows.is_empty() {
                 self.wait(&mut poll, slowest, stop).await;

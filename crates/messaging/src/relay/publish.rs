@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::session::Row;
 use crate::Failure;
-use crate::broker::{ProducerWatch, producer_config};
+use crate::broker::{ProducerWatch, SharedProducer, producer_config};
 use crate::settings::MessagingSettings;
 
 /// How long a stop waits for acknowledgements under way.
@@ -39,7 +39,7 @@ pub(crate) struct Published {
 
 pub(crate) struct Publisher {
     config: ClientConfig,
-    producer: FutureProducer<ProducerWatch>,
+    producer: SharedProducer,
     /// Without any acknowledgement for so long, it is better to start over.
     patience: Duration,
 }
@@ -49,7 +49,7 @@ type Answer = Result<(), KafkaError>;
 impl Publisher {
     pub(crate) fn new(brokers: &str, settings: &MessagingSettings) -> KafkaResult<Self> {
         let config = producer_config(brokers, settings);
-        let producer = producer(&config)?;
+        let producer = SharedProducer::new(producer(&config)?);
         Ok(Self {
             config,
             producer,
@@ -120,7 +120,7 @@ impl Publisher {
         if let Some(payload) = &row.payload {
             record = record.payload(payload);
         }
-        self.producer.send_result(record).map_err(|(error, _)| error)
+        self.producer.get().send_result(record).map_err(|(error, _)| error)
     }
 
     async fn answer(&self, delivery: DeliveryFuture, stop: &CancellationToken) -> Answer {
@@ -138,13 +138,25 @@ impl Publisher {
     /// (the rows are still in the outbox), and so is whatever state it was in: some errors of an idempotent producer
     /// are its last.
     pub(super) fn renew(&mut self) -> KafkaResult<()> {
-        let old = std::mem::replace(&mut self.producer, producer(&self.config)?);
-        close(old);
+        close(self.producer.replace(producer(&self.config)?));
         Ok(())
     }
 
+    /// Starts over when the producer is known to make no progress.
+    pub(super) fn renew_if_spent(&mut self) -> KafkaResult<()> {
+        if self.producer.is_spent() {
+            self.renew()?;
+        }
+        Ok(())
+    }
+
+    /// The producer, for whoever asks the broker through it.
+    pub(crate) fn producer(&self) -> SharedProducer {
+        self.producer.clone()
+    }
+
     pub(super) fn close(self) {
-        close(self.producer);
+        close(self.producer.get());
     }
 }
 

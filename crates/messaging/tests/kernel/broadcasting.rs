@@ -6,11 +6,12 @@ use chassis::Tasks;
 use chrono::TimeDelta;
 use contracts::events::OrderCreated;
 use messaging::Broadcast;
+use messaging::metrics::KernelMetrics;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::broker::{Broker, Sent};
-use crate::world::until;
+use crate::world::{settings, until};
 
 /// What one process has heard.
 struct Listener {
@@ -21,7 +22,7 @@ struct Listener {
 
 impl Listener {
     fn start(broker: &Broker) -> Self {
-        let topic = Broadcast::new(broker.address(), "test").unwrap();
+        let topic = Broadcast::new(broker.address(), "test", &settings(), KernelMetrics::default()).unwrap();
         let heard = Arc::<Mutex<Vec<Uuid>>>::default();
         let (writing, counting) = (heard.clone(), heard.clone());
         let (tell, caught_up) = oneshot::channel();
