@@ -56,10 +56,14 @@ async fn health_names_what_is_down() {
     let auth = Auth::start().await;
     let health = auth.get("/health", None).await;
     assert_eq!(health.status, 503);
+    let told = &health.body;
     assert_eq!(
-        health.body,
-        serde_json::json!({"status": "degraded", "database": "ok", "broker": "down"})
+        (&told["database"], &told["broker"]),
+        (&"ok".into(), &"down".into())
     );
+    assert_eq!(told["accepts_requests"], true);
+    assert_eq!(told["reasons"], serde_json::json!(["broker: does not answer"]));
+    assert_eq!(told["relay"]["status"], "ok");
 }
 
 #[tokio::test]

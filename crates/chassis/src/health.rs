@@ -75,7 +75,9 @@ impl Probe {
     async fn answer(&self) -> Answer {
         match &self.0 {
             Kind::Part { name, check } => {
-                let up = tokio::time::timeout(PROBE_TIMEOUT, check()).await.unwrap_or(false);
+                let up = tokio::time::timeout(PROBE_TIMEOUT, check())
+                    .await
+                    .unwrap_or(false);
                 Answer::Part(name, if up { PartStatus::Ok } else { PartStatus::Down })
             }
             Kind::Messaging(ask) => Answer::Messaging(ask()),
@@ -241,11 +243,20 @@ impl HealthReport {
             relay,
         } = messaging;
         self.part("broker", broker);
-        if let Some(consumer) = consumer.as_ref().filter(|it| it.status == OverallStatus::Degraded) {
-            self.blame(format!("consumer: {}", consumer.reason.as_deref().unwrap_or("does not consume")));
+        if let Some(consumer) = consumer
+            .as_ref()
+            .filter(|it| it.status == OverallStatus::Degraded)
+        {
+            self.blame(format!(
+                "consumer: {}",
+                consumer.reason.as_deref().unwrap_or("does not consume")
+            ));
         }
         if relay.status == OverallStatus::Degraded {
-            self.blame(format!("relay: {}", relay.reason.as_deref().unwrap_or("does not publish")));
+            self.blame(format!(
+                "relay: {}",
+                relay.reason.as_deref().unwrap_or("does not publish")
+            ));
         }
         self.consumer = consumer;
         self.relay = Some(relay);
@@ -270,7 +281,10 @@ impl Health {
     pub async fn report(&self) -> HealthReport {
         let answers = join_all(self.probes.iter().map(Probe::answer)).await;
         // the database's is the first
-        let database_down = matches!(answers.as_slice().first(), Some(Answer::Part(_, PartStatus::Down)));
+        let database_down = matches!(
+            answers.as_slice().first(),
+            Some(Answer::Part(_, PartStatus::Down))
+        );
         let mut report = HealthReport::new(!database_down && !self.is_draining());
         for answer in answers {
             report.take(answer);
@@ -335,7 +349,9 @@ mod tests {
 
     async fn report(probes: &[Probe]) -> HealthReport {
         let database = Probe::new("database", || std::future::ready(true));
-        Health::new(database, probes, CancellationToken::new()).report().await
+        Health::new(database, probes, CancellationToken::new())
+            .report()
+            .await
     }
 
     #[tokio::test]

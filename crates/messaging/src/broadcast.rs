@@ -201,7 +201,10 @@ impl Broadcast {
 
     /// Takes in whether the client makes progress. True when there is a new one.
     fn take(&mut self, topic: &str, progress: &Result<(), Stall>) -> bool {
-        let trouble = progress.as_ref().err().map(|stall| format!("{topic} is not read: {stall}"));
+        let trouble = progress
+            .as_ref()
+            .err()
+            .map(|stall| format!("{topic} is not read: {stall}"));
         self.trouble.note(trouble);
         if !self.watchdog.is_due(Instant::now(), progress, &self.metrics) {
             return false;
@@ -236,7 +239,10 @@ impl Trouble {
 }
 
 fn tell_replaced(topic: &str) {
-    error!(topic, "the topic was made anew: it is read from its beginning, and what it held before is gone");
+    error!(
+        topic,
+        "the topic was made anew: it is read from its beginning, and what it held before is gone"
+    );
 }
 
 /// A look at the topic a while from now.

@@ -72,10 +72,7 @@ impl BrokerWatch {
             topic,
             patience: Duration::from_millis(settings.socket_timeout_ms),
             state,
-            watchdog: Watchdog::new(
-                Client::Producer,
-                Duration::from_millis(settings.client_stall_ms),
-            ),
+            watchdog: Watchdog::new(Client::Producer, Duration::from_millis(settings.client_stall_ms)),
             metrics,
         }
     }
@@ -222,7 +219,10 @@ fn connection(brokers: &str, settings: &MessagingSettings) -> ClientConfig {
         .set("allow.auto.create.topics", "false")
         // a broker that has moved, or vanished without a word, is noticed by what it does not answer
         .set("socket.timeout.ms", settings.socket_timeout_ms.to_string())
-        .set("socket.connection.setup.timeout.ms", settings.connect_timeout_ms.to_string())
+        .set(
+            "socket.connection.setup.timeout.ms",
+            settings.connect_timeout_ms.to_string(),
+        )
         .set("socket.keepalive.enable", "true")
         .set("reconnect.backoff.max.ms", "1000");
     config

@@ -197,14 +197,25 @@ mod tests {
         let well = statistics(vec![broker(-1, "UP", 0), broker(1, "UP", 60)], "steady");
         assert_eq!(after(&holding(Some(0)), &well, false), Ok(()));
         let idle = statistics(vec![broker(1, "UP", 60_000)], "steady");
-        assert_eq!(after(&holding(None), &idle, false), Ok(()), "rightfully without partitions");
-        assert_eq!(after(&holding(Some(0)), &idle, true), Ok(()), "paused, so nothing is fetched");
+        assert_eq!(
+            after(&holding(None), &idle, false),
+            Ok(()),
+            "rightfully without partitions"
+        );
+        assert_eq!(
+            after(&holding(Some(0)), &idle, true),
+            Ok(()),
+            "paused, so nothing is fetched"
+        );
     }
 
     #[test]
     fn what_a_client_lacks_is_named() {
         let coordinator_only = statistics(vec![broker(-1, "UP", 0)], "init");
-        assert_eq!(after(&holding(None), &coordinator_only, false), Err(Stall::NoBroker));
+        assert_eq!(
+            after(&holding(None), &coordinator_only, false),
+            Err(Stall::NoBroker)
+        );
         let joining = statistics(vec![broker(1, "UP", 0)], "wait-join");
         assert_eq!(
             after(&holding(None), &joining, false),

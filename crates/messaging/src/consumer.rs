@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::health::ConsumerState;
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::error::KafkaResult;
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientConfig, TopicPartitionList};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -23,6 +25,7 @@ use crate::offsets::positions;
 use crate::record::Record;
 use crate::retry::Backoff;
 use crate::supervision::{Client, LOOK_EVERY, Stall, Watchdog};
+use crate::topic_check::{Asked, TopicCheck};
 
 /// How long a stop waits for the group to be left.
 const LEAVE: Duration = Duration::from_secs(3);
@@ -33,10 +36,11 @@ type KafkaConsumer = StreamConsumer<ConsumerWatch>;
 pub(crate) struct GroupMember {
     core: Arc<Core>,
     config: ClientConfig,
-    kafka: KafkaConsumer,
+    kafka: Arc<KafkaConsumer>,
     view: Arc<ClientView>,
     inbox: Inbox,
     watchdog: Watchdog,
+    topics: TopicCheck,
     look_at: Instant,
 }
 
@@ -44,8 +48,10 @@ impl GroupMember {
     pub(crate) fn subscribe(core: Arc<Core>, config: ClientConfig) -> KafkaResult<Self> {
         let (kafka, view) = subscribed(&core, &config)?;
         let bound = Duration::from_millis(core.settings.client_stall_ms);
+        let patience = Duration::from_millis(core.settings.socket_timeout_ms);
         Ok(Self {
             inbox: Inbox::new(core.clone()),
+            topics: TopicCheck::new(core.topics.keys().cloned().collect(), patience),
             core,
             config,
             kafka,
@@ -119,7 +125,12 @@ impl GroupMember {
 
     /// Takes a batch through, waiting out any outage and an open breaker. False when stopped before the batch was done.
     /// Records that come meanwhile go to `early`.
-    async fn process(&mut self, arrivals: &[Arrival], early: &mut Vec<Record>, stop: &CancellationToken) -> bool {
+    async fn process(
+        &mut self,
+        arrivals: &[Arrival],
+        early: &mut Vec<Record>,
+        stop: &CancellationToken,
+    ) -> bool {
         let started = Instant::now();
         let mut rest = arrivals;
         let mut backoff = Backoff::new(&self.core.settings);
@@ -225,7 +236,10 @@ impl GroupMember {
         }
         let progress = match self.kafka.client().fatal_error() {
             Some((code, text)) => Err(Stall::Fatal(code, text)),
-            None => self.view.progress(now, paused.is_some()),
+            None => self
+                .topics
+                .look(now, &self.kafka)
+                .and_then(|()| self.view.progress(now, paused.is_some())),
         };
         self.say(paused, &progress);
         if self.watchdog.is_due(now, &progress, &self.core.metrics) {
@@ -236,15 +250,24 @@ impl GroupMember {
     fn say(&self, paused: Option<&str>, progress: &Result<(), Stall>) {
         let core = &self.core;
         let assigned = &self.view.assigned;
-        let lag_unknown = || core.topics.keys().find(|topic| {
-            !assigned.of(topic).is_empty() && core.metrics.lag_of(topic).is_none()
-        });
+        let lag_unknown = || {
+            core.topics
+                .keys()
+                .find(|topic| !assigned.of(topic).is_empty() && core.metrics.lag_of(topic).is_none())
+        };
+        let missing = || self.topics.missing();
         let (state, reason) = match (progress, paused) {
+            (Ok(()), _) if let Some(topic) = missing() => {
+                (ConsumerState::Waiting, format!("topic {topic} does not exist"))
+            }
             (Err(stall), _) => (ConsumerState::Waiting, stall.to_string()),
             (Ok(()), Some(why)) => (ConsumerState::Paused, why.to_owned()),
             (Ok(()), None) if assigned.count() == 0 => (ConsumerState::Standby, String::new()),
             (Ok(()), None) => match lag_unknown() {
-                Some(topic) => (ConsumerState::LagUnknown, format!("the lag on {topic} is not known")),
+                Some(topic) => (
+                    ConsumerState::LagUnknown,
+                    format!("the lag on {topic} is not known"),
+                ),
                 None => (ConsumerState::Assigned, String::new()),
             },
         };
@@ -287,7 +310,7 @@ impl GroupMember {
 }
 
 /// A new member of the group, and its view, which is the one that counts from now on.
-fn subscribed(core: &Core, config: &ClientConfig) -> KafkaResult<(KafkaConsumer, Arc<ClientView>)> {
+fn subscribed(core: &Core, config: &ClientConfig) -> KafkaResult<(Arc<KafkaConsumer>, Arc<ClientView>)> {
     let view = Arc::<ClientView>::default();
     let watch = ConsumerWatch::new(core.metrics.clone(), view.clone());
     let kafka: KafkaConsumer = config.create_with_context(watch)?;
@@ -297,12 +320,26 @@ fn subscribed(core: &Core, config: &ClientConfig) -> KafkaResult<(KafkaConsumer,
         core.metrics.lag(topic, None);
     }
     core.view.replace(view.clone());
-    Ok((kafka, view))
+    Ok((Arc::new(kafka), view))
+}
+
+impl Asked for KafkaConsumer {
+    fn topic_error(&self, topic: &str, patience: Duration) -> KafkaResult<Option<RDKafkaRespErr>> {
+        let metadata = self.fetch_metadata(Some(topic), patience)?;
+        Ok(metadata.topics().first().and_then(MetadataTopic::error))
+    }
+
+    fn committed(&self, patience: Duration) -> KafkaResult<TopicPartitionList> {
+        match self.assignment()? {
+            none if none.count() == 0 => Ok(none),
+            assigned => self.committed_offsets(assigned, patience),
+        }
+    }
 }
 
 /// Closes a client, and says when that is done. Closing blocks, and without a broker it does so for as long as a commit is
 /// under way: it has a thread that no runtime waits for.
-fn close(kafka: KafkaConsumer) -> tokio::sync::oneshot::Receiver<()> {
+fn close(kafka: Arc<KafkaConsumer>) -> tokio::sync::oneshot::Receiver<()> {
     let (closed, done) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         drop(kafka);

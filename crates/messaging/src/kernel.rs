@@ -266,7 +266,11 @@ impl Kernel {
     pub fn probe(&self) -> Probe {
         let (core, broker) = (self.core.clone(), self.broker());
         Probe::messaging(move || MessagingHealth {
-            broker: if broker.is_up() { PartStatus::Ok } else { PartStatus::Down },
+            broker: if broker.is_up() {
+                PartStatus::Ok
+            } else {
+                PartStatus::Down
+            },
             consumer: core.consumer_health(),
             relay: core.relay_health(),
         })

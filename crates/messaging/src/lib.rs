@@ -46,6 +46,7 @@ mod settings;
 mod standing;
 mod steps;
 mod supervision;
+mod topic_check;
 mod trace;
 mod work;
 

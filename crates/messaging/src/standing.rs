@@ -113,7 +113,9 @@ impl OutboxAge {
         let read = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // three readings missed in a row are none
         let fresh = milliseconds(Duration::from_millis(settings.gauge_interval_ms).saturating_mul(3));
-        let seconds = read.filter(|read| clock::now() - read.at <= fresh).map(|read| read.seconds);
+        let seconds = read
+            .filter(|read| clock::now() - read.at <= fresh)
+            .map(|read| read.seconds);
         relay(seconds, settings, leads)
     }
 }
@@ -123,7 +125,11 @@ fn relay(seconds: Option<i64>, settings: &MessagingSettings, leads: bool) -> Rel
     let late = seconds.filter(|seconds| *seconds > overdue);
     RelayHealth {
         status: late.map_or(OverallStatus::Ok, |_| OverallStatus::Degraded),
-        role: if leads { RelayRole::Leader } else { RelayRole::Follower },
+        role: if leads {
+            RelayRole::Leader
+        } else {
+            RelayRole::Follower
+        },
         oldest_row_seconds: seconds,
         reason: late.map(|seconds| format!("the oldest row of the outbox is {seconds} s old")),
     }
@@ -153,10 +159,19 @@ mod tests {
     #[test]
     fn a_consumer_has_a_while_to_get_its_assignment_and_standing_by_is_no_fault() {
         let begin = DateTime::UNIX_EPOCH;
-        let at = |state, seconds| health(&standing(state, begin), GRACE, begin + TimeDelta::seconds(seconds));
+        let at = |state, seconds| {
+            health(
+                &standing(state, begin),
+                GRACE,
+                begin + TimeDelta::seconds(seconds),
+            )
+        };
         let waiting = at(ConsumerState::Waiting, 9);
         assert_eq!(waiting.status, OverallStatus::Ok);
-        assert_eq!(waiting.reason.as_deref(), Some("no broker (since 1970-01-01T00:00:00Z)"));
+        assert_eq!(
+            waiting.reason.as_deref(),
+            Some("no broker (since 1970-01-01T00:00:00Z)")
+        );
         assert_eq!(at(ConsumerState::Waiting, 11).status, OverallStatus::Degraded);
         assert_eq!(at(ConsumerState::LagUnknown, 11).status, OverallStatus::Degraded);
         assert_eq!(at(ConsumerState::Paused, 11).status, OverallStatus::Degraded);
@@ -170,8 +185,15 @@ mod tests {
     fn an_outbox_whose_rows_grow_old_degrades() {
         let settings = MessagingSettings::default();
         assert_eq!(relay(Some(30), &settings, true).status, OverallStatus::Ok);
-        assert_eq!(relay(None, &settings, true).status, OverallStatus::Ok, "the database is told apart");
+        assert_eq!(
+            relay(None, &settings, true).status,
+            OverallStatus::Ok,
+            "the database is told apart"
+        );
         let late = relay(Some(31), &settings, false);
-        assert_eq!((late.status, late.role), (OverallStatus::Degraded, RelayRole::Follower));
+        assert_eq!(
+            (late.status, late.role),
+            (OverallStatus::Degraded, RelayRole::Follower)
+        );
     }
 }

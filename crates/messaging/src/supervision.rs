@@ -76,11 +76,9 @@ impl Stall {
     const fn is_final(&self) -> bool {
         match self {
             Self::Fatal(..) | Self::TopicReplaced(_) => true,
-            Self::Silent
-            | Self::NoBroker
-            | Self::NotJoined(_)
-            | Self::NotFetching(_)
-            | Self::NoAnswer(_) => false,
+            Self::Silent | Self::NoBroker | Self::NotJoined(_) | Self::NotFetching(_) | Self::NoAnswer(_) => {
+                false
+            }
         }
     }
 }
@@ -196,7 +194,12 @@ mod tests {
 
     #[test]
     fn a_fatal_error_is_not_waited_for_but_a_second_one_is() {
-        let fatal = || Some(Stall::Fatal(RDKafkaErrorCode::FencedInstanceId, "fenced".to_owned()));
+        let fatal = || {
+            Some(Stall::Fatal(
+                RDKafkaErrorCode::FencedInstanceId,
+                "fenced".to_owned(),
+            ))
+        };
         let (mut watchdog, mut now) = (watchdog(), Instant::now());
         assert_eq!(renewed(&mut watchdog, &mut now, 22, fatal()), [1, 21]);
     }

@@ -197,7 +197,10 @@ impl Gatherer {
     async fn gather(&self, own: &Health) -> PlatformHealth {
         let asked = join_all(Upstream::ALL.map(async |upstream| {
             let answer = self.ask(upstream).await;
-            (upstream.name(), answer.map_or_else(ServiceHealth::silent, ServiceHealth::from))
+            (
+                upstream.name(),
+                answer.map_or_else(ServiceHealth::silent, ServiceHealth::from),
+            )
         }));
         let (answers, own) = join(asked, own.report()).await;
         PlatformHealth::of(answers.into_iter().chain([("gateway", own.into())]).collect())

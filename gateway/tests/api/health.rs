@@ -5,15 +5,15 @@ use serde_json::json;
 use crate::harness::Gateway;
 use crate::harness::upstream::{Upstream, documents};
 
-const OK: &str = r#"{"status":"ok","database":"ok","broker":"ok"}"#;
+const OK: &str = r#"{"status":"ok","accepts_requests":true,"database":"ok","broker":"ok","reasons":[],
+    "consumer":{"status":"ok","state":"assigned","since":"2026-11-30T12:00:00Z","partitions":6},
+    "relay":{"status":"ok","role":"leader","oldest_row_seconds":0}}"#;
+/// As a version before this one answers.
+const NO_BROKER: &str = r#"{"status":"degraded","database":"ok","broker":"down"}"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_tells_of_every_service_and_of_itself() {
-    let no_broker = Upstream::start(documents(&[(
-        "/health",
-        503,
-        r#"{"status":"degraded","database":"ok","broker":"down"}"#,
-    )]));
+    let no_broker = Upstream::start(documents(&[("/health", 503, NO_BROKER)]));
     let nonsense = Upstream::start(documents(&[("/health", 200, "<html>")]));
     let gone = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -33,18 +33,36 @@ async fn it_tells_of_every_service_and_of_itself() {
     assert_eq!(answer.status, 503);
     assert_eq!(answer.header("content-type"), "application/json");
     assert!(!answer.header("x-request-id").is_empty());
-    let silent = json!({"status": "down", "database": "down", "broker": "down"});
+    let unknown = |status: &str, database: &str, reasons: &[&str]| {
+        json!({"status": status, "database": database, "broker": "down", "consumer": null, "relay": null,
+               "reasons": reasons})
+    };
+    let mut told = answer.json();
+    let own = told["services"]
+        .as_object_mut()
+        .unwrap()
+        .remove("gateway")
+        .unwrap();
+    let silent = unknown("down", "down", &["it does not answer"]);
     assert_eq!(
-        answer.json(),
+        told,
         json!({"status": "degraded", "services": {
-            "auth": {"status": "ok", "database": "ok", "broker": "ok"},
-            "order": {"status": "degraded", "database": "ok", "broker": "down"},
+            "auth": {"status": "ok", "database": "ok", "broker": "ok", "reasons": [],
+                "consumer": {"status": "ok", "state": "assigned", "since": "2026-11-30T12:00:00Z", "partitions": 6},
+                "relay": {"status": "ok", "role": "leader", "oldest_row_seconds": 0}},
+            "order": unknown("degraded", "ok", &[]),
             "payment": silent,
             "notification": silent,
-            // no broker runs in this test
-            "gateway": {"status": "degraded", "database": "ok", "broker": "down"},
         }})
     );
+    // no broker runs in this test
+    assert_eq!(
+        (&own["status"], &own["database"]),
+        (&json!("degraded"), &json!("ok"))
+    );
+    assert_eq!(own["broker"], "down");
+    assert_eq!(own["consumer"]["state"], "waiting");
+    assert_eq!(own["reasons"][0], "broker: does not answer");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,7 +51,9 @@ fn ask(
         extent.0.insert(partition.id(), Ends { first, end });
     }
     if extent.0.is_empty() {
-        return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition));
+        return Err(KafkaError::MetadataFetch(
+            RDKafkaErrorCode::UnknownTopicOrPartition,
+        ));
     }
     if let Some(back) = back {
         leave_out_the_old(kafka, topic, &mut extent, back, patience)?;
@@ -75,7 +77,9 @@ fn leave_out_the_old(
     let found = kafka.offsets_for_times(asked, patience)?;
     for element in found.elements() {
         element.error()?;
-        if let (Offset::Offset(young), Some(ends)) = (element.offset(), extent.0.get_mut(&element.partition())) {
+        if let (Offset::Offset(young), Some(ends)) =
+            (element.offset(), extent.0.get_mut(&element.partition()))
+        {
             ends.first = ends.first.max(young);
         }
     }
@@ -150,7 +154,11 @@ impl Place {
         if self.forget_what_was_replaced(extent) {
             return Finding::Replaced;
         }
-        if extent.0.keys().any(|partition| !self.next.contains_key(partition)) {
+        if extent
+            .0
+            .keys()
+            .any(|partition| !self.next.contains_key(partition))
+        {
             return Finding::Grown;
         }
         let before = std::mem::replace(&mut self.before, self.next.clone());
@@ -158,14 +166,17 @@ impl Place {
             let next = self.next.get(partition)?;
             (ends.end > *next && before.get(partition) == Some(next)).then_some(*partition)
         };
-        extent.0.iter().find_map(stalls).map_or(Finding::Reads, Finding::Stalls)
+        extent
+            .0
+            .iter()
+            .find_map(stalls)
+            .map_or(Finding::Reads, Finding::Stalls)
     }
 
     /// Offsets of a topic that was deleted say nothing about the one that has its name now: it ends before what was read.
     fn forget_what_was_replaced(&mut self, extent: &Extent) -> bool {
-        let ends_before = |(partition, ends): (&i32, &Ends)| {
-            self.next.get(partition).is_some_and(|next| ends.end < *next)
-        };
+        let ends_before =
+            |(partition, ends): (&i32, &Ends)| self.next.get(partition).is_some_and(|next| ends.end < *next);
         let replaced = self.gone || extent.0.iter().any(ends_before);
         if replaced {
             self.next.clear();
@@ -221,7 +232,11 @@ mod tests {
     #[test]
     fn records_that_wait_while_none_is_read_are_a_stall() {
         let mut place = at(&[(0, 2), (0, 2)]);
-        assert_eq!(place.judge(&extent(&[(0, 2), (0, 2)])), Finding::Reads, "it has just begun");
+        assert_eq!(
+            place.judge(&extent(&[(0, 2), (0, 2)])),
+            Finding::Reads,
+            "it has just begun"
+        );
         place.read(0, 0);
         place.read(1, 1);
         assert_eq!(place.judge(&extent(&[(0, 2), (0, 2)])), Finding::Reads);
@@ -237,7 +252,9 @@ mod tests {
         place.cover(&extent(&[(0, 4)]));
         assert_eq!(positions(&place), [0]);
         // it was seen to be away, so more records than before are no proof that it is the same
-        place.lost(&KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition));
+        place.lost(&KafkaError::MetadataFetch(
+            RDKafkaErrorCode::UnknownTopicOrPartition,
+        ));
         assert_eq!(place.judge(&extent(&[(0, 50)])), Finding::Replaced);
         place.lost(&KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut));
         place.cover(&extent(&[(0, 50)]));

@@ -120,7 +120,10 @@ impl Publisher {
         if let Some(payload) = &row.payload {
             record = record.payload(payload);
         }
-        self.producer.get().send_result(record).map_err(|(error, _)| error)
+        self.producer
+            .get()
+            .send_result(record)
+            .map_err(|(error, _)| error)
     }
 
     async fn answer(&self, delivery: DeliveryFuture, stop: &CancellationToken) -> Answer {

@@ -30,6 +30,7 @@ mod publications;
 mod relaying;
 #[cfg(test)]
 mod replaying;
+mod supervising;
 #[cfg(test)]
 mod tables;
 #[cfg(test)]

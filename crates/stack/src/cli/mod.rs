@@ -5,6 +5,7 @@ mod chaos;
 mod down;
 mod logs;
 pub(crate) mod paint;
+mod ready;
 mod status;
 mod topics;
 pub(crate) mod up;
@@ -36,6 +37,8 @@ enum Command {
     Down(down::Options),
     /// Show what runs and how it is
     Status,
+    /// Wait until a platform is well and all its consumers have their assignment
+    Ready(ready::Options),
     /// Show the logs
     Logs(logs::Options),
     /// Compare orders, payments, notifications and facts of the whole platform, and propose repairs
@@ -67,6 +70,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Down(options) => down::run(&directory, &options).await?,
         Command::Status => return status::run(&directory).await,
         Command::Books(options) => return Ok(Box::pin(books::run(&directory, &options)).await),
+        Command::Ready(options) => ready::run(&options).await?,
         Command::Logs(options) => logs::run(&directory, &options).await?,
         Command::Topics(options) => topics::run(&options).await?,
         Command::Demo(options) => Box::pin(crate::demo::run(&directory, &options)).await?,

@@ -6,6 +6,7 @@ mod crash;
 mod down;
 mod parts;
 mod plan;
+pub mod readiness;
 mod up;
 
 pub use builder::Builder;
@@ -114,12 +115,14 @@ impl Stack {
         self.health_at(&self.url()).await
     }
 
-    /// True when the gateway's `/health` is ok.
+    /// True when the gateway's `/health` is ok and every consumer has its assignment.
     pub async fn is_healthy(&self) -> bool {
-        self.health().await.is_ok_and(|health| is_ok(&health))
+        self.health()
+            .await
+            .is_ok_and(|health| readiness::of_platform(&health).is_ok())
     }
 
-    /// Waits until every process says of itself that it is well, and the gateway of all of them.
+    /// Waits until every process says of itself that it is well and that it consumes, and the gateway of all of them.
     pub async fn wait_until_healthy(&mut self, patience: Duration) -> Result<()> {
         let begin = Instant::now();
         while let Err(reason) = self.look().await {
@@ -151,15 +154,15 @@ impl Stack {
             .instances
             .iter()
             .filter(|instance| instance.service != Service::Gateway);
-        let urls = services.map(|instance| instance.ports.url()).chain([self.url()]);
-        for url in urls {
-            match self.health_at(&url).await {
-                Ok(health) if is_ok(&health) => {}
-                Ok(health) => return Err(format!("{url}: {health}")),
-                Err(error) => return Err(crate::error::chain(&error)),
-            }
+        for url in services.map(|instance| instance.ports.url()) {
+            let health = self
+                .health_at(&url)
+                .await
+                .map_err(|error| crate::error::chain(&error))?;
+            readiness::of_process(&health).map_err(|reason| format!("{url}: {reason}"))?;
         }
-        Ok(())
+        let health = self.health().await.map_err(|error| crate::error::chain(&error))?;
+        readiness::of_platform(&health)
     }
 
     async fn health_at(&self, url: &str) -> Result<Value> {
@@ -169,8 +172,4 @@ impl Stack {
             .timeout(Duration::from_secs(5));
         Ok(request.send().await?.json().await?)
     }
-}
-
-fn is_ok(health: &Value) -> bool {
-    health.get("status").and_then(Value::as_str) == Some("ok")
 }
