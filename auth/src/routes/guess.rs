@@ -10,7 +10,9 @@ use crate::throttle::Attempt;
 impl From<HasherError> for Problem {
     fn from(error: HasherError) -> Self {
         match error {
-            HasherError::Overloaded => Self::new(Code::Overloaded).retry_after(2).caused_by(error),
+            HasherError::Overloaded | HasherError::Late | HasherError::Memory(_) => {
+                Self::new(Code::Overloaded).retry_after(2).caused_by(error)
+            }
             HasherError::Argon2(_) | HasherError::Panicked(_) | HasherError::Threads(_) => {
                 Self::internal(error)
             }
