@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use chassis::auth::{KeySource, TokenVerifier};
 use chassis::problem::Problem;
-use chassis::{App, Parts, Pool, Service, clock};
+use chassis::{App, Parts, Pool, Service, Tasks, clock};
 use contracts::Context;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use messaging::metrics::KernelMetrics;
@@ -41,6 +41,7 @@ pub(crate) struct State {
     pub(crate) metrics: AuthMetrics,
     pub(crate) session: SessionSettings,
     pub(crate) signals: Signals,
+    pub(crate) tasks: Tasks,
 }
 
 impl State {
@@ -85,6 +86,7 @@ impl Service for AuthService {
             metrics,
             session: settings.session.clone(),
             signals: kernel.signals(),
+            tasks: parts.tasks.clone(),
         };
         let broker = kernel.probe();
         let operations = kernel.operations();

@@ -23,8 +23,8 @@ use threads::Job;
 mod memory;
 mod threads;
 
-/// How many parts of the time of a request there are, of which the last is left to the database when it hashes too long.
-const TIME_PARTS: u32 = 4;
+/// How many parts of the time of a request there are: in the last no hash is waited for, since nothing could follow it.
+const TIME_PARTS: u32 = 8;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! One guess of a password: by whom it is made, it counts the same.
 
+use anyhow::Context as _;
 use chassis::problem::{Code, Problem};
 use secrecy::SecretString;
 
@@ -27,7 +28,7 @@ impl From<HasherError> for Problem {
 /// caller holds it to the end, so that no more guesses than there are places want connections.
 ///
 /// # Errors
-/// 503 when there is too much to do: then nothing is counted.
+/// 503 when there is too much to do, or no time left: then nothing is counted.
 pub(super) async fn judge(
     state: &State,
     place: &Place,
@@ -42,9 +43,27 @@ pub(super) async fn judge(
             Ok(None)
         }
         Err(error) => {
-            let mut connection = state.connection().await?;
-            attempt.withdrawn(&mut connection).await?;
+            withdraw(state, place.clone(), attempt);
             Err(error.into())
         }
     }
+}
+
+/// Takes back what the attempt was charged, beside the answer: that has no time left to wait for the database. The place is
+/// held until it is done, so that there are no more of these than places.
+fn withdraw(state: &State, place: Place, attempt: Attempt) {
+    let pool = state.pool.clone();
+    state.tasks.spawn("attempt withdrawn", |_stopping| async move {
+        let _place = place;
+        let withdrawn = async {
+            let mut connection = pool.get().await.context("no database connection")?;
+            anyhow::Ok(attempt.withdrawn(&mut connection).await?)
+        };
+        if let Err(error) = withdrawn.await {
+            tracing::warn!(
+                error.message = format!("{error:#}"),
+                "an attempt that nobody judged stays counted"
+            );
+        }
+    });
 }
