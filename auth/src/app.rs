@@ -13,6 +13,7 @@ use messaging::{Kernel, Signals};
 use prometheus_client::metrics::gauge::ConstGauge;
 use utoipa::OpenApi as _;
 
+use crate::bulkhead::Bulkhead;
 use crate::command::{self, Command};
 use crate::config::{AuthSettings, KeySettings, SessionSettings};
 use crate::crypto::{Hasher, Issuer, KeyEncryption};
@@ -32,6 +33,8 @@ pub struct AuthService;
 #[derive(Clone)]
 pub(crate) struct State {
     pub(crate) pool: Pool,
+    /// What requests with a password have of it.
+    pub(crate) bulkhead: Bulkhead,
     pub(crate) hasher: Hasher,
     pub(crate) rules: Rules,
     pub(crate) throttle: Throttle,
@@ -77,6 +80,7 @@ impl Service for AuthService {
         let keys = keys(&parts, &encryption).await?;
         let state = State {
             pool: parts.pool.clone(),
+            bulkhead: Bulkhead::new(parts.pool.clone(), settings.password.connections.get()),
             hasher,
             rules: settings.password.rules(),
             throttle: Throttle::new(&settings.throttle, &encryption, metrics.clone()),

@@ -1,5 +1,6 @@
 //! `password.*`
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -29,6 +30,8 @@ pub struct PasswordSettings {
     pub queue_max: usize,
     /// How long one may wait, in milliseconds.
     pub wait_ms: u64,
+    /// Database connections that requests with a password may hold at the same time.
+    pub connections: NonZeroUsize,
     /// How long a request with a password may take from its place in the queue to its answer, in milliseconds.
     pub answer_ms: u64,
 }

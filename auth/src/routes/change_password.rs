@@ -77,7 +77,7 @@ async fn change(
     (request, principal): (&HttpRequest, &Principal),
     body: ChangePasswordRequest,
 ) -> Result<HttpResponse, Problem> {
-    let mut connection = state.connection().await?;
+    let mut connection = state.bulkhead.connection().await?;
     let (user, stored) = caller::account(&mut connection, principal).await?;
     state
         .rules
@@ -100,7 +100,7 @@ async fn change(
         true => None,
         false => Some(state.hasher.hash(place.clone(), body.new_password).await),
     };
-    let mut connection = state.connection().await?;
+    let mut connection = state.bulkhead.connection().await?;
     attempt.succeeded(&mut connection).await?;
     let Some(hash) = hash.transpose()? else {
         return Err(Problem::invalid("/new_password", "is the current password"));

@@ -1,6 +1,5 @@
 //! One guess of a password: by whom it is made, it counts the same.
 
-use anyhow::Context as _;
 use chassis::problem::{Code, Problem};
 use secrecy::SecretString;
 
@@ -52,11 +51,11 @@ pub(super) async fn judge(
 /// Takes back what the attempt was charged, beside the answer: that has no time left to wait for the database. The place is
 /// held until it is done, so that there are no more of these than places.
 fn withdraw(state: &State, place: Place, attempt: Attempt) {
-    let pool = state.pool.clone();
+    let bulkhead = state.bulkhead.clone();
     state.tasks.spawn("attempt withdrawn", |_stopping| async move {
         let _place = place;
         let withdrawn = async {
-            let mut connection = pool.get().await.context("no database connection")?;
+            let mut connection = bulkhead.connection().await?;
             anyhow::Ok(attempt.withdrawn(&mut connection).await?)
         };
         if let Err(error) = withdrawn.await {

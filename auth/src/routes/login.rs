@@ -81,7 +81,7 @@ async fn log_in(
         return Err(refused(user.as_ref()));
     };
     let token = RefreshToken::generate();
-    let mut connection = state.connection().await?;
+    let mut connection = state.bulkhead.connection().await?;
     let begun = connection
         .transaction::<Option<Begun>, StoreError, _>(async |conn| {
             begin(conn, state, user.id, &token, (&hash, rehashed.as_ref())).await
@@ -118,7 +118,7 @@ async fn admit(
     email: &str,
     request: &HttpRequest,
 ) -> Result<(Attempt, Option<(User, PasswordHash)>), Problem> {
-    let mut connection = state.connection().await?;
+    let mut connection = state.bulkhead.connection().await?;
     let attempt = state.throttle.admit(&mut connection, email, request).await?;
     let found = match EmailAddress::parse(email) {
         Ok(email) => store::users::by_email(&mut connection, &email).await?,

@@ -113,7 +113,7 @@ async fn store(
     hash: &PasswordHash,
     context: &Context,
 ) -> Result<bool, Problem> {
-    let mut connection = state.connection().await?;
+    let mut connection = state.bulkhead.connection().await?;
     let stored = connection
         .transaction::<bool, StoreError, _>(async |conn| {
             store::users::register(conn, transition, hash, context).await

@@ -87,20 +87,34 @@ async fn every_request_with_a_password_is_answered_in_time_and_takes_nobody_alon
     assert_eq!(auth.count("select count(*) from users").await, 1);
 }
 
-/// A statement of the request's that does not come to its end.
+/// A lock that somebody keeps: more logins wait for it than there are connections, and others find some all the same.
 #[tokio::test]
-async fn a_database_that_holds_up_a_login_holds_it_up_no_longer_than_that() {
-    let auth = Auth::start_with(&[("password.answer_ms", "2000")]).await;
-    auth.customer("ada@example.org").await;
+async fn a_database_that_holds_up_logins_holds_them_up_no_longer_and_nobody_else() {
+    let auth = Auth::start_with(&[("password.answer_ms", "2000"), ("throttle.account_free", "1000")]).await;
+    let customer = auth.customer("ada@example.org").await;
     let mut other = auth.connection().await;
     other
-        .batch_execute("begin; lock table sessions in exclusive mode")
+        .batch_execute("begin; lock table login_throttle in access exclusive mode")
         .await
         .unwrap();
-    let login = timed(auth.login("ada@example.org")).await;
-    is_refused_in_time(&login);
-    assert!(login.1 >= BOUND, "{:?}", login.1);
-    assert_eq!(auth.get("/.well-known/jwks.json", None).await.status, 200);
+    let logins = futures::future::join_all((0..30).map(|_| timed(auth.login("ada@example.org"))));
+    let meanwhile = async {
+        until("logins wait", async || auth.metric("password_hashes").await > 20).await;
+        let mut rounds = 0;
+        while auth.metric("password_hashes").await > 20 {
+            let (me, took) = timed(auth.get("/auth/me", Some(&customer.text("access_token")))).await;
+            assert_eq!(me.status, 200, "{me:?}");
+            assert!(took < Duration::from_secs(1), "{took:?}");
+            rounds += 1;
+        }
+        rounds
+    };
+    let (logins, rounds) = tokio::join!(logins, meanwhile);
+    assert!(rounds > 0);
+    for login in &logins {
+        is_refused_in_time(login);
+        assert!(login.1 >= BOUND, "{:?}", login.1);
+    }
     other.batch_execute("rollback").await.unwrap();
     assert_eq!(auth.login("ada@example.org").await.status, 200);
 }

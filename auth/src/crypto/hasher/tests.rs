@@ -11,6 +11,7 @@ fn settings(queue_max: usize, wait_ms: u64) -> PasswordSettings {
         niceness: 10,
         queue_max,
         wait_ms,
+        connections: 8.try_into().unwrap(),
         answer_ms: 60_000,
     }
 }
