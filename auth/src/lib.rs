@@ -15,6 +15,7 @@
 //! - `command`: `create-admin`, `keys`
 
 pub mod app;
+mod bulkhead;
 mod client;
 mod command;
 pub mod config;
