@@ -1,12 +1,14 @@
 //! The database connections that requests with a password may hold at a time: fewer than there are, so that whatever holds
 //! those requests up there (a lock on the failures of an account, a slow write) leaves some to everybody else.
+//!
+//! A request that is given up in the middle of a statement leaves a connection on which that statement still runs, and
+//! whoever took it next would wait for its end. Such a connection does not go back to the pool.
 
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use chassis::Pool;
 use chassis::problem::Problem;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::store::Conn;
 
@@ -15,12 +17,6 @@ use crate::store::Conn;
 pub(crate) struct Bulkhead {
     pool: Pool,
     connections: Arc<Semaphore>,
-}
-
-/// A connection out of the share.
-pub(crate) struct SharedConnection {
-    connection: chassis::Connection,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Bulkhead {
@@ -32,32 +28,35 @@ impl Bulkhead {
         }
     }
 
-    /// One of them, as soon as there is one: whoever has no time to wait bounds it.
+    /// Does something with a connection, as soon as there is one: whoever has no time to wait bounds it.
     ///
     /// # Errors
-    /// 503 when the pool has none.
-    pub(crate) async fn connection(&self) -> Result<SharedConnection, Problem> {
-        let permit = Arc::clone(&self.connections)
-            .acquire_owned()
-            .await
-            .map_err(Problem::internal)?;
-        Ok(SharedConnection {
-            connection: self.pool.get().await?,
-            _permit: permit,
-        })
+    /// 503 when the pool has none, and whatever `work` ends with.
+    pub(crate) async fn run<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut Conn) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let permit = self.connections.acquire().await;
+        let _permit = permit.map_err(Problem::internal)?;
+        let mut held = Held(None);
+        let outcome = work(held.0.insert(self.pool.get().await?)).await;
+        held.give_back();
+        outcome
     }
 }
 
-impl Deref for SharedConnection {
-    type Target = Conn;
+/// A connection in use. Dropped without being given back, it is closed.
+struct Held(Option<chassis::Connection>);
 
-    fn deref(&self) -> &Conn {
-        &self.connection
+impl Held {
+    /// No statement runs on it any more.
+    fn give_back(mut self) {
+        drop(self.0.take());
     }
 }
 
-impl DerefMut for SharedConnection {
-    fn deref_mut(&mut self) -> &mut Conn {
-        &mut self.connection
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.0.take().map(chassis::Connection::take));
     }
 }

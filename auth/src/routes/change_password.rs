@@ -77,17 +77,16 @@ async fn change(
     (request, principal): (&HttpRequest, &Principal),
     body: ChangePasswordRequest,
 ) -> Result<HttpResponse, Problem> {
-    let mut connection = state.bulkhead.connection().await?;
-    let (user, stored) = caller::account(&mut connection, principal).await?;
-    state
-        .rules
-        .check(body.new_password.expose_secret(), &user.email)
-        .map_err(|error| Problem::invalid("/new_password", error.to_string()))?;
-    let attempt = state
-        .throttle
-        .admit(&mut connection, user.email.as_str(), request)
-        .await?;
-    drop(connection);
+    let admitted = state.bulkhead.run(async |conn| {
+        let (user, stored) = caller::account(conn, principal).await?;
+        state
+            .rules
+            .check(body.new_password.expose_secret(), &user.email)
+            .map_err(|error| Problem::invalid("/new_password", error.to_string()))?;
+        let attempt = state.throttle.admit(conn, user.email.as_str(), request).await?;
+        Ok((stored, attempt))
+    });
+    let (stored, attempt) = admitted.await?;
     let unchanged = body.current_password.expose_secret() == body.new_password.expose_secret();
     let verdict = guess::judge(state, place, attempt, body.current_password, Some(stored.clone())).await?;
     let Some((attempt, _rehashed)) = verdict else {
@@ -100,21 +99,22 @@ async fn change(
         true => None,
         false => Some(state.hasher.hash(place.clone(), body.new_password).await),
     };
-    let mut connection = state.bulkhead.connection().await?;
-    attempt.succeeded(&mut connection).await?;
-    let Some(hash) = hash.transpose()? else {
-        return Err(Problem::invalid("/new_password", "is the current password"));
-    };
-    let change = Change {
-        principal,
-        from: &stored,
-        to: &hash,
-        token_life: state.session.access_ttl() + state.key_settings.leeway(),
-    };
-    let changed = connection
-        .transaction::<bool, StoreError, _>(async |conn| store_change(conn, &change).await)
-        .await?;
-    if !changed {
+    let changed = state.bulkhead.run(async |conn| {
+        attempt.succeeded(conn).await?;
+        let Some(hash) = hash.transpose()? else {
+            return Err(Problem::invalid("/new_password", "is the current password"));
+        };
+        let change = Change {
+            principal,
+            from: &stored,
+            to: &hash,
+            token_life: state.session.access_ttl() + state.key_settings.leeway(),
+        };
+        Ok(conn
+            .transaction::<bool, StoreError, _>(async |conn| store_change(conn, &change).await)
+            .await?)
+    });
+    if !changed.await? {
         return Err(caller::over());
     }
     state.signals.committed();

@@ -54,13 +54,10 @@ fn withdraw(state: &State, place: Place, attempt: Attempt) {
     let bulkhead = state.bulkhead.clone();
     state.tasks.spawn("attempt withdrawn", |_stopping| async move {
         let _place = place;
-        let withdrawn = async {
-            let mut connection = bulkhead.connection().await?;
-            anyhow::Ok(attempt.withdrawn(&mut connection).await?)
-        };
-        if let Err(error) = withdrawn.await {
+        let withdrawn = bulkhead.run(async move |conn| Ok(attempt.withdrawn(conn).await?));
+        if let Err(problem) = withdrawn.await {
             tracing::warn!(
-                error.message = format!("{error:#}"),
+                error.message = format!("{:#}", anyhow::Error::new(problem)),
                 "an attempt that nobody judged stays counted"
             );
         }

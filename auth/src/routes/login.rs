@@ -81,22 +81,26 @@ async fn log_in(
         return Err(refused(user.as_ref()));
     };
     let token = RefreshToken::generate();
-    let mut connection = state.bulkhead.connection().await?;
-    let begun = connection
-        .transaction::<Option<Begun>, StoreError, _>(async |conn| {
-            begin(conn, state, user.id, &token, (&hash, rehashed.as_ref())).await
-        })
-        .await?;
+    let begun = state.bulkhead.run(async |conn| {
+        let begun = conn
+            .transaction::<Option<Begun>, StoreError, _>(async |conn| {
+                begin(conn, state, user.id, &token, (&hash, rehashed.as_ref())).await
+            })
+            .await?;
+        if begun.is_some() {
+            attempt.succeeded(conn).await?;
+        }
+        Ok(begun)
+    });
     let Some(Begun {
         user,
         session_id,
         context,
-    }) = begun
+    }) = begun.await?
     else {
         state.metrics.failed_logins.inc();
         return Err(refused(Some(user)));
     };
-    attempt.succeeded(&mut connection).await?;
     tracing::info!(user.id = %user.id, session.id = %session_id, "login");
     token_response::respond(state, &user, session_id, token, &context)
 }
@@ -118,13 +122,15 @@ async fn admit(
     email: &str,
     request: &HttpRequest,
 ) -> Result<(Attempt, Option<(User, PasswordHash)>), Problem> {
-    let mut connection = state.bulkhead.connection().await?;
-    let attempt = state.throttle.admit(&mut connection, email, request).await?;
-    let found = match EmailAddress::parse(email) {
-        Ok(email) => store::users::by_email(&mut connection, &email).await?,
-        Err(_) => None,
-    };
-    Ok((attempt, found))
+    let admitted = state.bulkhead.run(async |conn| {
+        let attempt = state.throttle.admit(conn, email, request).await?;
+        let found = match EmailAddress::parse(email) {
+            Ok(email) => store::users::by_email(conn, &email).await?,
+            Err(_) => None,
+        };
+        Ok((attempt, found))
+    });
+    admitted.await
 }
 
 /// A login that was stored.

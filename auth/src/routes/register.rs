@@ -113,13 +113,14 @@ async fn store(
     hash: &PasswordHash,
     context: &Context,
 ) -> Result<bool, Problem> {
-    let mut connection = state.bulkhead.connection().await?;
-    let stored = connection
-        .transaction::<bool, StoreError, _>(async |conn| {
-            store::users::register(conn, transition, hash, context).await
-        })
-        .await?;
-    Ok(stored)
+    let stored = state.bulkhead.run(async |conn| {
+        Ok(conn
+            .transaction::<bool, StoreError, _>(async |conn| {
+                store::users::register(conn, transition, hash, context).await
+            })
+            .await?)
+    });
+    stored.await
 }
 
 fn well_formed(email: &str, (): &()) -> garde::Result {
