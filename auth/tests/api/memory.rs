@@ -17,7 +17,8 @@ const AT_ONCE: usize = 50;
 const AS_ON_64_CORES: [(&str, &str); 2] = [("TOKIO_WORKER_THREADS", "64"), ("MALLOC_ARENA_MAX", "512")];
 
 /// A busy machine hashes slowly; and a test is a few users from one address.
-const PATIENT: [(&str, &str); 4] = [
+const PATIENT: [(&str, &str); 5] = [
+    ("QUADRILLE__PASSWORD__NICENESS", "0"),
     ("QUADRILLE__PASSWORD__ANSWER_MS", "60000"),
     ("QUADRILLE__PASSWORD__WAIT_MS", "60000"),
     ("QUADRILLE__THROTTLE__ACCOUNT_FREE", "1000000"),
