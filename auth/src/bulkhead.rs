@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use chassis::Pool;
 use chassis::problem::Problem;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::store::Conn;
 
@@ -36,12 +36,21 @@ impl Bulkhead {
         &self,
         work: impl AsyncFnOnce(&mut Conn) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
-        let permit = self.connections.acquire().await;
-        let _permit = permit.map_err(Problem::internal)?;
+        let (_permit, connection) = self.lend().await?;
         let mut held = Held(None);
-        let outcome = work(held.0.insert(self.pool.get().await?)).await;
+        let outcome = work(held.0.insert(connection)).await;
         held.give_back();
         outcome
+    }
+
+    /// A connection for work that is never given up in the middle.
+    ///
+    /// # Errors
+    /// 503 when the pool has none.
+    pub(crate) async fn lend(&self) -> Result<(SemaphorePermit<'_>, chassis::Connection), Problem> {
+        let permit = self.connections.acquire().await;
+        let permit = permit.map_err(Problem::internal)?;
+        Ok((permit, self.pool.get().await?))
     }
 }
 

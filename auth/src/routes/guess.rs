@@ -54,10 +54,13 @@ fn withdraw(state: &State, place: Place, attempt: Attempt) {
     let bulkhead = state.bulkhead.clone();
     state.tasks.spawn("attempt withdrawn", |_stopping| async move {
         let _place = place;
-        let withdrawn = bulkhead.run(async move |conn| Ok(attempt.withdrawn(conn).await?));
-        if let Err(problem) = withdrawn.await {
+        let withdrawn = async {
+            let (_permit, mut connection) = bulkhead.lend().await?;
+            anyhow::Ok(attempt.withdrawn(&mut connection).await?)
+        };
+        if let Err(error) = withdrawn.await {
             tracing::warn!(
-                error.message = format!("{:#}", anyhow::Error::new(problem)),
+                error.message = format!("{error:#}"),
                 "an attempt that nobody judged stays counted"
             );
         }
