@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use chassis::auth::{KeySource, TokenVerifier};
 use chassis::problem::Problem;
-use chassis::{App, Parts, Pool, Service, clock};
+use chassis::{App, Parts, Pool, Service, Tasks, clock};
 use contracts::Context;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use messaging::metrics::KernelMetrics;
@@ -13,6 +13,7 @@ use messaging::{Kernel, Signals};
 use prometheus_client::metrics::gauge::ConstGauge;
 use utoipa::OpenApi as _;
 
+use crate::bulkhead::Bulkhead;
 use crate::command::{self, Command};
 use crate::config::{AuthSettings, KeySettings, SessionSettings};
 use crate::crypto::{Hasher, Issuer, KeyEncryption};
@@ -32,6 +33,8 @@ pub struct AuthService;
 #[derive(Clone)]
 pub(crate) struct State {
     pub(crate) pool: Pool,
+    /// What requests with a password have of it.
+    pub(crate) bulkhead: Bulkhead,
     pub(crate) hasher: Hasher,
     pub(crate) rules: Rules,
     pub(crate) throttle: Throttle,
@@ -41,6 +44,7 @@ pub(crate) struct State {
     pub(crate) metrics: AuthMetrics,
     pub(crate) session: SessionSettings,
     pub(crate) signals: Signals,
+    pub(crate) tasks: Tasks,
 }
 
 impl State {
@@ -76,6 +80,7 @@ impl Service for AuthService {
         let keys = keys(&parts, &encryption).await?;
         let state = State {
             pool: parts.pool.clone(),
+            bulkhead: Bulkhead::new(parts.pool.clone(), settings.password.connections.get()),
             hasher,
             rules: settings.password.rules(),
             throttle: Throttle::new(&settings.throttle, &encryption, metrics.clone()),
@@ -85,6 +90,7 @@ impl Service for AuthService {
             metrics,
             session: settings.session.clone(),
             signals: kernel.signals(),
+            tasks: parts.tasks.clone(),
         };
         let messaging = kernel.probe();
         let operations = kernel.operations();

@@ -6,6 +6,7 @@
 //! - `crypto`: password hashing off the HTTP workers, signing, sealing
 //! - `signing`: which key signs, which are published, how they follow each other
 //! - `throttle`: what failed logins cost
+//! - `bulkhead`: the database connections of requests with a password
 //! - `client`: who a request comes from
 //! - `store`: rows
 //! - `routes`: one file an endpoint
@@ -14,6 +15,7 @@
 //! - `command`: `create-admin`, `keys`
 
 pub mod app;
+mod bulkhead;
 mod client;
 mod command;
 pub mod config;

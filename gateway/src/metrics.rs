@@ -6,7 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-use crate::domain::routing::Upstream;
+use crate::domain::routing::{RouteClass, Upstream};
 use crate::limits::Limit;
 
 /// Counters of the gateway. Cheap to clone.
@@ -16,12 +16,18 @@ pub struct GatewayMetrics {
     revocations: Gauge,
     revocations_unread: Family<SourceLabels, Gauge>,
     retries: Family<UpstreamLabels, Counter>,
-    ejections: Family<UpstreamLabels, Counter>,
+    ejections: Family<EjectionLabels, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct UpstreamLabels {
     upstream: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EjectionLabels {
+    upstream: &'static str,
+    route_class: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -71,7 +77,7 @@ impl GatewayMetrics {
             );
             registry.register(
                 "gateway_upstream_ejections",
-                "Endpoints of a service that were left alone because they failed several times in a row",
+                "Endpoints of a service that were left alone for a class of routes because they failed several times in a row",
                 own.ejections.clone(),
             );
         });
@@ -103,11 +109,12 @@ impl GatewayMetrics {
             .inc();
     }
 
-    /// Counts an endpoint that is left alone.
-    pub fn ejected(&self, upstream: Upstream) {
+    /// Counts an endpoint that is left alone for a class of routes.
+    pub fn ejected(&self, upstream: Upstream, class: RouteClass) {
         self.ejections
-            .get_or_create(&UpstreamLabels {
+            .get_or_create(&EjectionLabels {
                 upstream: upstream.name(),
+                route_class: class.name(),
             })
             .inc();
     }

@@ -1,5 +1,6 @@
 //! `password.*`
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -21,7 +22,7 @@ pub struct PasswordSettings {
     pub iterations: u32,
     /// argon2id lanes.
     pub parallelism: u32,
-    /// Hashes at the same time; 0 is one for each core.
+    /// Hashes at the same time, each of which keeps `memory_kib`; 0 is one for each core.
     pub threads: usize,
     /// How far the threads that hash stand back behind whatever else wants the cores, as of nice(1): 0 to 19.
     pub niceness: u8,
@@ -29,6 +30,10 @@ pub struct PasswordSettings {
     pub queue_max: usize,
     /// How long one may wait, in milliseconds.
     pub wait_ms: u64,
+    /// Database connections that requests with a password may hold at the same time.
+    pub connections: NonZeroUsize,
+    /// How long a request with a password may take from its place in the queue to its answer, in milliseconds.
+    pub answer_ms: u64,
 }
 
 /// NIST 800-63B-4 takes nothing shorter, whatever else is asked for.
@@ -54,6 +59,12 @@ impl PasswordSettings {
         Duration::from_millis(self.wait_ms)
     }
 
+    /// How long a request with a password may take.
+    #[must_use]
+    pub fn answer(&self) -> Duration {
+        Duration::from_millis(self.answer_ms)
+    }
+
     pub(super) fn validate(&self) -> anyhow::Result<()> {
         ensure!(
             self.length_min >= LENGTH_MIN_FLOOR,
@@ -67,6 +78,7 @@ impl PasswordSettings {
             self.niceness <= NICENESS_MAX,
             "password.niceness: must be at most {NICENESS_MAX}"
         );
+        ensure!(self.answer_ms > 0, "password.answer_ms: must be at least 1");
         Ok(())
     }
 }

@@ -1,24 +1,30 @@
-//! argon2id off the HTTP workers, on threads of its own, as many as there are cores, with a bounded queue.
+//! argon2id off the HTTP workers, on a few threads of its own, with a bounded queue and a bounded time.
 //!
-//! A hash takes 25 ms of a core and 19 MiB. More threads than cores would only make every hash slower and
-//! cost memory; a longer queue would only make clients wait for an answer they have given up on. The threads stand back
-//! behind all others of the machine: a flood of logins takes what time there is left.
+//! A hash takes 25 ms of a core and 19 MiB, which its thread keeps (see [`memory`]): the number of threads bounds the
+//! memory, however many cores there are. A longer queue would only make clients wait for an answer they have given up on.
+//! The threads stand back behind all others of the machine: a flood of logins takes what time there is left, and whoever
+//! gets none of it is refused in time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use argon2::password_hash::phc::PasswordHash as Phc;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as Phc, Salt};
+use argon2::{Algorithm, Argon2, Params, RECOMMENDED_SALT_LEN, Version};
 use prometheus_client::metrics::counter::Counter;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
 use crate::config::PasswordSettings;
+use memory::Memory;
 use threads::Job;
 
+mod memory;
 mod threads;
+
+/// How many parts of the time of a request there are: in the last no hash is waited for, since nothing could follow it.
+const TIME_PARTS: u32 = 8;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +32,12 @@ pub(crate) enum HasherError {
     /// Too many hashes are waiting, or this one waited too long.
     #[error("the password hashing queue is full")]
     Overloaded,
+    /// There was no time left: hashing, or what comes before and after it, took too long.
+    #[error("a request with a password was not done in time")]
+    Late,
+    /// There is no memory to hash in.
+    #[error("no memory for argon2")]
+    Memory(#[from] std::collections::TryReserveError),
     /// Parameters or a stored hash that argon2 refuses.
     #[error("argon2: {0}")]
     Argon2(String),
@@ -35,6 +47,12 @@ pub(crate) enum HasherError {
     /// The threads could not be started.
     #[error("the hashing threads do not start")]
     Threads(#[from] std::io::Error),
+}
+
+impl HasherError {
+    fn argon2(error: impl std::fmt::Display) -> Self {
+        Self::Argon2(error.to_string())
+    }
 }
 
 /// A password's hash as it is stored: a PHC string.
@@ -65,12 +83,28 @@ pub(crate) enum Verdict {
     },
 }
 
-/// A place among the hashes that run or wait. Whoever takes it before any other work costs nothing when there is none. It
-/// is free again when its last clone is gone.
+/// A place among the hashes that run or wait, and the time that its holder has. Whoever takes it before any other work
+/// costs nothing when there is none. It is free again when its last clone is gone.
 #[derive(Clone)]
 #[must_use]
 pub(crate) struct Place {
     _permit: Arc<OwnedSemaphorePermit>,
+    /// When hashing must be done.
+    hashed_by: Instant,
+    /// When everything must be.
+    done_by: Instant,
+}
+
+impl Place {
+    /// Does something in the time of the place.
+    ///
+    /// # Errors
+    /// [`HasherError::Late`] when that is over: then `work` is dropped where it stands.
+    pub(crate) async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, HasherError> {
+        timeout_at(self.done_by, work)
+            .await
+            .map_err(|_elapsed| HasherError::Late)
+    }
 }
 
 /// Hashes and verifies passwords. Cheap to clone.
@@ -88,6 +122,7 @@ struct Inner {
     /// One permit for each hash that runs.
     threads: Arc<Semaphore>,
     wait: Duration,
+    time: Duration,
     operations: Counter,
     /// Verified when there is no account, so that the answer takes as long as with one.
     dummy: PasswordHash,
@@ -105,14 +140,15 @@ impl Hasher {
             settings.parallelism,
             None,
         )
-        .map_err(|error| HasherError::Argon2(error.to_string()))?;
+        .map_err(HasherError::argon2)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let threads = match settings.threads {
             0 => std::thread::available_parallelism().map_or(2, usize::from),
             asked => asked,
         };
         let places = threads.saturating_add(settings.queue_max);
-        let dummy = hash(&argon2, b"no account has this password")?;
+        let nobodys = Output::new(&rand::random::<[u8; 32]>()).map_err(HasherError::argon2)?;
+        let dummy = phc(&argon2, fresh_salt()?, nobodys)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 argon2,
@@ -121,23 +157,26 @@ impl Hasher {
                 places_total: places,
                 threads: Arc::new(Semaphore::new(threads)),
                 wait: settings.wait(),
+                time: settings.answer(),
                 operations,
                 dummy,
             }),
         })
     }
 
-    /// A place for a hash.
+    /// A place for a hash. The time of the request that needs one begins here.
     ///
     /// # Errors
     /// When there is none.
     pub(crate) fn place(&self) -> Result<Place, HasherError> {
         let place = Arc::clone(&self.inner.places).try_acquire_owned();
-        place
-            .map(|permit| Place {
-                _permit: Arc::new(permit),
-            })
-            .map_err(|_full| HasherError::Overloaded)
+        let permit = place.map_err(|_full| HasherError::Overloaded)?;
+        let (now, time) = (Instant::now(), self.inner.time);
+        Ok(Place {
+            _permit: Arc::new(permit),
+            hashed_by: now + (time - time / TIME_PARTS),
+            done_by: now + time,
+        })
     }
 
     /// The hash of a new password.
@@ -149,7 +188,8 @@ impl Hasher {
         place: Place,
         password: SecretString,
     ) -> Result<PasswordHash, HasherError> {
-        self.run(place, move |inner| inner.hash(&password)).await?
+        self.run(place, move |inner, memory| inner.hash(memory, &password))
+            .await?
     }
 
     /// Whether the password is the one of `stored`. Without a stored hash it is not, after the same work; a stored one of
@@ -163,32 +203,36 @@ impl Hasher {
         password: SecretString,
         stored: Option<PasswordHash>,
     ) -> Result<Verdict, HasherError> {
-        self.run(place, move |inner| {
-            let matches = inner.verify(&password, stored.as_ref().unwrap_or(&inner.dummy))?;
+        self.run(place, move |inner, memory| {
+            let matches = inner.verify(memory, &password, stored.as_ref().unwrap_or(&inner.dummy))?;
             let Some(stored) = stored.filter(|_| matches) else {
                 return Ok(Verdict::Wrong);
             };
             let rehashed = (!inner.is_current(&stored)?)
-                .then(|| inner.hash(&password))
+                .then(|| inner.hash(memory, &password))
                 .transpose()?;
             Ok(Verdict::Right { rehashed })
         })
         .await?
     }
 
-    /// Runs a job on one of the threads. The job owns its permits: a client that hangs up meanwhile does not make room
-    /// for another hash.
+    /// Runs a job on one of the threads. The job owns its permits: a client that hangs up while it runs does not make room
+    /// for another hash. One that hung up or was refused before it began costs nothing more.
     async fn run<T, J>(&self, place: Place, job: J) -> Result<T, HasherError>
     where
         T: Send + 'static,
-        J: FnOnce(&Inner) -> T + Send + 'static,
+        J: FnOnce(&Inner, &mut Memory) -> T + Send + 'static,
     {
-        let thread = self.thread().await?;
+        let hashed_by = place.hashed_by;
+        let thread = self.thread(hashed_by).await?;
         let (answer, answered) = oneshot::channel();
         let (inner, span) = (Arc::clone(&self.inner), Span::current());
-        let job: Job = Box::new(move || {
+        let job: Job = Box::new(move |memory| {
             let permits = (place, thread);
-            let outcome = span.in_scope(|| job(&inner));
+            if answer.is_closed() {
+                return;
+            }
+            let outcome = span.in_scope(|| job(&inner, memory));
             drop(permits);
             // the client may have hung up
             let _told = answer.send(outcome);
@@ -198,13 +242,17 @@ impl Hasher {
             .jobs
             .try_send(job)
             .map_err(|_full| HasherError::Overloaded)?;
-        Ok(answered.await?)
+        match timeout_at(hashed_by, answered).await {
+            Ok(answer) => Ok(answer?),
+            Err(_elapsed) => Err(HasherError::Late),
+        }
     }
 
     /// Waits for a thread to be free, but not for ever.
-    async fn thread(&self) -> Result<OwnedSemaphorePermit, HasherError> {
+    async fn thread(&self, hashed_by: Instant) -> Result<OwnedSemaphorePermit, HasherError> {
         let thread = Arc::clone(&self.inner.threads).acquire_owned();
-        match tokio::time::timeout(self.inner.wait, thread).await {
+        let until = hashed_by.min(Instant::now() + self.inner.wait);
+        match timeout_at(until, thread).await {
             Ok(Ok(thread)) => Ok(thread),
             Ok(Err(_)) | Err(_) => Err(HasherError::Overloaded),
         }
@@ -219,28 +267,34 @@ impl Hasher {
 }
 
 impl Inner {
-    fn hash(&self, password: &SecretString) -> Result<PasswordHash, HasherError> {
+    fn hash(&self, memory: &mut Memory, password: &SecretString) -> Result<PasswordHash, HasherError> {
         self.operations.inc();
-        hash(&self.argon2, password.expose_secret().as_bytes())
+        let salt = fresh_salt()?;
+        let output = memory.output(&self.argon2, password.expose_secret().as_bytes(), &salt)?;
+        phc(&self.argon2, salt, output)
     }
 
-    fn verify(&self, password: &SecretString, stored: &PasswordHash) -> Result<bool, HasherError> {
+    /// Outputs are compared in constant time.
+    fn verify(
+        &self,
+        memory: &mut Memory,
+        password: &SecretString,
+        stored: &PasswordHash,
+    ) -> Result<bool, HasherError> {
         self.operations.inc();
-        let phc = stored.parse()?;
-        match self
-            .argon2
-            .verify_password(password.expose_secret().as_bytes(), &phc)
-        {
-            Ok(()) => Ok(true),
-            Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
-            Err(error) => Err(HasherError::Argon2(error.to_string())),
-        }
+        let stored = stored.parse()?;
+        let (Some(salt), Some(output)) = (&stored.salt, &stored.hash) else {
+            return Err(HasherError::argon2("a stored hash without salt or output"));
+        };
+        let argon2 = argon2_of(&stored)?;
+        let computed = memory.output(&argon2, password.expose_secret().as_bytes(), salt)?;
+        Ok(computed == *output)
     }
 
     /// Whether a hash was made with the parameters of today.
     fn is_current(&self, stored: &PasswordHash) -> Result<bool, HasherError> {
         let phc = stored.parse()?;
-        let params = Params::try_from(&phc).map_err(|error| HasherError::Argon2(error.to_string()))?;
+        let params = Params::try_from(&phc).map_err(HasherError::argon2)?;
         let today = self.argon2.params();
         Ok(phc.algorithm == Algorithm::Argon2id.ident()
             && phc.version == Some(Version::V0x13.into())
@@ -251,14 +305,32 @@ impl Inner {
 
 impl PasswordHash {
     fn parse(&self) -> Result<Phc, HasherError> {
-        Phc::new(self.as_str()).map_err(|error| HasherError::Argon2(error.to_string()))
+        Phc::new(self.as_str()).map_err(HasherError::argon2)
     }
 }
 
-fn hash(argon2: &Argon2<'_>, password: &[u8]) -> Result<PasswordHash, HasherError> {
-    let phc = argon2
-        .hash_password(password)
-        .map_err(|error| HasherError::Argon2(error.to_string()))?;
+/// What a stored hash was made with.
+fn argon2_of(stored: &Phc) -> Result<Argon2<'static>, HasherError> {
+    let algorithm = Algorithm::try_from(stored.algorithm.as_str()).map_err(HasherError::argon2)?;
+    let version = stored.version.map(Version::try_from).transpose();
+    let version = version.map_err(HasherError::argon2)?.unwrap_or_default();
+    let params = Params::try_from(stored).map_err(HasherError::argon2)?;
+    Ok(Argon2::new(algorithm, version, params))
+}
+
+fn fresh_salt() -> Result<Salt, HasherError> {
+    Salt::new(&rand::random::<[u8; RECOMMENDED_SALT_LEN]>()).map_err(HasherError::argon2)
+}
+
+/// A hash in the form in which it is stored.
+fn phc(argon2: &Argon2<'_>, salt: Salt, output: Output) -> Result<PasswordHash, HasherError> {
+    let phc = Phc {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(argon2.params()).map_err(HasherError::argon2)?,
+        salt: Some(salt),
+        hash: Some(output),
+    };
     Ok(PasswordHash(phc.to_string()))
 }
 

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use super::{caller, guess};
 use crate::app::{State, context};
-use crate::crypto::PasswordHash;
+use crate::crypto::{PasswordHash, Place};
 use crate::store::{self, Conn, StoreError};
 
 /// The password, and the one to have instead.
@@ -55,7 +55,7 @@ pub(crate) struct ChangePasswordRequest {
             content_type = "application/problem+json"),
         (status = 429, description = "Too many failed attempts; see Retry-After", body = ProblemBody,
             content_type = "application/problem+json"),
-        (status = 503, description = "Too much to do; see Retry-After", body = ProblemBody,
+        (status = 503, description = "Too much to do, or not known to be done in time; see Retry-After", body = ProblemBody,
             content_type = "application/problem+json"),
     ),
 )]
@@ -66,26 +66,29 @@ pub(crate) async fn change_password(
     Json(body): Json<ChangePasswordRequest>,
 ) -> Result<HttpResponse, Problem> {
     let place = state.hasher.place()?;
-    let mut connection = state.connection().await?;
-    let (user, stored) = caller::account(&mut connection, &principal).await?;
-    state
-        .rules
-        .check(body.new_password.expose_secret(), &user.email)
-        .map_err(|error| Problem::invalid("/new_password", error.to_string()))?;
-    let attempt = state
-        .throttle
-        .admit(&mut connection, user.email.as_str(), &request)
-        .await?;
-    drop(connection);
+    place
+        .within(change(&state, &place, (&request, &principal), body))
+        .await?
+}
+
+async fn change(
+    state: &State,
+    place: &Place,
+    (request, principal): (&HttpRequest, &Principal),
+    body: ChangePasswordRequest,
+) -> Result<HttpResponse, Problem> {
+    let admitted = state.bulkhead.run(async |conn| {
+        let (user, stored) = caller::account(conn, principal).await?;
+        state
+            .rules
+            .check(body.new_password.expose_secret(), &user.email)
+            .map_err(|error| Problem::invalid("/new_password", error.to_string()))?;
+        let attempt = state.throttle.admit(conn, user.email.as_str(), request).await?;
+        Ok((stored, attempt))
+    });
+    let (stored, attempt) = admitted.await?;
     let unchanged = body.current_password.expose_secret() == body.new_password.expose_secret();
-    let verdict = guess::judge(
-        &state,
-        &place,
-        attempt,
-        body.current_password,
-        Some(stored.clone()),
-    )
-    .await?;
+    let verdict = guess::judge(state, place, attempt, body.current_password, Some(stored.clone())).await?;
     let Some((attempt, _rehashed)) = verdict else {
         return Err(Problem::invalid(
             "/current_password",
@@ -94,23 +97,24 @@ pub(crate) async fn change_password(
     };
     let hash = match unchanged {
         true => None,
-        false => Some(state.hasher.hash(place, body.new_password).await),
+        false => Some(state.hasher.hash(place.clone(), body.new_password).await),
     };
-    let mut connection = state.connection().await?;
-    attempt.succeeded(&mut connection).await?;
-    let Some(hash) = hash.transpose()? else {
-        return Err(Problem::invalid("/new_password", "is the current password"));
-    };
-    let change = Change {
-        principal: &principal,
-        from: &stored,
-        to: &hash,
-        token_life: state.session.access_ttl() + state.key_settings.leeway(),
-    };
-    let changed = connection
-        .transaction::<bool, StoreError, _>(async |conn| store_change(conn, &change).await)
-        .await?;
-    if !changed {
+    let changed = state.bulkhead.run(async |conn| {
+        attempt.succeeded(conn).await?;
+        let Some(hash) = hash.transpose()? else {
+            return Err(Problem::invalid("/new_password", "is the current password"));
+        };
+        let change = Change {
+            principal,
+            from: &stored,
+            to: &hash,
+            token_life: state.session.access_ttl() + state.key_settings.leeway(),
+        };
+        Ok(conn
+            .transaction::<bool, StoreError, _>(async |conn| store_change(conn, &change).await)
+            .await?)
+    });
+    if !changed.await? {
         return Err(caller::over());
     }
     state.signals.committed();

@@ -10,7 +10,9 @@ use crate::throttle::Attempt;
 impl From<HasherError> for Problem {
     fn from(error: HasherError) -> Self {
         match error {
-            HasherError::Overloaded => Self::new(Code::Overloaded).retry_after(2).caused_by(error),
+            HasherError::Overloaded | HasherError::Late | HasherError::Memory(_) => {
+                Self::new(Code::Overloaded).retry_after(2).caused_by(error)
+            }
             HasherError::Argon2(_) | HasherError::Panicked(_) | HasherError::Threads(_) => {
                 Self::internal(error)
             }
@@ -25,7 +27,7 @@ impl From<HasherError> for Problem {
 /// caller holds it to the end, so that no more guesses than there are places want connections.
 ///
 /// # Errors
-/// 503 when there is too much to do: then nothing is counted.
+/// 503 when there is too much to do, or no time left: then nothing is counted.
 pub(super) async fn judge(
     state: &State,
     place: &Place,
@@ -40,9 +42,27 @@ pub(super) async fn judge(
             Ok(None)
         }
         Err(error) => {
-            let mut connection = state.connection().await?;
-            attempt.withdrawn(&mut connection).await?;
+            withdraw(state, place.clone(), attempt);
             Err(error.into())
         }
     }
+}
+
+/// Takes back what the attempt was charged, beside the answer: that has no time left to wait for the database. The place is
+/// held until it is done, so that there are no more of these than places.
+fn withdraw(state: &State, place: Place, attempt: Attempt) {
+    let bulkhead = state.bulkhead.clone();
+    state.tasks.spawn("attempt withdrawn", |_stopping| async move {
+        let _place = place;
+        let withdrawn = async {
+            let (_permit, mut connection) = bulkhead.lend().await?;
+            anyhow::Ok(attempt.withdrawn(&mut connection).await?)
+        };
+        if let Err(error) = withdrawn.await {
+            tracing::warn!(
+                error.message = format!("{error:#}"),
+                "an attempt that nobody judged stays counted"
+            );
+        }
+    });
 }

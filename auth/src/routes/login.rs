@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::guess;
 use super::token_response::{self, TokenResponse};
 use crate::app::{State, context};
-use crate::crypto::{PasswordHash, RefreshToken};
+use crate::crypto::{PasswordHash, Place, RefreshToken};
 use crate::domain::{EmailAddress, Session, User};
 use crate::store::{self, Conn, StoreError};
 use crate::throttle::Attempt;
@@ -53,7 +53,7 @@ pub(crate) struct LoginRequest {
             content_type = "application/problem+json"),
         (status = 429, description = "Too many failed attempts, whatever the password; see Retry-After", body = ProblemBody,
             content_type = "application/problem+json"),
-        (status = 503, description = "Too much to do; see Retry-After", body = ProblemBody,
+        (status = 503, description = "Too much to do, or not done in time; see Retry-After", body = ProblemBody,
             content_type = "application/problem+json"),
     ),
 )]
@@ -63,33 +63,46 @@ pub(crate) async fn login(
     Json(body): Json<LoginRequest>,
 ) -> Result<HttpResponse, Problem> {
     let place = state.hasher.place()?;
-    let (attempt, found) = admit(&state, &body.email, &request).await?;
+    place.within(log_in(&state, &place, &request, body)).await?
+}
+
+async fn log_in(
+    state: &State,
+    place: &Place,
+    request: &HttpRequest,
+    body: LoginRequest,
+) -> Result<HttpResponse, Problem> {
+    let (attempt, found) = admit(state, &body.email, request).await?;
     // A disabled account answers as one that is not there, with the right password too.
     let (user, hash) = found.unzip();
     let hash = hash.filter(|_| user.as_ref().is_some_and(|user| !user.disabled));
-    let verdict = guess::judge(&state, &place, attempt, body.password, hash.clone()).await?;
+    let verdict = guess::judge(state, place, attempt, body.password, hash.clone()).await?;
     let (Some((attempt, rehashed)), Some(user), Some(hash)) = (verdict, &user, hash) else {
         return Err(refused(user.as_ref()));
     };
     let token = RefreshToken::generate();
-    let mut connection = state.connection().await?;
-    let begun = connection
-        .transaction::<Option<Begun>, StoreError, _>(async |conn| {
-            begin(conn, &state, user.id, &token, (&hash, rehashed.as_ref())).await
-        })
-        .await?;
+    let begun = state.bulkhead.run(async |conn| {
+        let begun = conn
+            .transaction::<Option<Begun>, StoreError, _>(async |conn| {
+                begin(conn, state, user.id, &token, (&hash, rehashed.as_ref())).await
+            })
+            .await?;
+        if begun.is_some() {
+            attempt.succeeded(conn).await?;
+        }
+        Ok(begun)
+    });
     let Some(Begun {
         user,
         session_id,
         context,
-    }) = begun
+    }) = begun.await?
     else {
         state.metrics.failed_logins.inc();
         return Err(refused(Some(user)));
     };
-    attempt.succeeded(&mut connection).await?;
     tracing::info!(user.id = %user.id, session.id = %session_id, "login");
-    token_response::respond(&state, &user, session_id, token, &context)
+    token_response::respond(state, &user, session_id, token, &context)
 }
 
 /// Every refusal is the same to the client; the log says which account it was, if there is one.
@@ -109,13 +122,15 @@ async fn admit(
     email: &str,
     request: &HttpRequest,
 ) -> Result<(Attempt, Option<(User, PasswordHash)>), Problem> {
-    let mut connection = state.connection().await?;
-    let attempt = state.throttle.admit(&mut connection, email, request).await?;
-    let found = match EmailAddress::parse(email) {
-        Ok(email) => store::users::by_email(&mut connection, &email).await?,
-        Err(_) => None,
-    };
-    Ok((attempt, found))
+    let admitted = state.bulkhead.run(async |conn| {
+        let attempt = state.throttle.admit(conn, email, request).await?;
+        let found = match EmailAddress::parse(email) {
+            Ok(email) => store::users::by_email(conn, &email).await?,
+            Err(_) => None,
+        };
+        Ok((attempt, found))
+    });
+    admitted.await
 }
 
 /// A login that was stored.

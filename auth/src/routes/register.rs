@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::user_view::RoleView;
 use crate::app::{State, context};
-use crate::crypto::PasswordHash;
+use crate::crypto::{PasswordHash, Place};
 use crate::domain::user::DISPLAY_NAME_LENGTH_MAX;
 use crate::domain::{EmailAddress, Role, User};
 use crate::store::{self, StoreError};
@@ -67,7 +67,7 @@ pub(crate) struct RegisterResponse {
             content_type = "application/problem+json"),
         (status = 422, description = "Malformed e-mail address, weak password, unknown member", body = ProblemBody,
             content_type = "application/problem+json"),
-        (status = 503, description = "Too much to do; see Retry-After", body = ProblemBody,
+        (status = 503, description = "Too much to do, or not known to be done in time; see Retry-After", body = ProblemBody,
             content_type = "application/problem+json"),
     ),
 )]
@@ -81,10 +81,20 @@ pub(crate) async fn register(
         .rules
         .check(request.password.expose_secret(), &email)
         .map_err(|error| Problem::invalid("/password", error.to_string()))?;
-    let hash = state.hasher.hash(state.hasher.place()?, request.password).await?;
+    let place = state.hasher.place()?;
+    place.within(make(&state, &place, email, request)).await?
+}
+
+async fn make(
+    state: &State,
+    place: &Place,
+    email: EmailAddress,
+    request: RegisterRequest,
+) -> Result<HttpResponse, Problem> {
+    let hash = state.hasher.hash(place.clone(), request.password).await?;
     let context = context();
     let transition = User::register(email, request.display_name, Role::Customer, &context);
-    if !store(&state, &transition, &hash, &context).await? {
+    if !store(state, &transition, &hash, &context).await? {
         return Err(Problem::new(Code::EmailTaken));
     }
     state.signals.committed();
@@ -103,13 +113,14 @@ async fn store(
     hash: &PasswordHash,
     context: &Context,
 ) -> Result<bool, Problem> {
-    let mut connection = state.connection().await?;
-    let stored = connection
-        .transaction::<bool, StoreError, _>(async |conn| {
-            store::users::register(conn, transition, hash, context).await
-        })
-        .await?;
-    Ok(stored)
+    let stored = state.bulkhead.run(async |conn| {
+        Ok(conn
+            .transaction::<bool, StoreError, _>(async |conn| {
+                store::users::register(conn, transition, hash, context).await
+            })
+            .await?)
+    });
+    stored.await
 }
 
 fn well_formed(email: &str, (): &()) -> garde::Result {

@@ -94,9 +94,21 @@ impl Auth {
             ("keys.encryption_secret", KEY_ENCRYPTION_KEY),
             // a busy machine hashes slowly
             ("password.wait_ms", "30000"),
+            ("password.answer_ms", "60000"),
         ];
         all.extend_from_slice(settings);
         TestService::start::<AuthService>(&all).await.unwrap()
+    }
+
+    /// The same service started anew with other settings, on the same database.
+    pub(crate) async fn with(self, settings: &[(&str, &str)]) -> Self {
+        assert!(self.service.stop().await, "everything ended in time");
+        let service = Self::serve(&self.database, settings).await;
+        Self {
+            service,
+            database: self.database,
+            client: self.client,
+        }
     }
 
     /// Another replica on the same database.

@@ -9,7 +9,7 @@ use crate::harness::{Auth, KEY_ENCRYPTION_KEY, PASSWORD};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Process {
+pub(crate) struct Process {
     child: Child,
     http: u16,
     management: u16,
@@ -17,6 +17,11 @@ struct Process {
 
 impl Process {
     fn start(database_url: &str) -> Self {
+        Self::start_with(database_url, &[])
+    }
+
+    /// A process with variables of the test's own.
+    pub(crate) fn start_with(database_url: &str, variables: &[(&str, &str)]) -> Self {
         let [http, management] = [free_port(), free_port()];
         let child = command(database_url)
             .arg("serve")
@@ -24,6 +29,7 @@ impl Process {
             .env("QUADRILLE__MANAGEMENT__PORT", management.to_string())
             // a test is one user who logs in many times at once
             .env("QUADRILLE__THROTTLE__ACCOUNT_FREE", "100")
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -42,7 +48,20 @@ impl Process {
         check.stderr(Stdio::null()).status().unwrap().success()
     }
 
-    async fn until_ready(&self) {
+    /// The URL of a path that begins with a slash.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.http)
+    }
+
+    /// One of the sizes in `/proc/<pid>/status`, in KiB: `VmRSS` is resident now, `VmHWM` was at most.
+    pub(crate) fn memory_kib(&self, size: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(size));
+        let number = line.unwrap().trim_start_matches(':').trim().strip_suffix(" kB");
+        number.unwrap().parse().unwrap()
+    }
+
+    pub(crate) async fn until_ready(&self) {
         let deadline = Instant::now() + PATIENCE;
         while !self.is_healthy() {
             assert!(Instant::now() < deadline, "not ready in time");
@@ -50,7 +69,7 @@ impl Process {
         }
     }
 
-    fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let kill = Command::new("kill")
             .args(["-TERM", &self.child.id().to_string()])
             .status();
@@ -58,7 +77,7 @@ impl Process {
     }
 
     /// Waits for the end; answers with the exit code and the lines it logged.
-    fn end(self) -> (Option<i32>, Vec<Value>) {
+    pub(crate) fn end(self) -> (Option<i32>, Vec<Value>) {
         let output = self.child.wait_with_output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         (

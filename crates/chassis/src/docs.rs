@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use actix_web::http::header::{HeaderValue, LOCATION};
-use actix_web::{HttpResponse, web};
+use actix_web::http::header::{ContentType, HeaderValue, LOCATION};
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, guard, web};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi, PathItem, Ref, Response, ResponseBuilder};
 use utoipa::{Modify, ToSchema};
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::problem::ProblemBody;
 
@@ -23,6 +24,9 @@ pub struct ServerSentEvent {
     /// JSON.
     data: String,
 }
+
+/// Where the document is.
+const DOCUMENT: &str = "/openapi.json";
 
 /// Adds the security scheme `bearer` to a document.
 #[derive(Debug, Clone, Copy)]
@@ -80,11 +84,22 @@ fn problem(description: &str) -> Response {
         .build()
 }
 
-/// Registers document and UI.
-pub(crate) fn configure(config: &mut web::ServiceConfig, openapi: OpenApi) {
+/// Registers document and UI. The workers share the document's text: each with a tree of its own, it would be most of the
+/// memory that a worker takes.
+pub(crate) fn configure(config: &mut web::ServiceConfig, document: Bytes) {
+    let answer = move || {
+        let document = document.clone();
+        async move {
+            HttpResponse::Ok()
+                .content_type(ContentType::json())
+                .body(document)
+        }
+    };
+    let document = web::resource(DOCUMENT).guard(guard::Get()).to(answer);
     config
         .route("/docs", web::get().to(to_ui))
-        .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", openapi));
+        .service(document)
+        .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from(DOCUMENT)));
 }
 
 async fn to_ui() -> HttpResponse {

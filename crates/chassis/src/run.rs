@@ -226,7 +226,7 @@ impl Running {
         let management_server = management::serve(management_listener, &health, &metrics)?;
         let surface = Surface {
             app,
-            openapi,
+            openapi: openapi.to_json()?.into(),
             allowed,
             health,
             metrics,

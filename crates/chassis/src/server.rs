@@ -16,7 +16,6 @@ use actix_web::{App as ActixApp, Error, HttpRequest, HttpResponse, HttpServer, R
 use futures::FutureExt;
 use rustls::ServerConfig;
 use tracing_actix_web::TracingLogger;
-use utoipa::openapi::OpenApi;
 
 use crate::auth::TokenVerifier;
 use crate::docs::AllowedMethods;
@@ -33,7 +32,8 @@ use crate::telemetry::RequestSpan;
 #[derive(Clone)]
 pub(crate) struct Surface {
     pub(crate) app: App,
-    pub(crate) openapi: OpenApi,
+    /// The OpenAPI document, as JSON.
+    pub(crate) openapi: web::Bytes,
     pub(crate) allowed: AllowedMethods,
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
@@ -74,6 +74,8 @@ pub(crate) fn serve(
         .on_connect(move |io, data| connections::watch(io, limits, data))
         .workers(workers)
         .tcp_nodelay(true)
+        // a client that hangs up is served no further: what waits for it here, others could have
+        .h1_allow_half_closed(false)
         .keep_alive(KeepAlive::Timeout(Duration::from_secs(settings.keep_alive_s)))
         .client_request_timeout(Duration::from_millis(settings.header_timeout_ms))
         .tls_handshake_timeout(Duration::from_millis(settings.header_timeout_ms))

@@ -32,7 +32,7 @@ pub struct ProxySettings {
     pub check_failures: NonZeroU32,
     /// Largest body of a request that carries credentials, in bytes.
     pub auth_body_limit_bytes: u64,
-    /// Requests that one worker has under way to one service.
+    /// Requests of one class of routes that one worker has under way to one service.
     pub exchanges_per_worker: NonZeroUsize,
     /// Event streams that one worker passes on from one service, besides.
     pub streams_per_worker: NonZeroUsize,

@@ -6,6 +6,7 @@ pub mod entry;
 pub mod headers;
 pub mod request_id;
 pub mod revocation;
+pub(crate) mod route_class;
 pub mod routing;
 pub mod template;
 pub mod timeline;

@@ -1,5 +1,7 @@
 //! The route table: which service answers a path, and on which terms a request gets there.
 
+pub use super::route_class::RouteClass;
+
 /// A service behind the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Upstream {
@@ -51,6 +53,8 @@ pub struct Route {
     pub rate: RateClass,
     /// How large its body may be.
     pub body: BodyClass,
+    /// With which other routes it fails.
+    pub class: RouteClass,
 }
 
 impl Upstream {
@@ -107,6 +111,7 @@ pub fn route(method: &str, path: &str) -> Option<Route> {
         access: access(method, path),
         rate,
         body: body(first, rest),
+        class: RouteClass::of(method, path),
     })
 }
 

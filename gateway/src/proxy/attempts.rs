@@ -13,7 +13,7 @@ use super::exchange::Exchange;
 use super::places::Place;
 use super::upload::Body;
 use super::{Proxy, ProxyError};
-use crate::domain::routing::Upstream;
+use crate::domain::routing::{RouteClass, Upstream};
 use crate::edge::Passage;
 
 /// An answer, the timer that waited for it, and the place that it takes until its end.
@@ -29,20 +29,20 @@ impl Proxy {
     pub(super) async fn exchange(
         &self,
         request: &HttpRequest,
-        upstream: Upstream,
+        (upstream, class): (Upstream, RouteClass),
         outgoing: impl Fn(&Authority) -> Result<ClientRequest, ProxyError>,
         body: Option<&Body>,
         repeatable: bool,
     ) -> Result<Answered, ProxyError> {
         let service = self.config.service(upstream)?;
-        let places = self.places(upstream)?;
+        let places = self.places(upstream, class)?;
         let place = places.enter().await?;
         let exchange = Exchange::begin(upstream, &self.config.settings);
-        service.budget.earn();
+        service.budget(class).earn();
         let mut tried = Vec::new();
         loop {
             let lease = service
-                .pick(&tried)
+                .pick(class, &tried)
                 .map_err(|wait| ProxyError::Unavailable { upstream, wait })?;
             Passage::asks(request, upstream);
             let sending = match body {
@@ -73,7 +73,7 @@ impl Proxy {
             let again = error.is_worth_another(repeatable)
                 && body.is_none_or(Body::is_whole)
                 && tried.len() <= self.config.settings.retries_max
-                && service.budget.spend();
+                && service.budget(class).spend();
             if !again {
                 return Err(error);
             }

@@ -1,8 +1,9 @@
-//! Whether one endpoint of a service is worth a request: a circuit breaker.
+//! Whether one endpoint of a service is worth a request of one class of routes: a circuit breaker.
 //!
 //! So many failures in a row open it: nobody asks the endpoint for a while, which doubles each time up to a bound. Then one
 //! request tries; its outcome closes the breaker or opens it again. What a failure is, the exchange decides: no
-//! connection, a broken one, no answer in time. An error that a service answers with is an answer (see `outlier`).
+//! connection, a broken one, no answer in time. An error that a service answers with is an answer (see `outlier`): a 503
+//! that sheds load on purpose never opens it, because a service that says so works, and knows first when that is over.
 
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ enum State {
     Trying { until: Instant, times: u32 },
 }
 
-/// The breaker of one endpoint.
+/// The breaker of one endpoint for one class of routes.
 #[derive(Debug)]
 pub(super) struct Breaker {
     rules: BreakerRules,

@@ -7,7 +7,7 @@ const REPETITION: u32 = 100;
 /// What can be saved up: so many repetitions are there for a quiet service, too.
 const SAVED_MAX: u32 = 10 * REPETITION;
 
-/// The budget of one service, shared by all workers.
+/// The budget of one class of a service's routes, shared by all workers.
 #[derive(Debug)]
 pub(super) struct RetryBudget {
     saved: AtomicU32,

@@ -1,4 +1,7 @@
 //! The endpoints of a service, and which one is asked next. Shared by all workers.
+//!
+//! What is learnt from requests (breaker, outlier, turn, budget) is learnt for each class of routes apart; what health
+//! checks find is of the endpoint as a whole.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +15,8 @@ use super::breaker::{Admission, Breaker, BreakerRules};
 use super::budget::RetryBudget;
 use super::outlier::Outlier;
 use crate::config::{ProxySettings, UpstreamUrls};
-use crate::domain::routing::Upstream;
+use crate::domain::route_class::PerClass;
+use crate::domain::routing::{RouteClass, Upstream};
 use crate::metrics::GatewayMetrics;
 
 /// One service.
@@ -20,8 +24,8 @@ use crate::metrics::GatewayMetrics;
 pub(crate) struct Endpoints {
     upstream: Upstream,
     all: Vec<Arc<Endpoint>>,
-    turn: AtomicUsize,
-    pub(super) budget: RetryBudget,
+    turns: PerClass<AtomicUsize>,
+    budgets: PerClass<RetryBudget>,
     metrics: GatewayMetrics,
 }
 
@@ -29,8 +33,8 @@ pub(crate) struct Endpoints {
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     authority: Authority,
-    breaker: Mutex<Breaker>,
-    outlier: Mutex<Outlier>,
+    breakers: PerClass<Mutex<Breaker>>,
+    outliers: PerClass<Mutex<Outlier>>,
     /// What the health checks found; without checks, healthy.
     unhealthy: AtomicBool,
 }
@@ -39,6 +43,7 @@ pub(crate) struct Endpoint {
 pub(super) struct Lease<'a> {
     service: &'a Endpoints,
     endpoint: Arc<Endpoint>,
+    class: RouteClass,
     is_trial: bool,
 }
 
@@ -58,16 +63,16 @@ impl Endpoints {
         let endpoint = |authority: &Authority| {
             Arc::new(Endpoint {
                 authority: authority.clone(),
-                breaker: Mutex::new(Breaker::new(rules)),
-                outlier: Mutex::new(Outlier::new(rules.failures, rules.open)),
+                breakers: PerClass::new(|| Mutex::new(Breaker::new(rules))),
+                outliers: PerClass::new(|| Mutex::new(Outlier::new(rules.failures, rules.open))),
                 unhealthy: AtomicBool::new(false),
             })
         };
         Self {
             upstream,
             all: urls.authorities().map(endpoint).collect(),
-            turn: AtomicUsize::new(0),
-            budget: RetryBudget::new(settings.retry_budget_percent),
+            turns: PerClass::new(|| AtomicUsize::new(0)),
+            budgets: PerClass::new(|| RetryBudget::new(settings.retry_budget_percent)),
             metrics,
         }
     }
@@ -84,7 +89,7 @@ impl Endpoints {
 
     /// Whether health checks can change anything: there is a choice, or somebody to be taken back.
     pub(crate) fn wants_checks(&self) -> bool {
-        self.all.len() > 1 || self.all.iter().any(|endpoint| !endpoint.breaker().is_closed())
+        self.all.len() > 1 || self.all.iter().any(|endpoint| !endpoint.is_asked())
     }
 
     /// The next endpoint in turn: a healthy one that was not `tried` and answers without errors if there is one, else any
@@ -92,9 +97,9 @@ impl Endpoints {
     ///
     /// # Errors
     /// How long until a breaker lets one pass.
-    pub(super) fn pick(&self, tried: &[Authority]) -> Result<Lease<'_>, Duration> {
+    pub(super) fn pick(&self, class: RouteClass, tried: &[Authority]) -> Result<Lease<'_>, Duration> {
         let now = Instant::now();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let turn = self.turns.of(class).fetch_add(1, Ordering::Relaxed);
         let mut order: Vec<_> = self.all.iter().collect();
         let places = order.len().max(1);
         order.rotate_left(turn.checked_rem(places).unwrap_or(0));
@@ -102,12 +107,12 @@ impl Endpoints {
             (
                 tried.contains(&endpoint.authority),
                 endpoint.unhealthy.load(Ordering::Relaxed),
-                endpoint.outlier().is_out(now),
+                endpoint.outlier(class).is_out(now),
             )
         });
         let mut shortest: Option<Duration> = None;
         for endpoint in order {
-            let is_trial = match endpoint.breaker().admit(now) {
+            let is_trial = match endpoint.breaker(class).admit(now) {
                 Admission::Pass => false,
                 Admission::Trial => true,
                 Admission::Wait(wait) => {
@@ -118,6 +123,7 @@ impl Endpoints {
             return Ok(Lease {
                 service: self,
                 endpoint: endpoint.clone(),
+                class,
                 is_trial,
             });
         }
@@ -129,8 +135,13 @@ impl Endpoints {
         let healthy = self
             .all
             .iter()
-            .find(|endpoint| !endpoint.unhealthy.load(Ordering::Relaxed) && endpoint.breaker().is_closed());
+            .find(|endpoint| !endpoint.unhealthy.load(Ordering::Relaxed) && endpoint.is_asked());
         healthy.or(self.all.first()).map(|endpoint| &endpoint.authority)
+    }
+
+    /// How many requests of a class may be repeated.
+    pub(super) const fn budget(&self, class: RouteClass) -> &RetryBudget {
+        self.budgets.of(class)
     }
 
     pub(super) fn count_retry(&self) {
@@ -149,7 +160,9 @@ impl Endpoint {
     pub(crate) fn checked(&self, is_healthy: bool) {
         let changed = self.unhealthy.swap(!is_healthy, Ordering::Relaxed) == is_healthy;
         if changed && is_healthy {
-            self.breaker().succeeded();
+            for class in RouteClass::ALL {
+                self.breaker(class).succeeded();
+            }
         }
         if changed {
             tracing::info!(
@@ -160,14 +173,23 @@ impl Endpoint {
         }
     }
 
-    /// A panic cannot leave a breaker half changed: no code of others runs while it is.
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether requests of all classes are let through.
+    fn is_asked(&self) -> bool {
+        self.breakers.iter().all(|breaker| locked(breaker).is_closed())
     }
 
-    fn outlier(&self) -> MutexGuard<'_, Outlier> {
-        self.outlier.lock().unwrap_or_else(PoisonError::into_inner)
+    fn breaker(&self, class: RouteClass) -> MutexGuard<'_, Breaker> {
+        locked(self.breakers.of(class))
     }
+
+    fn outlier(&self, class: RouteClass) -> MutexGuard<'_, Outlier> {
+        locked(self.outliers.of(class))
+    }
+}
+
+/// A panic cannot leave it half changed: no code of others runs while it is.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Lease<'_> {
@@ -178,25 +200,26 @@ impl Lease<'_> {
     /// The endpoint answered. An error is an answer: it is there, and others may do better.
     pub(super) fn answered(mut self, status: StatusCode) {
         self.is_trial = false;
-        self.endpoint.breaker().succeeded();
-        if self.endpoint.outlier().answered(status, Instant::now()) && self.service.all.len() > 1 {
-            self.tell_ejected("others are asked before this endpoint for a while: it answered with errors several times in a row");
+        self.endpoint.breaker(self.class).succeeded();
+        if self.endpoint.outlier(self.class).answered(status, Instant::now()) && self.service.all.len() > 1 {
+            self.tell_ejected("others are asked before this endpoint for a while, for routes of this class: it answered with errors several times in a row");
         }
     }
 
     /// The endpoint failed.
     pub(super) fn failed(mut self) {
         self.is_trial = false;
-        if self.endpoint.breaker().failed(Instant::now()) {
-            self.tell_ejected("endpoint is not asked for a while: it failed several times in a row");
+        if self.endpoint.breaker(self.class).failed(Instant::now()) {
+            self.tell_ejected("endpoint is not asked for a while, for routes of this class: it failed several times in a row");
         }
     }
 
     fn tell_ejected(&self, what: &str) {
         let upstream = self.service.upstream;
-        self.service.metrics.ejected(upstream);
+        self.service.metrics.ejected(upstream, self.class);
         tracing::warn!(
             upstream = upstream.name(),
+            route.class = self.class.name(),
             server.address = self.endpoint.authority.as_str(),
             "{what}"
         );
@@ -206,7 +229,7 @@ impl Lease<'_> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         if self.is_trial {
-            self.endpoint.breaker().abandoned(Instant::now());
+            self.endpoint.breaker(self.class).abandoned(Instant::now());
         }
     }
 }

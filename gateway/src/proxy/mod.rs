@@ -27,8 +27,10 @@ use actix_web::http::uri::{Authority, PathAndQuery};
 use actix_web::{HttpRequest, HttpResponse};
 use awc::{Client, ClientRequest};
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
-use crate::domain::routing::{BodyClass, Route, Upstream};
+use crate::domain::route_class::PerClass;
+use crate::domain::routing::{BodyClass, Route, RouteClass, Upstream};
 use attempts::Answered;
 use connector::UpstreamConnector;
 use download::{Download, Patience};
@@ -45,7 +47,7 @@ const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub struct Proxy {
     client: Client,
     config: Arc<ProxyConfig>,
-    places: [(Upstream, Places); Upstream::ALL.len()],
+    places: [(Upstream, PerClass<Places>); Upstream::ALL.len()],
 }
 
 impl Proxy {
@@ -54,8 +56,8 @@ impl Proxy {
     pub fn new(config: Arc<ProxyConfig>) -> Self {
         let settings = &config.settings;
         // whoever has a place finds a connection: nobody waits for one within the time that a service has for its answer
-        let connections = settings
-            .exchanges_per_worker
+        let exchanges = settings.exchanges_per_worker.saturating_mul(RouteClass::COUNT);
+        let connections = exchanges
             .saturating_add(settings.streams_per_worker.get())
             .saturating_mul(Upstream::COUNT);
         let connector = awc::Connector::new()
@@ -70,7 +72,11 @@ impl Proxy {
             .disable_timeout()
             .no_default_headers()
             .finish();
-        let places = Upstream::ALL.map(|upstream| (upstream, Places::new(upstream, settings)));
+        let places = Upstream::ALL.map(|upstream| {
+            let streams = Arc::new(Semaphore::new(settings.streams_per_worker.get()));
+            let of_class = || Places::new(upstream, settings, streams.clone());
+            (upstream, PerClass::new(of_class))
+        });
         Self {
             client,
             config,
@@ -106,7 +112,13 @@ impl Proxy {
         };
         let outgoing = |authority: &Authority| self.outgoing(request.method(), authority, &target, &head);
         let answered = self
-            .exchange(request, route.upstream, outgoing, body.as_ref(), repeatable)
+            .exchange(
+                request,
+                (route.upstream, route.class),
+                outgoing,
+                body.as_ref(),
+                repeatable,
+            )
             .await?;
         self.incoming(request, route.upstream, answered)
     }
@@ -125,11 +137,12 @@ impl Proxy {
         let target = PathAndQuery::from_static(path);
         let head = head::request(request, request_id)?;
         let outgoing = |authority: &Authority| self.outgoing(request.method(), authority, &target, &head);
-        let answered = self.exchange(request, upstream, outgoing, None, true).await?;
+        let asked = (upstream, RouteClass::Standard);
+        let answered = self.exchange(request, asked, outgoing, None, true).await?;
         self.incoming(request, upstream, answered)
     }
 
-    /// Reads a document of a service in the name of a client, and nothing else of the client's: no condition, no
+    /// Reads a document of a service for operators in the name of a client, and nothing else of the client's: no condition, no
     /// encoding.
     ///
     /// # Errors
@@ -149,7 +162,8 @@ impl Proxy {
             sent: true,
         };
         let reading = async {
-            let answered = self.exchange(request, upstream, outgoing, None, true).await?;
+            let asked = (upstream, RouteClass::Operations);
+            let answered = self.exchange(request, asked, outgoing, None, true).await?;
             let mut response = answered.response;
             if !response.status().is_success() {
                 return Err(failed(format!("answered {}", response.status())));
@@ -167,9 +181,11 @@ impl Proxy {
             }))
     }
 
-    fn places(&self, upstream: Upstream) -> Result<&Places, ProxyError> {
+    fn places(&self, upstream: Upstream, class: RouteClass) -> Result<&Places, ProxyError> {
         let found = self.places.iter().find(|(service, _)| *service == upstream);
-        found.map(|(_, places)| places).ok_or(ProxyError::NoPath)
+        found
+            .map(|(_, places)| places.of(class))
+            .ok_or(ProxyError::NoPath)
     }
 
     fn outgoing(

@@ -1,4 +1,5 @@
-//! Whether an endpoint answers, but with errors that others may not have: 502, 503 or 504 so many times in a row.
+//! Whether an endpoint answers requests of one class of routes, but with errors that others may not have: 502, 503 or 504 so
+//! many times in a row.
 //!
 //! Others are asked before it for a while. It never makes a service unavailable, as an open breaker does: a service that says
 //! it has too much to do, or that its database is away, answers for itself, and knows first when that is over.

@@ -1,5 +1,5 @@
-//! How many requests one worker has under way to one service. Event streams last: they have places of their own, and take
-//! none from the requests that are answered and gone.
+//! How many requests of one class of routes one worker has under way to one service: those that are slow leave room for the
+//! others. Event streams last: they have places of their own, and take none from the requests that are answered and gone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,12 @@ use super::ProxyError;
 use crate::config::ProxySettings;
 use crate::domain::routing::Upstream;
 
-/// The places of one service.
+/// The places of one class of a service's routes.
 #[derive(Debug)]
 pub(super) struct Places {
     upstream: Upstream,
     exchanges: Arc<Semaphore>,
+    /// Of the whole service: any of its answers may turn out to be a stream.
     streams: Arc<Semaphore>,
     patience: Duration,
 }
@@ -24,11 +25,11 @@ pub(super) struct Places {
 pub(super) struct Place(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
 
 impl Places {
-    pub(super) fn new(upstream: Upstream, settings: &ProxySettings) -> Self {
+    pub(super) fn new(upstream: Upstream, settings: &ProxySettings, streams: Arc<Semaphore>) -> Self {
         Self {
             upstream,
             exchanges: Arc::new(Semaphore::new(settings.exchanges_per_worker.get())),
-            streams: Arc::new(Semaphore::new(settings.streams_per_worker.get())),
+            streams,
             patience: settings.connect_timeout(),
         }
     }

@@ -23,6 +23,7 @@ mod reconciliation;
 mod recording;
 mod resilience;
 mod revocation;
+mod route_classes;
 mod streaming;
 mod timeline;
 mod timeouts;

@@ -144,7 +144,7 @@ async fn requests_take_turns_and_a_process_that_is_gone_costs_nobody_an_answer()
         gateway
             .metrics()
             .await
-            .contains("gateway_upstream_ejections_total{upstream=\"order\"} 1")
+            .contains("gateway_upstream_ejections_total{upstream=\"order\",route_class=\"standard\"} 1")
     );
 }
 
@@ -392,7 +392,7 @@ async fn a_process_that_answers_with_errors_is_asked_after_the_others() {
     }
     assert_eq!(failed, 3);
     let metrics = gateway.metrics().await;
-    let ejected = "gateway_upstream_ejections_total{upstream=\"order\"} 1";
+    let ejected = "gateway_upstream_ejections_total{upstream=\"order\",route_class=\"standard\"} 1";
     assert!(metrics.contains(ejected), "{metrics}");
     // a service of which nobody is well is asked all the same: it knows best when that is over
     let urls = failing.url("");

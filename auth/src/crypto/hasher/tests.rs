@@ -11,6 +11,8 @@ fn settings(queue_max: usize, wait_ms: u64) -> PasswordSettings {
         niceness: 10,
         queue_max,
         wait_ms,
+        connections: 8.try_into().unwrap(),
+        answer_ms: 60_000,
     }
 }
 
@@ -97,7 +99,7 @@ async fn a_client_that_hangs_up_makes_no_room() {
     let hasher = hasher(&settings(0, 60_000));
     let (started, begins) = tokio::sync::oneshot::channel();
     let (finish, may_finish) = std::sync::mpsc::channel::<()>();
-    let job = hasher.run(hasher.place().unwrap(), move |_| {
+    let job = hasher.run(hasher.place().unwrap(), move |_, _| {
         let _sent = started.send(());
         let _told = may_finish.recv();
     });
@@ -123,7 +125,7 @@ async fn hashes_stand_back_behind_everything_else() {
     let niceness = || rustix::process::getpriority_process(None).unwrap();
     let before = niceness();
     let place = hasher.place().unwrap();
-    let hashing = hasher.run(place, move |_| niceness()).await;
+    let hashing = hasher.run(place, move |_, _| niceness()).await;
     assert!(matches!(hashing, Ok(10)), "{:?}", hashing.ok());
     assert_eq!(niceness(), before);
 }
@@ -133,7 +135,7 @@ async fn hashes_stand_back_behind_everything_else() {
 async fn a_hash_that_panics_costs_nobody_elses_place_or_thread() {
     let hasher = hasher(&settings(0, 5_000));
     let place = hasher.place().unwrap();
-    let panicked = hasher.run(place, |_| panic!("in the middle")).await;
+    let panicked = hasher.run(place, |_, _| panic!("in the middle")).await;
     assert!(matches!(panicked, Err::<(), _>(HasherError::Panicked(_))));
     assert!(hash(&hasher).await.is_ok());
 }
@@ -144,10 +146,17 @@ async fn no_account_has_the_dummys_password() {
     assert!(!is_right(&hasher, "no account has this password".into(), None).await);
 }
 
+/// The only thread, until it is dropped.
+async fn starved(hasher: &Hasher) -> (Place, OwnedSemaphorePermit) {
+    let place = hasher.place().unwrap();
+    let thread = hasher.thread(place.hashed_by).await.unwrap();
+    (place, thread)
+}
+
 #[tokio::test]
 async fn a_full_queue_refuses_at_once() {
     let hasher = hasher(&settings(1, 60_000));
-    let running = (hasher.place().unwrap(), hasher.thread().await.unwrap());
+    let running = starved(&hasher).await;
     let (waits, refused) = tokio::join!(
         tokio::time::timeout(Duration::from_millis(50), hash(&hasher)),
         // The first of the two has taken the only place in the queue by the time this one is polled.
@@ -162,6 +171,55 @@ async fn a_full_queue_refuses_at_once() {
 #[tokio::test]
 async fn a_hash_does_not_wait_for_ever() {
     let hasher = hasher(&settings(4, 20));
-    let _running = (hasher.place().unwrap(), hasher.thread().await.unwrap());
+    let _running = starved(&hasher).await;
     assert!(matches!(hash(&hasher).await, Err(HasherError::Overloaded)));
+}
+
+/// It gave up waiting, or hung up: its place is free at once, and nobody hashes for it afterwards.
+#[tokio::test]
+async fn whoever_waits_no_more_frees_the_place_and_costs_nothing() {
+    let hasher = hasher(&settings(1, 60_000));
+    let running = starved(&hasher).await;
+    let waits = tokio::time::timeout(Duration::from_millis(20), hash(&hasher)).await;
+    assert!(waits.is_err(), "there is no thread");
+    assert_eq!(hasher.in_hand(), 1);
+    drop(running);
+    assert!(hash(&hasher).await.is_ok());
+    assert_eq!(hasher.inner.operations.get(), 1);
+}
+
+/// A thread that gets no time from the machine: the answer does not wait for it, and what it was to do is not done later.
+#[tokio::test]
+async fn a_hash_that_is_not_done_in_time_is_given_up() {
+    let hasher = hasher(&PasswordSettings {
+        answer_ms: 40,
+        ..settings(4, 60_000)
+    });
+    let (finish, may_finish) = std::sync::mpsc::channel::<()>();
+    let stuck = hasher.run(hasher.place().unwrap(), move |_, _| may_finish.recv());
+    assert!(matches!(stuck.await, Err(HasherError::Late)));
+    assert_eq!(hasher.in_hand(), 1, "the thread is not free");
+    let place = hasher.place().unwrap();
+    let waits = place.within(std::future::pending::<()>()).await;
+    assert!(matches!(waits, Err(HasherError::Late)));
+    drop(place);
+    finish.send(()).unwrap();
+    while hasher.in_hand() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Each hash in turn takes the one piece of memory that its thread has.
+#[tokio::test]
+async fn a_thread_keeps_its_memory_from_hash_to_hash() {
+    let hasher = hasher(&settings(4, 60_000));
+    let mut pieces = Vec::new();
+    for _ in 0..3 {
+        let place = hasher.place().unwrap();
+        let piece = hasher.run(place, |inner, memory| {
+            inner.hash(memory, &password()).map(|_| memory.address())
+        });
+        pieces.push(piece.await.unwrap().unwrap());
+    }
+    assert!(pieces.iter().all(|piece| *piece == pieces[0]), "{pieces:?}");
 }

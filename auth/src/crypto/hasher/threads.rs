@@ -7,8 +7,10 @@ use std::thread;
 
 use tokio::sync::mpsc;
 
-/// What a thread does.
-pub(super) type Job = Box<dyn FnOnce() + Send>;
+use super::memory::Memory;
+
+/// What a thread does, in the memory that it keeps for that.
+pub(super) type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
 /// Starts so many threads, which are as nice(1) to all others as `niceness` says. They end when the sender is dropped.
 pub(super) fn start(count: usize, niceness: u8) -> io::Result<mpsc::Sender<Job>> {
@@ -34,6 +36,7 @@ fn stand_back(niceness: u8) {
 }
 
 fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
+    let mut memory = Memory::default();
     loop {
         let job = queue
             .lock()
@@ -41,6 +44,7 @@ fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
             .blocking_recv();
         let Some(job) = job else { return };
         // whoever waits for the answer learns of a panic by getting none
-        let _ended = catch_unwind(AssertUnwindSafe(job));
+        let _ended = catch_unwind(AssertUnwindSafe(|| job(&mut memory)));
+        memory.wipe();
     }
 }

@@ -129,7 +129,7 @@ codes! {
     /// Something this service needs is not there right now.
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The service is not available right now",
         "Wait for as many seconds as `Retry-After` says, and send the request again, with its `Idempotency-Key` where it has one.";
-    /// More work than this service takes at once.
+    /// More work than this service takes at once or gets done in time.
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "The service has too much to do right now",
         "Wait for as many seconds as `Retry-After` says, and come back with fewer requests at once.";
     /// Behind the gateway, a service took too long.

@@ -54,7 +54,7 @@ fn surface() -> Surface {
     let openapi = utoipa::openapi::OpenApiBuilder::new().build();
     Surface {
         allowed: AllowedMethods::of(&openapi),
-        openapi,
+        openapi: openapi.to_json().unwrap().into(),
         health: Health::new(
             Probe::new("database", || std::future::ready(true)),
             &[],
