@@ -26,6 +26,7 @@ mod inbox;
 mod intake;
 mod isolate;
 mod kernel;
+mod maintenance;
 pub mod metrics;
 mod new_work;
 mod offsets;
