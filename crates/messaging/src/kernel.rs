@@ -278,7 +278,10 @@ impl Kernel {
         let jobs = core.clone();
         tasks.spawn("replays", |stop| async move { jobs.replay_jobs(stop).await });
         let retention = core.clone();
-        tasks.spawn("retention", |stop| async move { retention.keep_retention(stop).await });
+        tasks.spawn(
+            "retention",
+            |stop| async move { retention.keep_retention(stop).await },
+        );
         tasks.spawn("housekeeping", |stop| async move { core.housekeep(stop).await });
         Ok(())
     }

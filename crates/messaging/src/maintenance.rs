@@ -49,7 +49,11 @@ impl Core {
             let made = retention::make_partitions(&mut conn, clock::now(), days).await;
             // one that is not needed yet may have failed
             let ready = retention::are_partitions_ready(&mut conn, clock::now(), days).await?;
-            if ready { Ok(true) } else { made.map(|_elsewhere| false) }
+            if ready {
+                Ok(true)
+            } else {
+                made.map(|_elsewhere| false)
+            }
         };
         self.in_time(prepared).await
     }

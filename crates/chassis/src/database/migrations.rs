@@ -46,13 +46,17 @@ pub enum MigrateError {
     #[error("cannot prepare the session of the migrations")]
     Session(#[from] diesel::result::Error),
     /// Another process has been migrating all the time.
-    #[error("another process has been migrating this database for {0:?}; run it again when that one has ended")]
+    #[error(
+        "another process has been migrating this database for {0:?}; run it again when that one has ended"
+    )]
     Busy(Duration),
     /// A migration failed.
     #[error("a migration failed: {0}")]
     Migration(Failure),
     /// A table was in use all the time.
-    #[error("{name} did not get its locks within {waited:?}, and nothing of it is applied; run it again: {error}")]
+    #[error(
+        "{name} did not get its locks within {waited:?}, and nothing of it is applied; run it again: {error}"
+    )]
     Locked {
         /// The migration.
         name: String,
@@ -200,14 +204,17 @@ impl Run {
 
     /// How long a statement of the migration will wait for a lock.
     fn prepare(&mut self, migration: &dyn Migration<Pg>, name: &str) -> QueryResult<Duration> {
-        let limit = if migration.metadata().run_in_transaction() {
+        let in_transaction = migration.metadata().run_in_transaction();
+        let limit = if in_transaction {
             self.settings.lock_timeout()
         } else {
-            self.drop_unfinished_index(name)?;
             self.settings.wait()
         };
         self.session
             .batch_execute(&format!("set lock_timeout = {}", limit.as_millis().max(1)))?;
+        if !in_transaction {
+            self.drop_unfinished_index(name)?;
+        }
         Ok(limit)
     }
 

@@ -158,7 +158,10 @@ impl Window {
 
     /// From the first day to `ahead` days from today.
     fn days(self, ahead: u64) -> impl Iterator<Item = NaiveDate> {
-        let last = self.today.checked_add_days(Days::new(ahead)).unwrap_or(self.today);
+        let last = self
+            .today
+            .checked_add_days(Days::new(ahead))
+            .unwrap_or(self.today);
         self.first.iter_days().take_while(move |day| *day <= last)
     }
 
