@@ -174,7 +174,7 @@ impl Run {
     fn apply(&mut self, migration: &dyn Migration<Pg>) -> Result<String, MigrateError> {
         let name = migration.name().to_string();
         let begun = Instant::now();
-        let mut pauses = Pauses(PAUSE_MIN);
+        let mut next_pause = PAUSE_MIN;
         loop {
             let limit = self.prepare(migration, &name)?;
             let tried = Instant::now();
@@ -191,14 +191,15 @@ impl Run {
             if waited >= self.settings.wait() {
                 return Err(MigrateError::Locked { name, waited, error });
             }
-            if pauses.is_first() {
+            if next_pause == PAUSE_MIN {
                 tracing::warn!(
                     migration.name = name,
                     error.message = %error,
                     "a migration did not get its locks and is tried again"
                 );
             }
-            pause(pauses.next());
+            pause(next_pause);
+            next_pause = next_pause.saturating_mul(2).min(PAUSE_MAX);
         }
     }
 
@@ -240,20 +241,6 @@ impl Run {
                 .batch_execute(&format!("drop index concurrently if exists {}", index.name))?;
         }
         Ok(())
-    }
-}
-
-struct Pauses(Duration);
-
-impl Pauses {
-    fn is_first(&self) -> bool {
-        self.0 == PAUSE_MIN
-    }
-
-    fn next(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = pause.saturating_mul(2).min(PAUSE_MAX);
-        pause
     }
 }
 
