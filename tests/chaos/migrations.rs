@@ -73,7 +73,7 @@ fn patience(wait_s: &str) -> [(&str, &str); 2] {
 #[tokio::test]
 async fn a_migration_gives_way_to_a_long_reader_and_nobody_waits_behind_it() {
     const WRITE: &str =
-        "insert into work (id, kind, name, headers) values (gen_random_uuid(), 'message', 'x', '[]')";
+        "insert into work (id, kind, name, headers) values (gen_random_uuid(), 'action', 'x', '[]')";
     const MOST: Duration = Duration::from_secs(3);
     let database = TestDatabase::empty().await.unwrap();
     let url = database.url();
