@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use contracts::UserId;
 use contracts::events::RevocationReason;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
@@ -290,15 +291,15 @@ pub(crate) async fn lock_all(conn: &mut Conn, user_id: UserId) -> Result<(), Sto
 
 /// Deletes a batch of logins that ended or expired before `before`, with their tokens. Returns how many.
 pub(crate) async fn sweep(conn: &mut Conn, before: DateTime<Utc>, batch: i64) -> Result<usize, StoreError> {
-    let over = sessions::table
-        .filter(sessions::expires_at.lt(before).or(sessions::ended_at.lt(before)))
-        .select(sessions::id)
-        .limit(batch)
-        .load::<Uuid>(conn)
-        .await?;
-    Ok(diesel::delete(sessions::table.filter(sessions::id.eq_any(over)))
-        .execute(conn)
-        .await?)
+    Ok(diesel::sql_query(
+        "with over as (select id from sessions where expires_at < $1 or ended_at < $1
+            limit $2 for update skip locked)
+        delete from sessions s using over where s.id = over.id",
+    )
+    .bind::<Timestamptz, _>(before)
+    .bind::<BigInt, _>(batch)
+    .execute(conn)
+    .await?)
 }
 
 /// Deletes a batch of tokens that were spent before `before`, of logins that go on. Returns how many.
@@ -307,17 +308,15 @@ pub(crate) async fn sweep_spent(
     before: DateTime<Utc>,
     batch: i64,
 ) -> Result<usize, StoreError> {
-    let spent = refresh_tokens::table
-        .filter(refresh_tokens::spent_at.lt(before))
-        .select(refresh_tokens::token_hash)
-        .limit(batch)
-        .load::<Vec<u8>>(conn)
-        .await?;
-    Ok(
-        diesel::delete(refresh_tokens::table.filter(refresh_tokens::token_hash.eq_any(spent)))
-            .execute(conn)
-            .await?,
+    Ok(diesel::sql_query(
+        "with spent as (select token_hash from refresh_tokens where spent_at < $1
+            limit $2 for update skip locked)
+        delete from refresh_tokens t using spent where t.token_hash = spent.token_hash",
     )
+    .bind::<Timestamptz, _>(before)
+    .bind::<BigInt, _>(batch)
+    .execute(conn)
+    .await?)
 }
 
 const fn reason_column(reason: RevocationReason) -> &'static str {

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::RunQueryDsl;
 
 use super::schema::login_throttle;
@@ -127,17 +128,15 @@ pub(crate) async fn forget(conn: &mut Conn, subject: &SubjectKey) -> Result<(), 
     Ok(())
 }
 
-/// Deletes a batch of what has expired. Answers with how many.
+/// Deletes a batch of what has expired, without waiting for a row that a login has locked. Answers with how many.
 pub(crate) async fn sweep(conn: &mut Conn, now: DateTime<Utc>, batch: i64) -> Result<usize, StoreError> {
-    let expired = login_throttle::table
-        .filter(login_throttle::expires_at.lt(now))
-        .select(login_throttle::subject)
-        .limit(batch)
-        .load::<Vec<u8>>(conn)
-        .await?;
-    let expired = login_throttle::subject.eq_any(expired);
-    let still = login_throttle::expires_at.lt(now);
-    Ok(diesel::delete(login_throttle::table.filter(expired.and(still)))
-        .execute(conn)
-        .await?)
+    Ok(diesel::sql_query(
+        "with expired as (select subject from login_throttle where expires_at < $1
+            limit $2 for update skip locked)
+        delete from login_throttle t using expired where t.subject = expired.subject",
+    )
+    .bind::<Timestamptz, _>(now)
+    .bind::<BigInt, _>(batch)
+    .execute(conn)
+    .await?)
 }

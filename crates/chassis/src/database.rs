@@ -1,20 +1,18 @@
 //! The service's database: pool and migrations.
 
+mod migrations;
 mod passing;
 
+pub use migrations::{MigrateError, migrate, migrate_within, pending_migrations};
 pub use passing::{is_of_data, is_passing};
 
 use std::time::Duration;
 
-use diesel::sql_types::BigInt;
 use diesel_async::pooled_connection::deadpool;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-use diesel_async::{
-    AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection,
-};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use futures::FutureExt;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 
 use crate::settings::DatabaseSettings;
@@ -23,26 +21,6 @@ use crate::settings::DatabaseSettings;
 pub type Pool = deadpool::Pool<AsyncPgConnection>;
 /// A connection out of the pool.
 pub type Connection = deadpool::Object<AsyncPgConnection>;
-
-/// Held while migrations run, so that of two replicas one waits for the other.
-const MIGRATION_LOCK: i64 = 0x5175_6164_7269_6c6c;
-
-/// Why the schema is not what the program needs.
-#[derive(Debug, thiserror::Error)]
-pub enum MigrateError {
-    /// The database cannot be reached.
-    #[error("cannot connect to the database")]
-    Connect(#[from] diesel::ConnectionError),
-    /// A statement failed.
-    #[error("cannot take the migration lock")]
-    Lock(#[from] diesel::result::Error),
-    /// A migration failed.
-    #[error("a migration failed: {0}")]
-    Migration(Box<dyn std::error::Error + Send + Sync>),
-    /// The thread that ran the migrations died.
-    #[error("the migration thread died")]
-    Thread(#[from] tokio::task::JoinError),
-}
 
 /// Builds the pool of requests. Nothing is connected yet.
 ///
@@ -102,56 +80,4 @@ async fn establish(url: &str, setup: &str) -> diesel::ConnectionResult<AsyncPgCo
         .await
         .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
-}
-
-/// Runs the migrations that are pending, and says which. Safe when several replicas start at once.
-///
-/// # Errors
-/// When the database cannot be reached or a migration fails; those before it stay applied.
-pub async fn migrate(
-    url: &SecretString,
-    migrations: EmbeddedMigrations,
-) -> Result<Vec<String>, MigrateError> {
-    let mut connection = AsyncPgConnection::establish(url.expose_secret()).await?;
-    diesel::sql_query("SELECT pg_advisory_lock($1)")
-        .bind::<BigInt, _>(MIGRATION_LOCK)
-        .execute(&mut connection)
-        .await?;
-    // The lock goes with the connection, which ends here whatever happens.
-    tokio::task::spawn_blocking(move || {
-        let mut harness = AsyncMigrationHarness::new(connection);
-        let pending = harness
-            .pending_migrations(migrations)
-            .map_err(MigrateError::Migration)?;
-        crate::crossing!("migration.locked");
-        let mut applied = Vec::with_capacity(pending.len());
-        for migration in &pending {
-            let version = harness
-                .run_migration(migration)
-                .map_err(MigrateError::Migration)?;
-            applied.push(version.to_string());
-            crate::crossing!("migration.applied");
-        }
-        Ok(applied)
-    })
-    .await?
-}
-
-/// How many migrations are still to run.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn pending_migrations(
-    url: &SecretString,
-    migrations: EmbeddedMigrations,
-) -> Result<usize, MigrateError> {
-    let connection = AsyncPgConnection::establish(url.expose_secret()).await?;
-    tokio::task::spawn_blocking(move || {
-        let mut harness = AsyncMigrationHarness::new(connection);
-        Ok(harness
-            .pending_migrations(migrations)
-            .map_err(MigrateError::Migration)?
-            .len())
-    })
-    .await?
 }

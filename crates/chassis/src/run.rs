@@ -106,7 +106,7 @@ fn run<S: Service>(command: Command<S::Command>) -> anyhow::Result<ExitCode> {
 
 async fn migrate<S: Service>(core: &CoreSettings) -> anyhow::Result<()> {
     let telemetry = telemetry::init(S::NAME, &core.log, LogTarget::Stderr)?;
-    let applied = database::migrate(&core.database.url, S::migrations()).await?;
+    let applied = database::migrate_within(&core.migration, &core.database.url, S::migrations()).await?;
     tracing::info!(migrations.applied = applied.len(), "schema is up to date");
     telemetry.shutdown().await;
     Ok(())

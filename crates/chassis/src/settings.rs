@@ -54,6 +54,8 @@ pub struct CoreSettings {
     pub management: ManagementSettings,
     /// The service's database.
     pub database: DatabaseSettings,
+    /// How `migrate` goes about its locks.
+    pub migration: MigrationSettings,
     /// The broker.
     pub kafka: KafkaSettings,
     /// How bearer tokens are verified.
@@ -144,6 +146,35 @@ pub struct DatabaseSettings {
     pub idle_in_transaction_timeout_ms: u64,
     /// How long `serve` waits for the database and its schema, in seconds.
     pub start_timeout_s: u64,
+}
+
+/// `migration.*`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct MigrationSettings {
+    /// How long a statement of a migration waits for a lock, in milliseconds, before the migration is rolled back and
+    /// tried again. Everybody who needs the table waits as long, so it is shorter than anybody notices.
+    pub lock_timeout_ms: u64,
+    /// How long that goes on, and how long another `migrate` is waited for, in seconds.
+    pub wait_s: u64,
+}
+
+impl Default for MigrationSettings {
+    fn default() -> Self {
+        Self {
+            lock_timeout_ms: 500,
+            wait_s: 300,
+        }
+    }
+}
+
+impl MigrationSettings {
+    pub(crate) fn lock_timeout(&self) -> Duration {
+        Duration::from_millis(self.lock_timeout_ms)
+    }
+
+    pub(crate) fn wait(&self) -> Duration {
+        Duration::from_secs(self.wait_s)
+    }
 }
 
 /// `kafka.*`
@@ -239,6 +270,9 @@ impl CoreSettings {
         }
         if self.database.background_pool_size == 0 {
             return invalid("database.background_pool_size", "must be at least 1");
+        }
+        if self.migration.lock_timeout_ms == 0 {
+            return invalid("migration.lock_timeout_ms", "must be at least 1");
         }
         if self.http.body_limit_bytes == 0 {
             return invalid("http.body_limit_bytes", "must be at least 1");

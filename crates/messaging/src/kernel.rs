@@ -15,7 +15,7 @@ use rdkafka::error::KafkaError;
 use thiserror::Error;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::broker::{BrokerState, BrokerWatch, consumer_config};
 use crate::client_view::CurrentView;
@@ -29,12 +29,9 @@ use crate::relay::{Publisher, Relay};
 use crate::repository::{Conn, Repository};
 use crate::standing::{ConsumerStanding, OutboxAge, milliseconds};
 use crate::steps::Steps;
-use crate::{MessagingSettings, Outage, retention};
+use crate::{MessagingSettings, Outage};
 use chassis::health::{ConsumerHealth, MessagingHealth, PartStatus, RelayHealth};
-use chassis::{Pool, Probe, Tasks, clock};
-
-/// How often the partitions of processed events are looked after.
-const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
+use chassis::{Pool, Probe, Tasks};
 
 /// Wakes loops of this process at once, instead of at their next poll.
 #[derive(Debug, Clone, Default)]
@@ -287,7 +284,7 @@ impl Kernel {
             let consumer = GroupMember::subscribe(core.clone(), config)?;
             let partitions = core.clone();
             tasks.spawn("consumer", |stop| async move {
-                partitions.first_partitions(&stop).await;
+                partitions.await_partitions(&stop).await;
                 consumer.run(stop).await;
             });
         }
@@ -301,6 +298,11 @@ impl Kernel {
         }
         let jobs = core.clone();
         tasks.spawn("replays", |stop| async move { jobs.replay_jobs(stop).await });
+        let retention = core.clone();
+        tasks.spawn(
+            "retention",
+            |stop| async move { retention.keep_retention(stop).await },
+        );
         tasks.spawn("housekeeping", |stop| async move { core.housekeep(stop).await });
         Ok(())
     }
@@ -317,36 +319,9 @@ impl Core {
         self.outbox_age.health(&self.settings, self.metrics.is_leading())
     }
 
-    /// The consumer cannot take an event in without the partition of its day.
-    async fn first_partitions(&self, stop: &CancellationToken) {
-        let mut backoff = crate::retry::Backoff::new(&self.settings);
-        while let Err(outage) = self.keep_partitions().await {
-            warn!(error = %outage, "cannot prepare the table of processed events, waiting");
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(backoff.wait()) => {}
-            }
-        }
-    }
-
-    async fn keep_partitions(&self) -> Result<(), Outage> {
-        let mut conn = self.connection().await?;
-        Ok(retention::keep_partitions(&mut conn, clock::now(), self.settings.dedupe_retention_days).await?)
-    }
-
-    async fn retain(&self) -> Result<(), Outage> {
-        self.keep_partitions().await?;
-        let mut conn = self.connection().await?;
-        let days = self.settings.dead_letter_retention_days;
-        retention::forget_letters(&mut conn, clock::now(), days).await?;
-        retention::forget_jobs(&mut conn, clock::now(), days).await?;
-        Ok(())
-    }
-
-    /// Gauges and retention.
+    /// Gauges.
     async fn housekeep(&self, stop: CancellationToken) {
         let mut gauges = tokio::time::interval(Duration::from_millis(self.settings.gauge_interval_ms.max(1)));
-        let mut retention = tokio::time::interval(RETENTION_EVERY);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -355,11 +330,6 @@ impl Core {
                         debug!(error = %outage, "gauges are not read");
                     }
                 }
-                _ = retention.tick() => match self.retain().await {
-                    Ok(()) => self.metrics.retained(clock::now()),
-                    // it would be fatal only after days: partitions are made far ahead
-                    Err(outage) => warn!(error = %outage, "nothing is forgotten and no partition made ahead"),
-                },
             }
         }
     }

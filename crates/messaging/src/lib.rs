@@ -27,6 +27,7 @@ mod inbox;
 mod intake;
 mod isolate;
 mod kernel;
+mod maintenance;
 pub mod metrics;
 mod new_work;
 mod offsets;

@@ -81,6 +81,13 @@ pub struct MessagingSettings {
     pub replay_halt_after: u32,
     /// Days that settled dead letters (replayed, discarded, superseded) and ended bulk replays are remembered (90).
     pub dead_letter_retention_days: i32,
+    /// How often partitions of processed events are made ahead and dropped behind, and old letters deleted (3600000).
+    pub retention_interval_ms: u64,
+    /// How long after a run that could not do everything, because a table was in use, the next one follows (60000).
+    pub retention_retry_ms: u64,
+    /// How long a statement of these waits for a lock before it gives up until the next run (500). Shorter than
+    /// PostgreSQL's `deadlock_timeout` (1 s), so that nobody else is chosen as the victim of a deadlock with it.
+    pub retention_lock_timeout_ms: u64,
 }
 
 impl Default for MessagingSettings {
@@ -117,6 +124,9 @@ impl Default for MessagingSettings {
             replay_in_flight: 100,
             replay_halt_after: 5,
             dead_letter_retention_days: 90,
+            retention_interval_ms: 3_600_000,
+            retention_retry_ms: 60_000,
+            retention_lock_timeout_ms: 500,
         }
     }
 }

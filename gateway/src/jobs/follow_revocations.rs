@@ -13,6 +13,8 @@ use crate::store::revocations::{self, Mark};
 
 /// How often a database that does not answer is complained about.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+/// Rows deleted by one statement.
+const BATCH: i64 = 10_000;
 
 /// Runs until the process stops.
 pub(crate) async fn run(
@@ -62,9 +64,7 @@ pub(crate) async fn sweep(pool: Pool, every: Duration, stopping: CancellationTok
             () = stopping.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let swept: anyhow::Result<usize> =
-            async { Ok(revocations::sweep(&mut *pool.get().await?).await?) }.await;
-        match swept {
+        match sweep_batches(&pool, &stopping).await {
             Ok(0) => {}
             Ok(count) => tracing::debug!(rows = count, "forgot ended logins"),
             Err(error) => {
@@ -75,4 +75,17 @@ pub(crate) async fn sweep(pool: Pool, every: Duration, stopping: CancellationTok
             }
         }
     }
+}
+
+async fn sweep_batches(pool: &Pool, stopping: &CancellationToken) -> anyhow::Result<usize> {
+    let mut conn = pool.get().await?;
+    let mut total = 0_usize;
+    while !stopping.is_cancelled() {
+        let swept = revocations::sweep(&mut conn, BATCH).await?;
+        total = total.saturating_add(swept);
+        if i64::try_from(swept).is_ok_and(|swept| swept < BATCH) {
+            break;
+        }
+    }
+    Ok(total)
 }

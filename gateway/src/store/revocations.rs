@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::{Envelope, NoAction};
 use diesel::prelude::*;
-use diesel::sql_types::{Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use messaging::{Change, Conn, Repository, Versioned};
 use uuid::Uuid;
@@ -118,15 +118,19 @@ pub async fn since(conn: &mut Conn, mark: &Mark) -> QueryResult<(Vec<Revocation>
     ))
 }
 
-/// Deletes what speaks of no token that is left. Returns how many.
+/// Deletes what speaks of no token that is left, `limit` rows at most. Returns how many.
 ///
 /// # Errors
 /// The database's.
-pub async fn sweep(conn: &mut Conn) -> QueryResult<usize> {
-    diesel::delete(session_revocation::table)
-        .filter(session_revocation::expires_at.lt(diesel::dsl::now))
-        .execute(conn)
-        .await
+pub async fn sweep(conn: &mut Conn, limit: i64) -> QueryResult<usize> {
+    diesel::sql_query(
+        "with expired as (select event_id from session_revocation where expires_at < now()
+            limit $1 for update skip locked)
+        delete from session_revocation r using expired where r.event_id = expired.event_id",
+    )
+    .bind::<BigInt, _>(limit)
+    .execute(conn)
+    .await
 }
 
 impl From<Row> for Revocation {

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use contracts::{EventId, UserId};
 use diesel::prelude::*;
 use diesel::result::Error;
+use diesel::sql_types::{BigInt, Timestamptz};
 use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 use messaging::{Change, Conn, Repository, Versioned};
@@ -274,22 +275,16 @@ pub async fn due(conn: &mut Conn, now: DateTime<Utc>, limit: i64) -> QueryResult
 /// # Errors
 /// The database's.
 pub async fn forget_settled(conn: &mut Conn, before: DateTime<Utc>, limit: i64) -> QueryResult<usize> {
-    let settled = || {
-        delivery::status
-            .eq_any([DELIVERED, FAILED, DROPPED])
-            .and(delivery::updated_at.lt(before))
-    };
-    let old: Vec<Uuid> = delivery::table
-        .filter(settled())
-        .order(delivery::updated_at)
-        .limit(limit)
-        .select(delivery::id)
-        .load(conn)
-        .await?;
-    // asked again: it may have been sent again meanwhile
-    diesel::delete(delivery::table.filter(delivery::id.eq_any(old).and(settled())))
-        .execute(conn)
-        .await
+    diesel::sql_query(
+        "with old as (select id from delivery
+            where status in ('delivered', 'failed', 'dropped') and updated_at < $1
+            order by updated_at limit $2 for update skip locked)
+        delete from delivery d using old where d.id = old.id",
+    )
+    .bind::<Timestamptz, _>(before)
+    .bind::<BigInt, _>(limit)
+    .execute(conn)
+    .await
 }
 
 /// A delivery with what it carries and its latest attempts, the latest first.

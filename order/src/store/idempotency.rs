@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error;
-use diesel::sql_types::{Array, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -91,22 +91,14 @@ fn waited_in_vain(error: &Error) -> bool {
 /// # Errors
 /// The database's.
 pub async fn forget(conn: &mut AsyncPgConnection, before: DateTime<Utc>, limit: i64) -> QueryResult<usize> {
-    let old = idempotency_key::table
-        .filter(idempotency_key::created_at.lt(before))
-        .order(idempotency_key::created_at)
-        .limit(limit)
-        .select((idempotency_key::customer_id, idempotency_key::key))
-        .load::<(Uuid, String)>(conn)
-        .await?;
-    let (customers, keys): (Vec<Uuid>, Vec<String>) = old.into_iter().unzip();
     diesel::sql_query(
-        "delete from idempotency_key used using unnest($1, $2) as old (customer_id, key)
-         where used.customer_id = old.customer_id and used.key = old.key and used.created_at < $3",
+        "with old as (select customer_id, key from idempotency_key where created_at < $1
+            order by created_at limit $2 for update skip locked)
+        delete from idempotency_key used using old
+        where used.customer_id = old.customer_id and used.key = old.key",
     )
-    .bind::<Array<diesel::sql_types::Uuid>, _>(customers)
-    .bind::<Array<Text>, _>(keys)
-    // again: another replica may have forgotten the key meanwhile, and somebody used it anew
     .bind::<Timestamptz, _>(before)
+    .bind::<BigInt, _>(limit)
     .execute(conn)
     .await
 }

@@ -4,7 +4,7 @@ use chassis::test::{Answer, TestClient, TestIssuer, TestService};
 use chassis::{Service, clock, database};
 use contracts::events::{PaymentCompleted, PaymentRefunded};
 use contracts::{Context, Currency, Fact, Money, OrderId, PaymentId, Reaction, UserId};
-use diesel_async::{AsyncConnection, AsyncPgConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use messaging::command::{self, Done};
 use order::OrderService;
 use order::domain::{Order, on_payment_completed, on_payment_refunded};
@@ -63,6 +63,13 @@ impl Orders {
         let client = connect(self.database.url()).await.unwrap();
         client.batch_execute(statements).await.unwrap();
         client
+    }
+
+    /// A connection behind the service's back.
+    pub(crate) async fn connection(&self) -> AsyncPgConnection {
+        let mut conn = AsyncPgConnection::establish(self.database.url()).await.unwrap();
+        conn.batch_execute("set statement_timeout = '10s'").await.unwrap();
+        conn
     }
 
     pub(crate) fn anonymous(&self) -> TestClient {

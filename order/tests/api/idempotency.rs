@@ -3,8 +3,11 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use chassis::clock;
 use chassis::test::{Answer, TestClient};
+use chrono::TimeDelta;
 use futures::future::join_all;
+use order::store::idempotency::forget;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -154,6 +157,29 @@ async fn a_key_is_forgotten_after_a_day() {
         place(&client, "young", &one_cable().to_string()).await.ok(202),
         young
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_somebody_has_locked_keeps_no_other_from_being_forgotten() {
+    let orders = Orders::start().await;
+    let client = orders.somebody();
+    for key in ["locked", "free"] {
+        place(&client, key, &one_cable().to_string()).await.ok(202);
+    }
+    let lock = "begin; select from idempotency_key where key = 'locked' for update";
+    let standing = orders.standing(lock).await;
+    let mut conn = orders.connection().await;
+    let everything = clock::now() + TimeDelta::minutes(1);
+    assert_eq!(forget(&mut conn, everything, 10).await.unwrap(), 1);
+    assert_eq!(
+        orders.rows("select key from idempotency_key").await,
+        [json!({"key": "locked"})]
+    );
+    drop(standing);
+    let give_up = Instant::now() + Duration::from_secs(30);
+    while forget(&mut conn, everything, 10).await.unwrap() == 0 {
+        assert!(Instant::now() < give_up, "the key is remembered");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

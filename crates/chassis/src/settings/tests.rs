@@ -78,6 +78,15 @@ fn a_number_that_is_none_names_its_variable() {
 }
 
 #[test]
+fn the_defaults_of_migrations_are_those_of_the_file() {
+    let core = Layers::new("", None, variables(&[DATABASE]))
+        .unwrap()
+        .core()
+        .unwrap();
+    assert_eq!(core.migration, super::MigrationSettings::default());
+}
+
+#[test]
 fn the_database_url_is_required() {
     let error = Layers::new(SERVICE, None, Vec::new())
         .unwrap()

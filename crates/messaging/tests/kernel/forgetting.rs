@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use messaging::operations::{Act, Filter, OperationError};
-use messaging::retention::{forget_letters, keep_partitions};
+use messaging::retention::{Upkeep, forget_letters, keep_partitions};
 
 use crate::broker::{Broker, Sent};
 use crate::dead_letters::id_of;
@@ -27,6 +27,11 @@ fn days(now: DateTime<Utc>, first: i64, last: i64) -> Vec<String> {
         .collect()
 }
 
+async fn keep(database: &mut Database, now: DateTime<Utc>) {
+    let upkeep = keep_partitions(database.conn(), now, RETENTION).await.unwrap();
+    assert_eq!(upkeep, Upkeep::Done);
+}
+
 /// One id in each partition.
 async fn an_id_a_day(database: &mut Database, now: DateTime<Utc>, first: i64, last: i64) {
     for day in first..=last {
@@ -41,7 +46,7 @@ async fn an_id_a_day(database: &mut Database, now: DateTime<Utc>, first: i64, la
 async fn partitions_are_made_ahead_and_dropped_behind_as_the_clock_moves() {
     let mut database = Database::create().await;
     let now = chassis::clock::now();
-    keep_partitions(database.conn(), now, RETENTION).await.unwrap();
+    keep(&mut database, now).await;
     assert_eq!(database.texts(PARTITIONS).await, days(now, -14, 7));
     an_id_a_day(&mut database, now, -14, 7).await;
 
@@ -50,13 +55,14 @@ async fn partitions_are_made_ahead_and_dropped_behind_as_the_clock_moves() {
     let url = &database.url;
     let replicas = (0..3).map(async |_| {
         let mut conn = AsyncPgConnection::establish(url).await.unwrap();
-        keep_partitions(&mut conn, later, RETENTION).await.unwrap();
+        keep_partitions(&mut conn, later, RETENTION).await.unwrap()
     });
-    futures::future::join_all(replicas).await;
+    let upkeep = futures::future::join_all(replicas).await;
+    assert!(upkeep.contains(&Upkeep::Done), "{upkeep:?}");
     assert_eq!(database.texts(PARTITIONS).await, days(now, -14, 8));
 
     let later = now + TimeDelta::days(10);
-    keep_partitions(database.conn(), later, RETENTION).await.unwrap();
+    keep(&mut database, later).await;
     assert_eq!(database.texts(PARTITIONS).await, days(later, -15, 7));
     let kept = "select count(*) from processed_event";
     assert_eq!(
@@ -67,7 +73,7 @@ async fn partitions_are_made_ahead_and_dropped_behind_as_the_clock_moves() {
 
     // the job was away for longer than it works ahead
     let later = now + TimeDelta::days(60);
-    keep_partitions(database.conn(), later, RETENTION).await.unwrap();
+    keep(&mut database, later).await;
     assert_eq!(database.texts(PARTITIONS).await, days(later, -14, 7));
     assert_eq!(database.number(kept).await, 0);
 }

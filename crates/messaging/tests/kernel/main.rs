@@ -21,6 +21,8 @@ mod failing;
 #[cfg(test)]
 mod forgetting;
 #[cfg(test)]
+mod maintenance;
+#[cfg(test)]
 mod operating;
 #[cfg(test)]
 mod outages;

@@ -4,6 +4,7 @@ use chassis::clock;
 use chrono::{DateTime, Utc};
 use contracts::{Context, OrderId, Rejection};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use messaging::Conn;
 use messaging::command::{self, Done};
@@ -233,13 +234,13 @@ fn columns(outcome: &Outcome) -> (&'static str, Option<&str>) {
 
 /// Forgets events received before `before`, `limit` at most. Answers with how many.
 pub(crate) async fn forget(conn: &mut Conn, before: DateTime<Utc>, limit: i64) -> QueryResult<usize> {
-    let old = event::table
-        .filter(event::received_at.lt(before))
-        .order(event::received_at)
-        .limit(limit)
-        .select(event::event_id);
-    let old: Vec<String> = old.load(conn).await?;
-    diesel::delete(event::table.filter(event::event_id.eq_any(old)))
-        .execute(conn)
-        .await
+    diesel::sql_query(
+        "with old as (select event_id from stripe.event where received_at < $1
+            order by received_at limit $2 for update skip locked)
+        delete from stripe.event e using old where e.event_id = old.event_id",
+    )
+    .bind::<Timestamptz, _>(before)
+    .bind::<BigInt, _>(limit)
+    .execute(conn)
+    .await
 }

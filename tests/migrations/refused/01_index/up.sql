@@ -1,0 +1,1 @@
+create index orders_by_total on orders (total_minor);

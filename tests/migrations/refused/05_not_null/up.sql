@@ -1,0 +1,1 @@
+alter table orders alter column payment_id set not null;

@@ -1,0 +1,1 @@
+alter table orders add constraint orders_payment unique (payment_id);

@@ -1,0 +1,3 @@
+alter table orders add column note text;
+
+update orders set note = '';
