@@ -20,10 +20,12 @@ use crate::assigned::Assigned;
 use crate::broker::{BrokerState, BrokerWatch, consumer_config};
 use crate::consumer::GroupMember;
 use crate::dispatcher::{ActionLoop, MessageLoop};
+use crate::held_back::DeadlineHold;
 use crate::intake::Intake;
 use crate::metrics::KernelMetrics;
 use crate::operations::Operations;
 use crate::participant::Participant;
+use crate::read_fence::ReadFence;
 use crate::relay::{Publisher, Relay};
 use crate::repository::{Conn, Repository};
 use crate::steps::Steps;
@@ -78,6 +80,7 @@ pub(crate) struct Core {
     /// The participant that listens to a topic.
     pub(crate) topics: HashMap<String, usize>,
     pub(crate) assigned: Assigned,
+    pub(crate) deadlines: DeadlineHold,
     pub(crate) intake: Intake,
     pool: Pool,
 }
@@ -191,6 +194,7 @@ impl KernelBuilder {
             participants: self.participants,
             topics,
             assigned: Assigned::default(),
+            deadlines: DeadlineHold::default(),
             pool: self.pool,
         };
         Ok(Kernel {
@@ -246,6 +250,20 @@ impl Kernel {
             core: self.core.clone(),
             broker: self.broker.clone(),
         }
+    }
+
+    /// What the service's timer holds back, as its status and metrics show it.
+    #[must_use]
+    pub fn deadline_hold(&self) -> DeadlineHold {
+        self.core.deadlines.clone()
+    }
+
+    /// Tells a timer whether the consumer group has processed everything that was on its topics. One question to Kafka
+    /// takes no longer than `timeout`.
+    #[must_use]
+    pub fn read_fence(&self, timeout: Duration) -> ReadFence {
+        let topics = self.core.topics.keys().cloned();
+        ReadFence::new(&self.brokers, &self.core.service, topics, timeout, &self.core.settings)
     }
 
     /// What `/health` asks about Kafka.

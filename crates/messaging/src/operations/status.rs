@@ -10,6 +10,7 @@ use tracing::warn;
 use utoipa::ToSchema;
 
 use super::{OperationError, Operations};
+use crate::HeldBack;
 
 /// How the events of a service stand: what this replica sees, and what is in the database.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -41,6 +42,10 @@ pub struct Status {
     /// Open dead letters.
     #[schema(required)]
     pub dead_letters: Option<i64>,
+    /// Aggregates past their deadline that are not judged because not everything about them has been read; null while
+    /// there are none, and where the service has no deadlines.
+    #[schema(required)]
+    pub held_back: Option<HeldBack>,
 }
 
 /// The outbox.
@@ -165,6 +170,7 @@ impl Operations {
             consumption: either(core.metrics.is_consumer_paused(), "paused", "running"),
             database: either(standing.is_some(), "up", "down"),
             relay_leads: core.metrics.is_leading(),
+            held_back: core.deadlines.get(),
             pending: standing.as_ref().map(|standing| standing.pending),
             dead_letters: standing.as_ref().map(|standing| standing.open),
             outbox: standing.map(|standing| Backlog {
