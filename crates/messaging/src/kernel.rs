@@ -263,7 +263,13 @@ impl Kernel {
     #[must_use]
     pub fn read_fence(&self, timeout: Duration) -> ReadFence {
         let topics = self.core.topics.keys().cloned();
-        ReadFence::new(&self.brokers, &self.core.service, topics, timeout, &self.core.settings)
+        ReadFence::new(
+            &self.brokers,
+            &self.core.service,
+            topics,
+            timeout,
+            &self.core.settings,
+        )
     }
 
     /// What `/health` asks about Kafka.

@@ -137,7 +137,10 @@ impl ReadFence {
         if fence.unread.is_empty() {
             self.passed = Some(fence.at);
         } else {
-            debug!(partitions = fence.unread.len(), "the read fence is not passed yet");
+            debug!(
+                partitions = fence.unread.len(),
+                "the read fence is not passed yet"
+            );
             self.fence = Some(fence);
         }
         self.passed
@@ -260,7 +263,10 @@ mod tests {
         assert!(!is_passed_at_once(&[(0, 1, None)]));
         assert!(is_passed_at_once(&[(0, 0, None)]));
         assert!(is_passed_at_once(&[(7, 7, None)]), "retention has emptied it");
-        assert!(is_passed_at_once(&[(7, 7, Some(3))]), "nothing is left of what was not read");
+        assert!(
+            is_passed_at_once(&[(7, 7, Some(3))]),
+            "nothing is left of what was not read"
+        );
         assert!(!is_passed_at_once(&[(7, 8, Some(3))]));
     }
 
@@ -276,6 +282,9 @@ mod tests {
         let first = answer(&[(0, 5, Some(3))]);
         assert!(is_passed(&first, &answer(&[])), "the topic was deleted");
         assert!(is_passed(&first, &answer(&[(0, 0, None)])), "it was made anew");
-        assert!(!is_passed(&first, &answer(&[(0, 2, None)])), "it was made anew, and is unread");
+        assert!(
+            !is_passed(&first, &answer(&[(0, 2, None)])),
+            "it was made anew, and is unread"
+        );
     }
 }
