@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use chassis::clock;
 use chrono::{DateTime, Utc};
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use thiserror::Error;
 use tracing::debug;
@@ -22,10 +23,17 @@ use tracing::debug;
 use crate::MessagingSettings;
 use crate::broker::broadcast_config;
 use crate::retry::Backoff;
-use answer::{Answer, Offsets, ask};
+use answer::{Answer, Offsets, Place, ask};
 
 /// A client that was not needed for so long is closed; the next question makes a new one.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// A client needs a moment to find the broker and the group's coordinator. One that fails is kept until it is so old, and
+/// made anew after that.
+const YOUNG: Duration = Duration::from_secs(10);
+
+/// The client that asks. It joins no group, whatever its `group.id`.
+type Kafka = BaseConsumer<Watch>;
 
 /// Why it is not known how far the group has read.
 #[derive(Debug, Error)]
@@ -62,9 +70,21 @@ pub struct ReadFence {
 }
 
 struct Client {
-    kafka: Arc<BaseConsumer>,
+    kafka: Arc<Kafka>,
+    made_at: Instant,
     used_at: Instant,
 }
+
+/// Takes the client's errors to the log.
+struct Watch;
+
+impl ClientContext for Watch {
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(error = %error, reason, "kafka client of the read fence reports an error");
+    }
+}
+
+impl ConsumerContext for Watch {}
 
 impl ReadFence {
     /// For the consumer group `group` and its `topics`. One question takes no longer than `timeout`; after one that failed
@@ -99,7 +119,7 @@ impl ReadFence {
     /// asked about; otherwise a new one is set up at the present.
     ///
     /// # Errors
-    /// [`FenceError`]: nothing new is known, and the client that asked is made anew.
+    /// [`FenceError`]: nothing new is known. A client that fails though it has had time to connect is made anew.
     pub async fn advance(&mut self) -> Result<Option<DateTime<Utc>>, FenceError> {
         if self.not_before.is_some_and(|at| Instant::now() < at) {
             return Err(FenceError::BackingOff);
@@ -113,7 +133,13 @@ impl ReadFence {
                 Ok(self.learn(now, &answer))
             }
             Err(error) => {
-                self.close();
+                if self
+                    .client
+                    .as_ref()
+                    .is_some_and(|client| client.made_at.elapsed() > YOUNG)
+                {
+                    self.close();
+                }
                 self.not_before = Some(Instant::now() + self.backoff.wait());
                 Err(error)
             }
@@ -147,35 +173,32 @@ impl ReadFence {
     }
 
     async fn ask(&mut self) -> Result<Answer, FenceError> {
-        let kafka = self.client.as_ref().map(|client| client.kafka.clone());
-        let config = broadcast_config(&self.brokers, &self.group);
+        let kafka = self.client()?;
         let topics = self.topics.clone();
-        let unread = self
+        let awaited: Vec<Place> = self
             .fence
-            .as_ref()
-            .map(|fence| fence.unread.clone())
-            .unwrap_or_default();
+            .iter()
+            .flat_map(|fence| fence.unread.keys().cloned())
+            .collect();
         let until = Instant::now() + self.timeout;
-        let asked = tokio::task::spawn_blocking(move || {
-            let kafka = match kafka {
-                Some(kafka) => kafka,
-                None => Arc::new(config.create()?),
-            };
-            let answer = ask(&kafka, &topics, unread.keys(), until);
-            match answer {
-                Ok(answer) => Ok((kafka, answer)),
-                Err(error) => {
-                    drop_apart(kafka);
-                    Err(error)
-                }
-            }
-        });
-        let (kafka, answer) = asked.await.map_err(|_died| FenceError::BrokenOff)??;
+        let asked = tokio::task::spawn_blocking(move || ask(&kafka, &topics, &awaited, until));
+        asked.await.map_err(|_died| FenceError::BrokenOff)?
+    }
+
+    fn client(&mut self) -> Result<Arc<Kafka>, FenceError> {
+        let now = Instant::now();
+        if let Some(client) = &mut self.client {
+            client.used_at = now;
+            return Ok(client.kafka.clone());
+        }
+        let config = broadcast_config(&self.brokers, &self.group);
+        let kafka: Arc<Kafka> = Arc::new(config.create_with_context(Watch)?);
         self.client = Some(Client {
-            kafka,
-            used_at: Instant::now(),
+            kafka: kafka.clone(),
+            made_at: now,
+            used_at: now,
         });
-        Ok(answer)
+        Ok(kafka)
     }
 
     fn close(&mut self) {
@@ -192,7 +215,7 @@ impl Drop for ReadFence {
 }
 
 /// Closing may wait for the broker, and nobody shall wait for that.
-fn drop_apart(kafka: Arc<BaseConsumer>) {
+fn drop_apart(kafka: Arc<Kafka>) {
     std::thread::spawn(move || drop(kafka));
 }
 

@@ -28,7 +28,7 @@ impl Story {
             RETRY_LATE,
             broker.setting(),
             ("saga.deadline_operator_s", &operator),
-            ("saga.deadline_read_timeout_ms", "1000"),
+            ("saga.deadline_read_timeout_ms", "2000"),
             ("messaging.backoff_max_ms", "500"),
         ];
         let orders = Orders::start_with(&settings).await;

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::FenceError;
+use super::{FenceError, Kafka};
 
 /// A topic and one of its partitions.
 pub(super) type Place = (String, i32);
@@ -36,10 +36,10 @@ impl Answer {
 
 /// Asks about all partitions of `topics`, in a few requests however many partitions there are. `awaited` are partitions
 /// that were there before.
-pub(super) fn ask<'a>(
-    kafka: &BaseConsumer,
+pub(super) fn ask(
+    kafka: &Kafka,
     topics: &[String],
-    awaited: impl Iterator<Item = &'a Place>,
+    awaited: &[Place],
     until: Instant,
 ) -> Result<Answer, FenceError> {
     // errors that the client has reported since; the calls below have their own
@@ -53,7 +53,7 @@ pub(super) fn ask<'a>(
         }
         there.extend(partitions.into_iter().map(|partition| (topic.clone(), partition)));
     }
-    let gone = awaited.filter(|place| !there.contains(*place)).cloned();
+    let gone = awaited.iter().filter(|place| !there.contains(*place)).cloned();
     unknown.extend(gone);
     let asked = there.iter().chain(&unknown);
     let committed = committed(kafka, asked, until)?;
@@ -76,7 +76,7 @@ fn left(until: Instant) -> Duration {
 }
 
 /// The partitions of a topic; none when there is no such topic.
-fn partitions(kafka: &BaseConsumer, topic: &str, until: Instant) -> Result<Vec<i32>, FenceError> {
+fn partitions(kafka: &Kafka, topic: &str, until: Instant) -> Result<Vec<i32>, FenceError> {
     let metadata = kafka.fetch_metadata(Some(topic), left(until))?;
     if metadata.brokers().is_empty() {
         return Err(FenceError::NoBroker);
@@ -91,7 +91,7 @@ fn partitions(kafka: &BaseConsumer, topic: &str, until: Instant) -> Result<Vec<i
 }
 
 fn committed<'a>(
-    kafka: &BaseConsumer,
+    kafka: &Kafka,
     places: impl Iterator<Item = &'a Place>,
     until: Instant,
 ) -> Result<Offsets, FenceError> {
@@ -107,7 +107,7 @@ fn committed<'a>(
 
 /// Where each partition begins, or ends.
 fn offsets(
-    kafka: &BaseConsumer,
+    kafka: &Kafka,
     places: &BTreeSet<Place>,
     at: Offset,
     until: Instant,
