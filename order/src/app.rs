@@ -74,7 +74,7 @@ impl Service for OrderService {
         let operations = kernel.operations();
         let hold = kernel.deadline_hold();
         parts.metrics.register(|registry| hold.register(registry));
-        let fence = kernel.read_fence(parts.settings.saga.read_timeout());
+        let fence = kernel.read_fence(parts.settings.saga.read_timeout(), parts.settings.saga.settle());
         kernel.start(&parts.tasks)?;
         let in_background = State {
             pool: parts.background,

@@ -259,16 +259,17 @@ impl Kernel {
     }
 
     /// Tells a timer whether the consumer group has processed everything that was on its topics. One question to Kafka
-    /// takes no longer than `timeout`.
+    /// takes no longer than `timeout`; after an outage nothing is told before Kafka has answered for `settle`.
     #[must_use]
-    pub fn read_fence(&self, timeout: Duration) -> ReadFence {
-        let topics = self.core.topics.keys().cloned();
+    pub fn read_fence(&self, timeout: Duration, settle: Duration) -> ReadFence {
+        let (core, topics) = (&self.core, self.core.topics.keys().cloned());
         ReadFence::new(
             &self.brokers,
-            &self.core.service,
+            &core.service,
             topics,
             timeout,
-            &self.core.settings,
+            settle,
+            &core.settings,
         )
     }
 

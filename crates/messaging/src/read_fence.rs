@@ -53,6 +53,9 @@ pub enum FenceError {
     /// A question failed a moment ago, and the next one has to wait.
     #[error("kafka is asked again in a moment")]
     BackingOff,
+    /// Kafka answers again, and others may still have to publish what they could not while it did not.
+    #[error("kafka has not answered for long enough")]
+    Settling,
 }
 
 /// One consumer group's read fence. It keeps one fence at a time: a new one is set up once the one before has been passed,
@@ -62,11 +65,22 @@ pub struct ReadFence {
     group: String,
     topics: Arc<[String]>,
     timeout: Duration,
+    settle: Duration,
     client: Option<Client>,
     backoff: Backoff,
     not_before: Option<Instant>,
+    /// Since when Kafka answers again; none while no question has failed.
+    outage: Outage,
     fence: Option<Fence>,
     passed: Option<DateTime<Utc>>,
+}
+
+/// Whether Kafka was away.
+#[derive(Debug, Clone, Copy)]
+enum Outage {
+    None,
+    Lasts,
+    OverSince(Instant),
 }
 
 struct Client {
@@ -88,12 +102,14 @@ impl ConsumerContext for Watch {}
 
 impl ReadFence {
     /// For the consumer group `group` and its `topics`. One question takes no longer than `timeout`; after one that failed
-    /// the next waits as `settings` say for infrastructure (`backoff_min_ms` to `backoff_max_ms`).
+    /// the next waits as `settings` say for infrastructure (`backoff_min_ms` to `backoff_max_ms`), and no new fence is set up
+    /// before Kafka has answered for `settle`: what others said meanwhile lies in their outboxes.
     pub(crate) fn new(
         brokers: &str,
         group: &str,
         topics: impl IntoIterator<Item = String>,
         timeout: Duration,
+        settle: Duration,
         settings: &MessagingSettings,
     ) -> Self {
         Self {
@@ -101,9 +117,11 @@ impl ReadFence {
             group: group.to_owned(),
             topics: topics.into_iter().collect(),
             timeout,
+            settle,
             client: None,
             backoff: Backoff::new(settings),
             not_before: None,
+            outage: Outage::None,
             fence: None,
             passed: None,
         }
@@ -130,9 +148,13 @@ impl ReadFence {
             Ok(answer) => {
                 self.backoff.reset();
                 self.not_before = None;
+                if self.is_settling() && self.fence.is_none() {
+                    return Err(FenceError::Settling);
+                }
                 Ok(self.learn(now, &answer))
             }
             Err(error) => {
+                self.outage = Outage::Lasts;
                 if self
                     .client
                     .as_ref()
@@ -155,6 +177,22 @@ impl ReadFence {
         {
             self.close();
         }
+    }
+
+    /// Kafka has just answered: whether it has not done so for long enough.
+    fn is_settling(&mut self) -> bool {
+        let since = match self.outage {
+            Outage::None => return false,
+            Outage::Lasts => Instant::now(),
+            Outage::OverSince(since) => since,
+        };
+        let settling = since.elapsed() < self.settle;
+        self.outage = if settling {
+            Outage::OverSince(since)
+        } else {
+            Outage::None
+        };
+        settling
     }
 
     fn learn(&mut self, now: DateTime<Utc>, answer: &Answer) -> Option<DateTime<Utc>> {

@@ -1,6 +1,5 @@
 //! Shows which overdue orders are held back: in the status and the metrics at every sweep, in the log once.
 
-use std::error::Error;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -41,10 +40,8 @@ impl Holding {
             return;
         };
         if !std::mem::replace(&mut self.error_logged, true) {
-            let source = error.source().map(ToString::to_string).unwrap_or_default();
             tracing::warn!(
                 error.message = %error,
-                error.source = source,
                 "it is not known how far payments have been read, overdue orders wait"
             );
         }
