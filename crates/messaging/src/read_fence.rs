@@ -69,18 +69,17 @@ pub struct ReadFence {
     client: Option<Client>,
     backoff: Backoff,
     not_before: Option<Instant>,
-    /// Since when Kafka answers again; none while no question has failed.
-    outage: Outage,
+    answering: Answering,
     fence: Option<Fence>,
     passed: Option<DateTime<Utc>>,
 }
 
-/// Whether Kafka was away.
+/// Whether Kafka answers.
 #[derive(Debug, Clone, Copy)]
-enum Outage {
-    None,
-    Lasts,
-    OverSince(Instant),
+enum Answering {
+    Steadily,
+    No,
+    AgainSince(Instant),
 }
 
 struct Client {
@@ -121,7 +120,7 @@ impl ReadFence {
             client: None,
             backoff: Backoff::new(settings),
             not_before: None,
-            outage: Outage::None,
+            answering: Answering::Steadily,
             fence: None,
             passed: None,
         }
@@ -154,7 +153,7 @@ impl ReadFence {
                 Ok(self.learn(now, &answer))
             }
             Err(error) => {
-                self.outage = Outage::Lasts;
+                self.answering = Answering::No;
                 if self
                     .client
                     .as_ref()
@@ -181,16 +180,16 @@ impl ReadFence {
 
     /// Kafka has just answered: whether it has not done so for long enough.
     fn is_settling(&mut self) -> bool {
-        let since = match self.outage {
-            Outage::None => return false,
-            Outage::Lasts => Instant::now(),
-            Outage::OverSince(since) => since,
+        let since = match self.answering {
+            Answering::Steadily => return false,
+            Answering::No => Instant::now(),
+            Answering::AgainSince(since) => since,
         };
         let settling = since.elapsed() < self.settle;
-        self.outage = if settling {
-            Outage::OverSince(since)
+        self.answering = if settling {
+            Answering::AgainSince(since)
         } else {
-            Outage::None
+            Answering::Steadily
         };
         settling
     }

@@ -30,7 +30,7 @@ impl Story {
             broker.setting(),
             ("saga.deadline_operator_s", &operator),
             ("saga.deadline_read_timeout_ms", "2000"),
-            ("saga.deadline_settle_ms", "4000"),
+            ("saga.deadline_settle_ms", "6000"),
             ("messaging.backoff_max_ms", "500"),
         ];
         let orders = Orders::start_with(&settings).await;
