@@ -13,7 +13,7 @@ use contracts::{Context, OrderId};
 use diesel::QueryResult;
 use diesel_async::AsyncConnection;
 use messaging::command::{self, Done};
-use messaging::{Conn, FenceError, HoldReason, ReadFence};
+use messaging::{Conn, HoldReason, ReadFence};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -89,7 +89,7 @@ impl DeadlineTimer {
                 return None;
             }
             let asked = tokio::select! {
-                () = stopping.cancelled() => Err(FenceError::BrokenOff),
+                () = stopping.cancelled() => return Some(HoldReason::Unanswered),
                 asked = self.fence.advance() => asked,
             };
             self.holding.asked(asked.as_ref().err());
