@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::Kind;
-use crate::desk::Work;
+use crate::desk::{Work, consumers};
 use crate::index::Index;
 use crate::letters::{replay, status_of};
 use crate::reading::{Order, OrderStatus};
@@ -85,8 +85,13 @@ fn is_over(index: &Index<'_>, since: DateTime<Utc>, limit: TimeDelta) -> bool {
 }
 
 /// Whether the order service may not judge the order yet: it has records about payments to read, or a message about the
-/// order to apply. Both are reported on their own when they are late.
+/// order to apply. Both are reported on their own when they are late. Where its tables are hidden, what was announced of the
+/// order's payment tells.
 fn is_held_back(index: &Index<'_>, order: &Order) -> bool {
+    if index.desks_are_hidden() {
+        let mut facts = index.facts_of(order.id).iter();
+        return facts.any(|fact| consumers(fact.event.topic()).contains(&"order"));
+    }
     let is_parked = |work: &&Work| work.kind == "message" && work.is_pending();
     index.lag_of("order") > 0 || index.work_on_key("order", order.id).iter().any(is_parked)
 }

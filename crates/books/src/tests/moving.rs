@@ -238,6 +238,27 @@ fn interfaces_alone_are_compared_as_far_as_they_go() {
 }
 
 #[test]
+fn interfaces_show_that_an_order_is_held_back_by_the_payment_that_was_announced() {
+    let mut world = interfaces();
+    world.reading.begun_at += TimeDelta::hours(2);
+    world.reading.ended_at += TimeDelta::hours(2);
+    let overdue = [Kind::OrderOverdue, Kind::PaymentOverdue];
+    assert_eq!(
+        kinds(&report(&world)),
+        overdue,
+        "the one that waits for its payment"
+    );
+    world.reading.orders[0].status = OrderStatus::Pending;
+    let told = report(&world);
+    assert_eq!(kinds(&told), overdue);
+    let late = told
+        .mismatches
+        .iter()
+        .filter(|found| found.kind == Kind::OrderOverdue);
+    assert_eq!(late.count(), 1, "{:#?}", told.mismatches);
+}
+
+#[test]
 fn an_edited_letter_stands_for_the_one_it_replaced() {
     let mut world = World::of_every_ending();
     let edited = at(world.tick());
