@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::metadata::MetadataTopic;
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{FenceError, Kafka};
@@ -87,7 +87,7 @@ fn partitions(kafka: &Kafka, topic: &str, until: Instant) -> Result<Vec<i32>, Fe
         Some(code) => return Err(KafkaError::MetadataFetch(code).into()),
     }
     let partitions = found.map(MetadataTopic::partitions).unwrap_or_default();
-    Ok(partitions.iter().map(|partition| partition.id()).collect())
+    Ok(partitions.iter().map(MetadataPartition::id).collect())
 }
 
 fn committed<'a>(
