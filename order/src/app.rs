@@ -9,7 +9,7 @@ use messaging::{Kernel, Participant, Signals};
 
 use crate::config::Settings;
 use crate::domain::{self, PaymentMethods};
-use crate::jobs;
+use crate::jobs::{self, DeadlineTimer, Holding};
 use crate::routes;
 use crate::store::OrderRepository;
 use crate::streams::Streams;
@@ -72,17 +72,21 @@ impl Service for OrderService {
         };
         let messaging = kernel.probe();
         let operations = kernel.operations();
+        let hold = kernel.deadline_hold();
+        parts.metrics.register(|registry| hold.register(registry));
+        let fence = kernel.read_fence(parts.settings.saga.read_timeout(), parts.settings.saga.settle());
         kernel.start(&parts.tasks)?;
         let in_background = State {
             pool: parts.background,
             ..state.clone()
         };
-        jobs::start(
-            &parts.tasks,
-            &in_background,
-            parts.settings.saga,
-            parts.settings.idempotency,
-        );
+        let deadline = DeadlineTimer {
+            state: in_background.clone(),
+            saga: parts.settings.saga,
+            fence,
+            holding: Holding::new(hold),
+        };
+        jobs::start(&parts.tasks, &in_background, deadline, parts.settings.idempotency);
         Ok(App::new(move |config| {
             operations::configure(config, "/orders", operations.clone());
             routes::configure(config, state.clone());

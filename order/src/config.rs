@@ -34,6 +34,12 @@ pub struct SagaSettings {
     pub deadline_poll_ms: u32,
     /// Overdue orders found at a time.
     pub deadline_batch: u16,
+    /// How long Kafka has to tell how far payments have been read, in milliseconds.
+    pub deadline_read_timeout_ms: u32,
+    /// After an outage of Kafka nothing is judged before it has answered for so long, in milliseconds.
+    pub deadline_settle_ms: u32,
+    /// How long after its deadline an order that is held back needs an operator, in seconds.
+    pub deadline_operator_s: u32,
 }
 
 impl SagaSettings {
@@ -47,6 +53,24 @@ impl SagaSettings {
     #[must_use]
     pub fn poll(&self) -> Duration {
         Duration::from_millis(self.deadline_poll_ms.max(1).into())
+    }
+
+    /// How long Kafka has to tell how far payments have been read.
+    #[must_use]
+    pub fn read_timeout(&self) -> Duration {
+        Duration::from_millis(self.deadline_read_timeout_ms.max(1).into())
+    }
+
+    /// How long Kafka must have answered after an outage before anything is judged.
+    #[must_use]
+    pub fn settle(&self) -> Duration {
+        Duration::from_millis(self.deadline_settle_ms.into())
+    }
+
+    /// How long after its deadline an order that is held back needs an operator.
+    #[must_use]
+    pub fn operator_after(&self) -> TimeDelta {
+        TimeDelta::seconds(self.deadline_operator_s.into())
     }
 
     /// Overdue orders found at a time.

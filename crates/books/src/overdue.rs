@@ -3,9 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::Kind;
+use crate::desk::{Work, consumers};
 use crate::index::Index;
 use crate::letters::{replay, status_of};
-use crate::reading::OrderStatus;
+use crate::reading::{Order, OrderStatus};
 use crate::report::{Findings, Mismatch};
 
 pub(crate) fn check(index: &Index<'_>, found: &mut Findings) {
@@ -83,15 +84,37 @@ fn is_over(index: &Index<'_>, since: DateTime<Utc>, limit: TimeDelta) -> bool {
     since < index.reading.begun_at - limit
 }
 
+/// Whether the order service may not judge the order yet: it has records about payments to read, or a message about the
+/// order to apply. Both are reported on their own when they are late. Where its tables are hidden, what was announced of the
+/// order's payment tells.
+fn is_held_back(index: &Index<'_>, order: &Order) -> bool {
+    if index.desks_are_hidden() {
+        let mut facts = index.facts_of(order.id).iter();
+        return facts.any(|fact| consumers(fact.event.topic()).contains(&"order"));
+    }
+    let is_parked = |work: &&Work| work.kind == "message" && work.is_pending();
+    index.lag_of("order") > 0 || index.work_on_key("order", order.id).iter().any(is_parked)
+}
+
 fn orders(index: &Index<'_>, found: &mut Findings) {
     for order in &index.reading.orders {
         let late = is_over(index, order.created_at, index.limits.order_deadline);
         if order.status != OrderStatus::Pending || !late {
             continue;
         }
+        let bound = index.limits.order_deadline + index.limits.held_back;
+        if is_held_back(index, order) && !is_over(index, order.created_at, bound) {
+            continue;
+        }
         let repair = replay(index, "payment", order.id)
             .or_else(|| replay(index, "order", order.id))
-            .unwrap_or_else(|| format!("cancel it: POST /orders/{}/cancel", order.id));
+            .unwrap_or_else(|| {
+                format!(
+                    "see `held_back` in GET /orders/events/status: its payment may not be read yet; an operator may \
+                     cancel it: POST /orders/{}/cancel",
+                    order.id
+                )
+            });
         found.push(Mismatch::of_order(
             Kind::OrderOverdue,
             order.id,

@@ -80,6 +80,9 @@ pub struct Limits {
     pub grace: TimeDelta,
     /// How long an order may be pending.
     pub order_deadline: TimeDelta,
+    /// How long after that an order may be held back because the order service has not read or applied what was said
+    /// about payments.
+    pub held_back: TimeDelta,
     /// How long a payment may be processing or refunding.
     pub payment_deadline: TimeDelta,
     /// How long a row may lie in an outbox, work be due, or a record be unread.
@@ -91,6 +94,7 @@ impl Default for Limits {
         Self {
             grace: TimeDelta::seconds(3),
             order_deadline: TimeDelta::seconds(15 * 60 + 60),
+            held_back: TimeDelta::hours(24),
             payment_deadline: TimeDelta::seconds(15 * 60 + 60),
             backlog: TimeDelta::minutes(5),
         }

@@ -21,10 +21,12 @@ use crate::broker::{BrokerState, BrokerWatch, consumer_config};
 use crate::client_view::CurrentView;
 use crate::consumer::GroupMember;
 use crate::dispatcher::{ActionLoop, MessageLoop};
+use crate::held_back::DeadlineHold;
 use crate::intake::Intake;
 use crate::metrics::KernelMetrics;
 use crate::operations::Operations;
 use crate::participant::Participant;
+use crate::read_fence::ReadFence;
 use crate::relay::{Publisher, Relay};
 use crate::repository::{Conn, Repository};
 use crate::standing::{ConsumerStanding, OutboxAge, milliseconds};
@@ -80,6 +82,7 @@ pub(crate) struct Core {
     pub(crate) view: CurrentView,
     pub(crate) consumer: ConsumerStanding,
     pub(crate) outbox_age: OutboxAge,
+    pub(crate) deadlines: DeadlineHold,
     pub(crate) intake: Intake,
     pool: Pool,
 }
@@ -201,6 +204,7 @@ impl KernelBuilder {
             view: CurrentView::default(),
             consumer: ConsumerStanding::default(),
             outbox_age: OutboxAge::default(),
+            deadlines: DeadlineHold::default(),
             pool: self.pool,
         };
         Ok(Kernel {
@@ -256,6 +260,27 @@ impl Kernel {
             core: self.core.clone(),
             broker: self.broker.clone(),
         }
+    }
+
+    /// What the service's timer holds back, as its status and metrics show it.
+    #[must_use]
+    pub fn deadline_hold(&self) -> DeadlineHold {
+        self.core.deadlines.clone()
+    }
+
+    /// Tells a timer whether the consumer group has processed everything that was on its topics. One question to Kafka
+    /// takes no longer than `timeout`; after an outage nothing is told before Kafka has answered for `settle`.
+    #[must_use]
+    pub fn read_fence(&self, timeout: Duration, settle: Duration) -> ReadFence {
+        let (core, topics) = (&self.core, self.core.topics.keys().cloned());
+        ReadFence::new(
+            &self.brokers,
+            &core.service,
+            topics,
+            timeout,
+            settle,
+            &core.settings,
+        )
     }
 
     /// What `/health` asks about Kafka.

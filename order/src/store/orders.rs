@@ -235,23 +235,6 @@ pub async fn find(conn: &mut Conn, id: OrderId) -> QueryResult<Option<Versioned<
     row.map(Row::into_order).transpose()
 }
 
-/// The oldest orders placed at `placed_by` or before that still wait for their payment, `limit` at most.
-///
-/// # Errors
-/// The database's.
-pub async fn overdue(conn: &mut Conn, placed_by: DateTime<Utc>, limit: i64) -> QueryResult<Vec<OrderId>> {
-    // not a parameter: a prepared statement must not lose sight of the index of what is pending
-    let is_pending = diesel::dsl::sql::<diesel::sql_types::Bool>("status = 'pending'");
-    let ids: Vec<Uuid> = orders::table
-        .filter(is_pending.and(orders::created_at.le(placed_by)))
-        .order((orders::created_at, orders::id))
-        .limit(limit)
-        .select(orders::id)
-        .load(conn)
-        .await?;
-    Ok(ids.into_iter().map(OrderId::new).collect())
-}
-
 /// The newest orders first, `limit` at most.
 ///
 /// # Errors

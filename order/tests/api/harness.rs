@@ -16,8 +16,8 @@ use uuid::Uuid;
 /// Connections that requests have at most.
 pub(crate) const POOL_SIZE: usize = 6;
 
-/// The service, with a database and token keys of its own. Nobody listens where its broker should be: all that is
-/// asked of it here it does without.
+/// The service, with a database and token keys of its own. Nobody listens where its broker should be unless the settings
+/// name one: most of what is asked of it here it does without.
 pub(crate) struct Orders {
     pub(crate) service: TestService,
     pub(crate) issuer: TestIssuer,
@@ -135,15 +135,8 @@ impl Orders {
 
     /// Lets the order hear of its payment, as the kernel does.
     pub(crate) async fn paid(&self, order: &Value) -> PaymentId {
-        let payment_id = PaymentId::new(clock::new_id());
-        let fact = PaymentCompleted {
-            payment_id,
-            order_id: id_of(order),
-            customer_id: order["customer_id"].as_str().unwrap().parse().unwrap(),
-            amount: total_of(order),
-            provider: "simulated".to_owned(),
-            provider_reference: "ch_1".to_owned(),
-        };
+        let fact = payment_of(order);
+        let payment_id = fact.payment_id;
         self.hears(on_payment_completed, fact).await;
         payment_id
     }
@@ -191,6 +184,18 @@ async fn start(database: &TestDatabase, issuer: &TestIssuer, settings: &[(&str, 
     TestService::start::<OrderService>(&settings).await.unwrap()
 }
 
+/// The completed payment of an order.
+pub(crate) fn payment_of(order: &Value) -> PaymentCompleted {
+    PaymentCompleted {
+        payment_id: PaymentId::new(clock::new_id()),
+        order_id: id_of(order),
+        customer_id: order["customer_id"].as_str().unwrap().parse().unwrap(),
+        amount: total_of(order),
+        provider: "simulated".to_owned(),
+        provider_reference: "ch_1".to_owned(),
+    }
+}
+
 /// Somebody new.
 pub(crate) fn user() -> UserId {
     UserId::new(clock::new_id())
@@ -215,7 +220,7 @@ pub(crate) fn path_of(order: &Value) -> String {
     format!("/orders/{}", order["id"].as_str().unwrap())
 }
 
-fn id_of(order: &Value) -> OrderId {
+pub(crate) fn id_of(order: &Value) -> OrderId {
     let id: Uuid = order["id"].as_str().unwrap().parse().unwrap();
     OrderId::new(id)
 }

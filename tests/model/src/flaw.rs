@@ -19,6 +19,10 @@ pub(crate) enum Flaw {
     PaidOrderRevived,
     /// The payment announces as completed what it has announced as failed.
     FailedAndCompleted,
+    /// The timer cancels an overdue order without having read what was said before its deadline.
+    JudgedUnread,
+    /// The timer cancels an overdue order although a message about it is parked.
+    JudgedParked,
     /// The order refuses to hear of a refund before it has heard of the failure.
     EarlyRefundRefused,
     /// The provider voids what it has seen, but does not keep a later charge of the key from taking the money.

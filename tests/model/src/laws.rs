@@ -17,6 +17,7 @@ use order::domain::Status as OrderStatus;
 use payment::domain::Status as PaymentStatus;
 
 use crate::cast::Part;
+use crate::deadline::Deadline;
 use crate::desk::{FACTS, Progress, Service, slot};
 use crate::errand::{Kind, Phase};
 use crate::provider::Charge;
@@ -43,6 +44,8 @@ pub(crate) enum Law {
     NothingRejected,
     /// Facts are announced at most once, numbered without gaps, and actions are asked for at most once.
     SaidOnce,
+    /// No order is cancelled at its deadline while what was announced of its payment by then is unread.
+    JudgedAsRead,
     /// What has ended stays as it ended.
     EndsOnce,
     /// Facts, actions and notifications are about their own order.
@@ -63,7 +66,7 @@ pub(crate) enum Law {
 
 impl Law {
     /// All of them.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::ConfirmedIsPaid,
         Self::TakenOnce,
         Self::OneKey,
@@ -72,6 +75,7 @@ impl Law {
         Self::NoUnwantedCharge,
         Self::NothingRejected,
         Self::SaidOnce,
+        Self::JudgedAsRead,
         Self::EndsOnce,
         Self::OwnOrder,
         Self::TakenInOnce,
@@ -95,6 +99,9 @@ impl Law {
             Self::NoUnwantedCharge => "no charge is begun for an order known to be cancelled",
             Self::NothingRejected => "no reaction refuses what happens in a saga",
             Self::SaidOnce => "each fact is announced once and each action asked for once",
+            Self::JudgedAsRead => {
+                "no order times out while what was said of its payment before the deadline is unread"
+            }
             Self::EndsOnce => "an order or payment that has ended stays as it ended",
             Self::OwnOrder => "facts, actions and notifications are about their own order",
             Self::TakenInOnce => "no service takes charge of an event twice",
@@ -118,6 +125,7 @@ impl Law {
             Self::NoUnwantedCharge => !wrongs.unwanted_charge,
             Self::NothingRejected => !wrongs.rejected,
             Self::SaidOnce => !wrongs.said_twice,
+            Self::JudgedAsRead => !wrongs.judged_unread,
             Self::EndsOnce => !wrongs.reopened,
             Self::OwnOrder => !wrongs.misdirected,
             Self::TakenInOnce => !wrongs.taken_twice,
@@ -282,7 +290,11 @@ pub(crate) fn rank(part: &Part, saga: &Saga) -> u32 {
         .iter()
         .filter(|errand| errand.action.is_none())
         .count();
-    let open = u32::from(!has_ended(part, saga));
+    let open = match (has_ended(part, saga), saga.deadline) {
+        (true, _) => 0,
+        (false, Deadline::Passed(_)) => 1,
+        (false, Deadline::Ahead) => 2,
+    };
     let outbox = saga.facts_at(Road::Outbox).count() + 2 * saga.facts_at(Road::SetAside).count();
     let inboxes: u32 = FACTS
         .into_iter()

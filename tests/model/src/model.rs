@@ -20,7 +20,8 @@
 //!   it again.
 //! - *Provider.* It approves or declines as it likes, once a key. What happened in its books it may also tell unasked:
 //!   before the answer, after it, never, and again. Now and then it takes the money of a charge that it had declined.
-//! - *Customer and clock.* A cancellation, and the deadline, at any moment.
+//! - *Customer and clock.* A cancellation, and the deadline, at any moment. The timer cancels the order at any later one, but
+//!   not before the order service has read what was on the payment topics when the deadline passed ([`deadline`]).
 //!
 //! One order is explored with all of this. It is explored once more with the notification of each of its facts, and two
 //! orders are explored without notifications, which influence nothing, and without refusals, which only delay; there the
@@ -46,6 +47,7 @@
 
 mod atlas;
 mod cast;
+mod deadline;
 mod desk;
 mod ending;
 mod errand;

@@ -6,6 +6,7 @@ use order::domain::{PaymentMethods, place};
 use payment::domain::PaymentAction;
 
 use crate::cast::{Code, METHOD, Part};
+use crate::deadline::Deadline;
 use crate::desk::{Desk, FACTS, Service, slot};
 use crate::errand::{Errand, Kind, Phase};
 use crate::provider::Book;
@@ -47,6 +48,8 @@ pub(crate) struct Wrongs {
     pub(crate) refused: bool,
     /// A charge was begun although the payment knew that the order was cancelled.
     pub(crate) unwanted_charge: bool,
+    /// An order was cancelled at its deadline although its payment had been announced before, and was not read.
+    pub(crate) judged_unread: bool,
 }
 
 /// One order's saga.
@@ -54,6 +57,8 @@ pub(crate) struct Wrongs {
 pub(crate) struct Saga {
     /// The order's row.
     pub(crate) order: Code,
+    /// Its deadline.
+    pub(crate) deadline: Deadline,
     /// The payment's row.
     pub(crate) payment: Option<Code>,
     /// What was announced, by [`slot`].
@@ -84,6 +89,7 @@ impl Saga {
         let placed = place(part.customer, &[(part.product(), 1)], method, &part.context()).expect("an order");
         let mut saga = Self {
             order: part.orders.code(&placed.state),
+            deadline: Deadline::Ahead,
             payment: None,
             facts: [None; 6],
             order_desk: Desk::EMPTY,

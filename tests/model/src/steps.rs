@@ -3,7 +3,7 @@
 
 use chrono::TimeDelta;
 use contracts::{Step, Topic};
-use order::domain::{cancel, expire};
+use order::domain::{Status as OrderStatus, cancel, expire};
 use payment::domain::is_wanted;
 
 use crate::cast::Part;
@@ -62,7 +62,9 @@ pub(crate) enum Move {
     Revive(Kind),
     /// The customer cancels.
     Cancel,
-    /// The order service's timer finds the order overdue.
+    /// The order's deadline passes.
+    Overdue,
+    /// The order service's timer judges the overdue order.
     Expire,
     /// Only with [`Flaw::DedupeApart`]: the event is remembered, and the process dies before the reaction.
     Forget(Service, Topic),
@@ -93,6 +95,7 @@ impl Move {
             | Self::Land(..)
             | Self::Record(_)
             | Self::Learn
+            | Self::Overdue
             | Self::Expire => Nature::Progress,
             Self::Replay(..) | Self::Resend(_) | Self::Revive(_) => Nature::Operator,
             Self::Cancel | Self::Hear(_) => Nature::Choice,
@@ -135,7 +138,10 @@ impl Saga {
             Told::Taken if self.book.turned => Move::Learn,
             Told::Taken | Told::Declined | Told::Cancelled | Told::GivenBack => Move::Hear(told),
         }));
-        moves.extend([Move::Turn, Move::Cancel, Move::Expire]);
+        moves.extend([Move::Turn, Move::Cancel, Move::Overdue]);
+        if self.may_be_judged(flaw) {
+            moves.push(Move::Expire);
+        }
         moves
     }
 
@@ -219,8 +225,10 @@ impl Saga {
             Move::Learn => saga.hear(part, Told::Taken, flaw),
             Move::Abandon(kind) => saga.errand_mut(kind).phase = Phase::Dead,
             Move::Cancel => saga.cancel(part),
+            Move::Overdue => saga.pass_deadline(),
             Move::Expire => saga.expire(part),
         }
+        saga.settle_deadline(part);
         saga
     }
 
@@ -233,9 +241,12 @@ impl Saga {
     }
 
     fn expire(&mut self, part: &Part) {
+        let unread = self.is_said_and_unread();
         let _ = self.move_order::<Rejected>(part, |order| {
             Ok(expire(Some(order), TimeDelta::zero(), &part.context()))
         });
+        let expired = part.orders.get(self.order).status != OrderStatus::Pending;
+        self.wrongs.judged_unread |= expired && unread;
     }
 
     fn send(&mut self, topic: Topic, road: Road) {

@@ -155,7 +155,7 @@ impl<const N: usize> Model for World<N> {
         }
         let mut properties: Vec<Property<Self>> = properties![
             always ConfirmedIsPaid TakenOnce OneKey EndedWithoutMoney BooksAgree NoUnwantedCharge NothingRejected
-                SaidOnce EndsOnce OwnOrder TakenInOnce ToldOnce NothingVanishes Advances Settles EndsUnattended;
+                SaidOnce JudgedAsRead EndsOnce OwnOrder TakenInOnce ToldOnce NothingVanishes Advances Settles EndsUnattended;
             sometimes Confirmed Declined NeverCharged Voided DeclinedTooLate GivenBack GivenBackLate PaidTooLate
                 PaidAfterAll
         ];

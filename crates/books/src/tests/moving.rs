@@ -152,6 +152,32 @@ fn what_moves_for_too_long_is_told() {
 }
 
 #[test]
+fn an_order_whose_payment_is_unread_is_not_overdue_until_its_bound() {
+    let mut world = World::of_every_ending();
+    let later = |world: &mut World, hours| {
+        world.reading.begun_at += TimeDelta::hours(hours);
+        world.reading.ended_at += TimeDelta::hours(hours);
+    };
+    later(&mut world, 2);
+    let overdue = [Kind::OrderOverdue, Kind::PaymentOverdue];
+    assert_eq!(kinds(&report(&world)), overdue);
+    // the order service has not read some payment, whose ever it is
+    let read = &world.reading.facts[2];
+    assert_eq!(read.source, "payment");
+    let (id, place) = (read.id, read.places[0].clone());
+    world.desk("order").processed.remove(&id);
+    let at = (place.topic, place.partition);
+    world.desk("order").committed.insert(at, place.offset);
+    assert_eq!(
+        kinds(&report(&world)),
+        [Kind::PaymentOverdue, Kind::ConsumerOverdue]
+    );
+    later(&mut world, 24);
+    let overdue = [Kind::OrderOverdue, Kind::PaymentOverdue, Kind::ConsumerOverdue];
+    assert_eq!(kinds(&report(&world)), overdue);
+}
+
+#[test]
 fn beyond_the_horizon_only_rows_are_compared() {
     let mut world = World::of_every_ending();
     world.reading.horizon = Some(world.reading.begun_at - TimeDelta::minutes(1));
@@ -209,6 +235,27 @@ fn interfaces_alone_are_compared_as_far_as_they_go() {
         kinds(&report(&world)),
         [Kind::FactDiffers, Kind::PaymentAmountDiffers, Kind::SumsDiffer]
     );
+}
+
+#[test]
+fn interfaces_show_that_an_order_is_held_back_by_the_payment_that_was_announced() {
+    let mut world = interfaces();
+    world.reading.begun_at += TimeDelta::hours(2);
+    world.reading.ended_at += TimeDelta::hours(2);
+    let overdue = [Kind::OrderOverdue, Kind::PaymentOverdue];
+    assert_eq!(
+        kinds(&report(&world)),
+        overdue,
+        "the one that waits for its payment"
+    );
+    world.reading.orders[0].status = OrderStatus::Pending;
+    let told = report(&world);
+    assert_eq!(kinds(&told), overdue);
+    let late = told
+        .mismatches
+        .iter()
+        .filter(|found| found.kind == Kind::OrderOverdue);
+    assert_eq!(late.count(), 1, "{:#?}", told.mismatches);
 }
 
 #[test]

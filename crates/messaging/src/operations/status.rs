@@ -11,6 +11,7 @@ use tracing::warn;
 use utoipa::ToSchema;
 
 use super::{OperationError, Operations};
+use crate::HeldBack;
 
 /// How the events of a service stand: what this replica sees, and what is in the database.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -45,6 +46,10 @@ pub struct Status {
     /// Open dead letters.
     #[schema(required)]
     pub dead_letters: Option<i64>,
+    /// Aggregates past their deadline that are not judged because not everything about them has been read; null while
+    /// there are none, and where the service has no deadlines.
+    #[schema(required)]
+    pub held_back: Option<HeldBack>,
 }
 
 /// The outbox.
@@ -170,6 +175,7 @@ impl Operations {
             consumer: core.consumer_health(),
             database: either(standing.is_some(), "up", "down"),
             relay_leads: core.metrics.is_leading(),
+            held_back: core.deadlines.get(),
             pending: standing.as_ref().map(|standing| standing.pending),
             dead_letters: standing.as_ref().map(|standing| standing.open),
             outbox: standing.map(|standing| Backlog {

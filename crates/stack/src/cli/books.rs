@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// How long an order may be pending, or a payment processing or refunding
     #[arg(long, value_name = "SECONDS", default_value_t = 16 * 60)]
     deadline: u32,
+    /// How much longer an order may be held back because payments are not read
+    #[arg(long, value_name = "SECONDS", default_value_t = 24 * 60 * 60)]
+    held_back: u32,
     /// How long a row may lie in an outbox, work be due, or a record be unread
     #[arg(long, value_name = "SECONDS", default_value_t = 5 * 60)]
     backlog: u32,
@@ -65,6 +68,7 @@ async fn balance(directory: &Path, options: &Options) -> anyhow::Result<Report> 
         limits: Limits {
             grace: seconds(options.grace),
             order_deadline: seconds(options.deadline),
+            held_back: seconds(options.held_back),
             payment_deadline: seconds(options.deadline),
             backlog: seconds(options.backlog),
         },

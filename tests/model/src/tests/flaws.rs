@@ -102,9 +102,27 @@ fn a_payment_that_is_announced_as_failed_and_as_completed_confirms_what_is_given
 }
 
 #[test]
+fn a_timer_that_judges_without_having_read_cancels_what_was_paid_in_time() {
+    assert_eq!(broken_by(Flaw::JudgedUnread), [Law::JudgedAsRead]);
+}
+
+#[test]
+fn a_timer_that_does_not_look_at_parked_messages_cancels_what_was_paid_in_time() {
+    assert_eq!(broken_by(Flaw::JudgedParked), [Law::JudgedAsRead]);
+}
+
+/// The parked refund holds back the timer, too. (A real one is given up after its retries, which the model takes for a
+/// fault that need not happen.)
+#[test]
 fn an_order_that_refuses_to_hear_of_a_refund_first_keeps_it_waiting() {
     let found = broken_once_the_provider_tells_unasked(Flaw::EarlyRefundRefused);
-    assert_eq!(found, [Law::NothingRejected, Law::Advances]);
+    let expected = [
+        Law::NothingRejected,
+        Law::Advances,
+        Law::Settles,
+        Law::EndsUnattended,
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -4,11 +4,11 @@ mod queues;
 mod saga;
 
 /// States of one order.
-const ONE_ORDER: usize = 122_823;
+const ONE_ORDER: usize = 125_905;
 /// States of one order with its notifications.
-const ONE_ORDER_AND_NOTIFICATIONS: usize = 54_597;
+const ONE_ORDER_AND_NOTIFICATIONS: usize = 54_909;
 /// States of two orders.
-const TWO_ORDERS: usize = 4_664_985;
+const TWO_ORDERS: usize = 4_753_986;
 /// States of the kernel's protocol in which processes die.
 const SOMETHING_DIES: usize = 3_035_341;
 /// States of the kernel's protocol in which facts fail.
