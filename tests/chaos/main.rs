@@ -15,3 +15,4 @@ mod migrations;
 mod plan;
 mod seeded;
 mod settled;
+mod starved;

@@ -6,11 +6,13 @@ mod crash;
 mod down;
 mod parts;
 mod plan;
+mod starve;
 mod up;
 
 pub use builder::Builder;
 pub use down::{Ended, take_down};
 pub use plan::{MARK, Plan};
+pub use starve::Starved;
 pub use up::{Progress, Tell};
 
 use std::collections::BTreeMap;
