@@ -82,7 +82,7 @@ impl Groups {
     async fn unknown_to(&self, service: Service, wanted: &Partitions) -> Option<String> {
         let status = match self.admin.read(status_path(service)).await {
             Ok(status) => status,
-            Err(error) => return Some(format!("it does not tell its status: {error}")),
+            Err(error) => return Some(format!("it does not tell its status: {}", crate::error::chain(&error))),
         };
         let told = status.get("assigned_partitions").and_then(Value::as_object);
         let known: Partitions = told
@@ -101,7 +101,7 @@ impl Groups {
 
 fn status_path(service: Service) -> &'static str {
     match service {
-        Service::Gateway => "/events/status",
+        Service::Gateway => "/gateway/events/status",
         Service::Auth => "/auth/events/status",
         Service::Order => "/orders/events/status",
         Service::Payment => "/payments/events/status",
