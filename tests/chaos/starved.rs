@@ -28,7 +28,11 @@ async fn after_a_starved_broker_every_consumer_is_back_within_a_minute_and_no_pr
     let outcome = Box::pin(starve::run(&options, &|line| println!("{line}")))
         .await
         .unwrap();
-    println!("recovery {:?}, {:?}", outcome.recovery(), outcome.report.counts.orders);
+    println!(
+        "recovery {:?}, {:?}",
+        outcome.recovery(),
+        outcome.report.counts.orders
+    );
     assert!(
         outcome.is_good(),
         "{:?} {:?} {:#?} {:#?}, logs in {:?}",

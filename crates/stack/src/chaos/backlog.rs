@@ -11,8 +11,11 @@ use crate::service::Service;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Waits until orders, outboxes, work and records of before this moment are done with. The load may go on. The error
-/// says what is still there.
-pub(super) async fn drained(stack: &Stack, patience: Duration) -> std::result::Result<Duration, String> {
+/// says what is still there. An order whose charge the provider fails each time is not waited for.
+///
+/// # Errors
+/// When something is left after `patience`.
+pub async fn drained(stack: &Stack, patience: Duration) -> std::result::Result<Duration, String> {
     let begin = Instant::now();
     let before = match at_this_moment(stack).await {
         Ok(before) => before,

@@ -82,7 +82,12 @@ impl Groups {
     async fn unknown_to(&self, service: Service, wanted: &Partitions) -> Option<String> {
         let status = match self.admin.read(status_path(service)).await {
             Ok(status) => status,
-            Err(error) => return Some(format!("it does not tell its status: {}", crate::error::chain(&error))),
+            Err(error) => {
+                return Some(format!(
+                    "it does not tell its status: {}",
+                    crate::error::chain(&error)
+                ));
+            }
         };
         let told = status.get("assigned_partitions").and_then(Value::as_object);
         let known: Partitions = told
@@ -194,7 +199,8 @@ mod tests {
 
     #[test]
     fn an_assignment_is_read_as_kafka_writes_it_and_a_broken_one_is_none() {
-        let bytes = b"\0\x01\0\0\0\x02\0\x01a\0\0\0\x02\0\0\0\0\0\0\0\x05\0\x02bc\0\0\0\x01\0\0\0\x03\0\0\0\0";
+        let bytes =
+            b"\0\x01\0\0\0\x02\0\x01a\0\0\0\x02\0\0\0\0\0\0\0\x05\0\x02bc\0\0\0\x01\0\0\0\x03\0\0\0\0";
         let read = assignment(bytes).unwrap();
         let expected = [("a", vec![0, 5]), ("bc", vec![3])];
         let expected = expected.map(|(topic, ids)| (topic.to_owned(), ids.into_iter().collect()));

@@ -19,7 +19,8 @@ fn parse(text: &str, metric: &str) -> BTreeMap<String, f64> {
     let sample = |line: &str| {
         let rest = line.strip_prefix(metric)?;
         let (labels, value) = rest.rsplit_once(' ')?;
-        (labels.is_empty() || labels.starts_with('{')).then(|| Some((labels.to_owned(), value.parse().ok()?)))?
+        (labels.is_empty() || labels.starts_with('{'))
+            .then(|| Some((labels.to_owned(), value.parse().ok()?)))?
     };
     lines.filter_map(sample).collect()
 }

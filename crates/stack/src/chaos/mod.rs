@@ -2,11 +2,13 @@
 //! must balance to the cent.
 
 mod backlog;
+pub mod change;
 mod customer;
 mod fault;
 mod groups;
 mod load;
 mod measure;
+mod named;
 mod outcome;
 mod promises;
 mod proxy;
@@ -14,9 +16,11 @@ pub mod starve;
 mod transactions;
 mod world;
 
+pub use backlog::drained;
 pub use fault::Kind;
 pub use groups::Groups;
 pub use load::{Load, Mix, Placed};
+pub use named::NamedBroker;
 pub use outcome::Outcome;
 pub use promises::wrongly_dead;
 pub use proxy::Proxy;

@@ -168,7 +168,10 @@ pub async fn run(options: &Options, tell: &(dyn Fn(&str) + Sync)) -> Result<Outc
 }
 
 async fn one(stack: &mut Stack, groups: &Groups, options: &Options, number: usize) -> Result<Round> {
-    let seed = options.seed.wrapping_mul(1_000).wrapping_add(u64::try_from(number).unwrap_or(0));
+    let seed = options
+        .seed
+        .wrapping_mul(1_000)
+        .wrapping_add(u64::try_from(number).unwrap_or(0));
     let before = renewals(stack).await;
     let starvation = stack.starve(options.part, options.share.clone(), seed);
     tokio::time::sleep(options.length).await;
@@ -198,13 +201,20 @@ async fn one(stack: &mut Stack, groups: &Groups, options: &Options, number: usiz
         Err(left) => round.troubles.push(format!("not done: {left}")),
     }
     // what moves while the books are read is in flight, and no mismatch
-    let report = Box::pin(books::balance(&Sources::from(&*stack), &books::Options::default())).await?;
+    let report = Box::pin(books::balance(
+        &Sources::from(&*stack),
+        &books::Options::default(),
+    ))
+    .await?;
     round.mismatches = report.mismatches.len();
     Ok(round)
 }
 
 /// Waits until no consumer misses anything. The error says what they miss.
-async fn recover(groups: &Groups, patience: Duration) -> std::result::Result<Duration, BTreeMap<Service, String>> {
+async fn recover(
+    groups: &Groups,
+    patience: Duration,
+) -> std::result::Result<Duration, BTreeMap<Service, String>> {
     let begin = Instant::now();
     let mut since = None;
     loop {
@@ -252,8 +262,14 @@ async fn health(stack: &Stack, patience: Duration) -> String {
 async fn renewals(stack: &Stack) -> BTreeMap<String, f64> {
     let mut renewed = BTreeMap::new();
     for service in Service::ALL {
-        let samples = measure::samples(stack, service, RENEWED).await.unwrap_or_default();
-        renewed.extend(samples.into_iter().map(|(labels, count)| (format!("{service}{labels}"), count)));
+        let samples = measure::samples(stack, service, RENEWED)
+            .await
+            .unwrap_or_default();
+        renewed.extend(
+            samples
+                .into_iter()
+                .map(|(labels, count)| (format!("{service}{labels}"), count)),
+        );
     }
     renewed
 }
@@ -261,9 +277,15 @@ async fn renewals(stack: &Stack) -> BTreeMap<String, f64> {
 /// Orders that were cancelled because their payment was not heard of: the deadline is far away, so there must be none.
 async fn timed_out(stack: &Stack) -> Result<Vec<String>> {
     let client = crate::postgres::connect(stack.database_url(Service::Order)).await?;
-    let sql = "select id::text from orders where status = 'cancelled' and cancellation_reason = 'payment_timeout'";
+    let sql =
+        "select id::text from orders where status = 'cancelled' and cancellation_reason = 'payment_timeout'";
     let rows = client.query(sql, &[]).await?;
-    let told = |row: &tokio_postgres::Row| Ok(format!("order {} was cancelled: payment_timeout", row.try_get::<_, &str>(0)?));
+    let told = |row: &tokio_postgres::Row| {
+        Ok(format!(
+            "order {} was cancelled: payment_timeout",
+            row.try_get::<_, &str>(0)?
+        ))
+    };
     rows.iter().map(told).collect()
 }
 

@@ -94,7 +94,10 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
 
 fn print(outcome: &Outcome) {
     let good = outcome.rounds.iter().filter(|round| round.is_good()).count();
-    println!("\nrounds      {good} of {} recovered by themselves", outcome.rounds.len());
+    println!(
+        "\nrounds      {good} of {} recovered by themselves",
+        outcome.rounds.len()
+    );
     let mut dead = std::collections::BTreeMap::<Service, usize>::new();
     for service in outcome.rounds.iter().flat_map(|round| round.dead.keys()) {
         *dead.entry(*service).or_default() += 1;
@@ -109,7 +112,11 @@ fn print(outcome: &Outcome) {
             longest.as_secs_f64()
         );
     }
-    let renewed: f64 = outcome.rounds.iter().flat_map(|round| round.renewed.values()).sum();
+    let renewed: f64 = outcome
+        .rounds
+        .iter()
+        .flat_map(|round| round.renewed.values())
+        .sum();
     println!("watchdogs   {renewed} clients replaced");
     println!(
         "orders      {} accepted; {:?}",

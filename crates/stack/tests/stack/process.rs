@@ -108,7 +108,10 @@ fn breeder(directory: &Path) -> Process {
 async fn a_starved_process_runs_for_its_share_of_the_time_with_all_that_it_starts() {
     let directory = tempfile::tempdir().unwrap();
     let breeder = breeder(directory.path());
-    eventually("it has descendants", || proc::descendants(breeder.pid()).len() > 2).await;
+    eventually("it has descendants", || {
+        proc::descendants(breeder.pid()).len() > 2
+    })
+    .await;
     let starvation = Starvation::begin([&breeder], share(90, 10), 1);
     let (mut looks, mut stopped) = (0, 0);
     let begin = Instant::now();
@@ -120,7 +123,10 @@ async fn a_starved_process_runs_for_its_share_of_the_time_with_all_that_it_start
     assert!(stopped > looks / 2, "stopped at {stopped} of {looks} looks");
     assert!(stopped < looks, "it never ran");
     eventually("all of it is stopped at once", || {
-        let family: Vec<u32> = proc::descendants(breeder.pid()).into_iter().chain([breeder.pid()]).collect();
+        let family: Vec<u32> = proc::descendants(breeder.pid())
+            .into_iter()
+            .chain([breeder.pid()])
+            .collect();
         let alive = family.iter().filter(|pid| proc::is_running(**pid));
         alive.clone().count() > 2 && alive.into_iter().all(|pid| proc::is_stopped(*pid))
     })
@@ -128,7 +134,10 @@ async fn a_starved_process_runs_for_its_share_of_the_time_with_all_that_it_start
     starvation.end();
     let family = proc::descendants(breeder.pid());
     assert!(!proc::is_stopped(breeder.pid()));
-    assert!(family.iter().all(|pid| !proc::is_stopped(*pid)), "one is still stopped");
+    assert!(
+        family.iter().all(|pid| !proc::is_stopped(*pid)),
+        "one is still stopped"
+    );
 }
 
 #[tokio::test]
