@@ -16,3 +16,4 @@ mod plan;
 mod seeded;
 mod settled;
 mod starved;
+mod topology;

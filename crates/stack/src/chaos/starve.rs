@@ -182,15 +182,14 @@ async fn one(stack: &mut Stack, groups: &Groups, options: &Options, number: usiz
         Ok(took) => round.groups = Some(took),
         Err(dead) => round.dead = dead,
     }
-    round.health = health(stack, options.patience.saturating_sub(begin.elapsed())).await;
-    if round.dead.is_empty() != (round.health == "ok") {
-        round.troubles.push(format!("/health says {}", round.health));
-    }
     for (client, count) in renewals(stack).await {
         let count = count - before.get(&client).copied().unwrap_or_default();
         if count > 0.0 {
             round.renewed.insert(client, count);
         }
+    }
+    if !round.dead.is_empty() {
+        round.health = health(stack, Duration::ZERO).await;
     }
     for service in round.dead.keys() {
         stack.stop(*service).await;
@@ -199,6 +198,12 @@ async fn one(stack: &mut Stack, groups: &Groups, options: &Options, number: usiz
     match backlog::drained(stack, options.patience).await {
         Ok(_) => round.backlog = Some(begin.elapsed()),
         Err(left) => round.troubles.push(format!("not done: {left}")),
+    }
+    if round.dead.is_empty() {
+        round.health = health(stack, options.patience.saturating_sub(begin.elapsed())).await;
+    }
+    if round.dead.is_empty() != (round.health == "ok") {
+        round.troubles.push(format!("/health says {}", round.health));
     }
     // what moves while the books are read is in flight, and no mismatch
     let report = Box::pin(books::balance(
@@ -244,17 +249,22 @@ async fn recover(
 async fn health(stack: &Stack, patience: Duration) -> String {
     let begin = Instant::now();
     loop {
-        let status = match stack.health().await {
-            Ok(health) => match health.get("status").and_then(serde_json::Value::as_str) {
-                Some(status) => status.to_owned(),
-                None => health.to_string(),
-            },
-            Err(error) => crate::error::chain(&error),
+        let (is_ok, status) = match stack.health().await {
+            Ok(health) => told_health(&health),
+            Err(error) => (false, crate::error::chain(&error)),
         };
-        if status == "ok" || begin.elapsed() >= patience {
+        if is_ok || begin.elapsed() >= patience {
             return status;
         }
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Whether all is well, and what is not.
+fn told_health(health: &serde_json::Value) -> (bool, String) {
+    match health.get("status").and_then(serde_json::Value::as_str) {
+        Some("ok") => (true, "ok".to_owned()),
+        Some(_) | None => (false, health.to_string()),
     }
 }
 

@@ -112,12 +112,9 @@ fn print(outcome: &Outcome) {
             longest.as_secs_f64()
         );
     }
-    let renewed: f64 = outcome
-        .rounds
-        .iter()
-        .flat_map(|round| round.renewed.values())
-        .sum();
-    println!("watchdogs   {renewed} clients replaced");
+    let renewed = outcome.rounds.iter().flat_map(|round| round.renewed.values());
+    let renewed = renewed.fold(0.0, |sum, count| sum + count);
+    println!("watchdogs   {renewed:.0} clients replaced");
     println!(
         "orders      {} accepted; {:?}",
         outcome.placed.accepted.len(),
