@@ -8,6 +8,12 @@ use stack::chaos::starve::{self, Options};
 use stack::platform::Starved;
 use stack::process::Share;
 
+/// How long after a round every group has to be whole again. Two things bound it. A client that lost sight of the broker is
+/// replaced when it has made no progress for long enough. And the broker itself may be at fault: when it loads its group
+/// coordinator anew while it is starved, a group can keep a member that exists no more and whose session never ends. A
+/// rebalance then waits for that member for as long as the others say that a rebalance may take, `max.poll.interval.ms`, and
+/// neither a new client nor a restart of the process shortens that.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// A good part of a client's session, of the time that a broker has for its controller, and of the time between metadata.
 const LENGTH: Duration = Duration::from_secs(40);
 const ROUNDS: usize = 3;
@@ -22,7 +28,7 @@ async fn after_a_starved_broker_every_consumer_is_back_within_a_minute_and_no_pr
         rounds: ROUNDS,
         length: LENGTH,
         rate: 2.0,
-        patience: Duration::from_secs(60),
+        patience: PATIENCE,
         binaries: None,
     };
     let outcome = Box::pin(starve::run(&options, &|line| println!("{line}")))
