@@ -1,6 +1,6 @@
 # Each target is one line; what is behind it is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help up demo down status logs books chaos attacks contracts analytics test lint fmt advisories bench-quick bench-flood clean
+.PHONY: help up demo down status logs books chaos starve attacks contracts analytics test lint fmt advisories bench-quick bench-flood clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ books: ## Compare the books of the running platform; SETTLE=60 waits that long f
 
 chaos: ## Harm a platform of its own under load, then compare the books; MINUTES=5 SEED=1 RATE=15
 	@scripts/platform chaos
+
+starve: ## Starve the broker of a platform of its own under load, see all recover by themselves; ROUNDS=20 PART=kafka SEED=1
+	@scripts/platform starve
 
 attacks: ## Send hostile requests to the running platform and check the answers; URL= ADMIN= STACK= CA= ONLY=TOK
 	@scripts/platform attacks

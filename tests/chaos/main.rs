@@ -15,3 +15,5 @@ mod migrations;
 mod plan;
 mod seeded;
 mod settled;
+mod starved;
+mod topology;

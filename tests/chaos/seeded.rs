@@ -6,8 +6,9 @@ use std::time::Duration;
 use acceptance::turn;
 use stack::chaos::{self, Kind, Options};
 
-/// One of each class.
-const EACH: [Kind; 10] = [
+/// One of each class. A starved broker, one that moves, and partitions that are added have tests of their own, since each
+/// takes longer than all of this: `starved.rs` and `topology.rs`. `make chaos` does all of them.
+const EACH: [Kind; 13] = [
     Kind::Kill,
     Kind::Rebalance,
     Kind::Freeze,
@@ -18,6 +19,9 @@ const EACH: [Kind; 10] = [
     Kind::BrokerSlow,
     Kind::PoolFull,
     Kind::Locked,
+    Kind::PostgresStarved,
+    Kind::ServiceStarved,
+    Kind::AllStarved,
 ];
 
 #[tokio::test]

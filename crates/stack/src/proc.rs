@@ -14,11 +14,16 @@ pub fn start_time(pid: u32) -> Option<u64> {
 
 /// Processes that `pid` started, and those that they started.
 pub fn descendants(pid: u32) -> Vec<u32> {
+    descendants_of(&[pid])
+}
+
+/// Processes that any of `roots` started, and those that they started, by one look at all processes.
+pub fn descendants_of(roots: &[u32]) -> Vec<u32> {
     let parents: Vec<(u32, u32)> = all()
         .into_iter()
         .filter_map(|child| Some((child, stat(child)?.get(1)?.parse().ok()?)))
         .collect();
-    let mut found = vec![pid];
+    let mut found = roots.to_vec();
     let mut next = 0;
     while let Some(&parent) = found.get(next) {
         found.extend(
@@ -29,8 +34,7 @@ pub fn descendants(pid: u32) -> Vec<u32> {
         );
         next += 1;
     }
-    found.remove(0);
-    found
+    found.split_off(roots.len())
 }
 
 /// Processes whose environment at start held `variable=value`.
@@ -60,6 +64,11 @@ fn all() -> Vec<u32> {
 /// True when the process exists and is no zombie.
 pub fn is_running(pid: u32) -> bool {
     stat(pid).is_some_and(|fields| fields.first().is_some_and(|state| state != "Z" && state != "X"))
+}
+
+/// True when the process, all its threads with it, is stopped by a signal.
+pub fn is_stopped(pid: u32) -> bool {
+    stat(pid).is_some_and(|fields| fields.first().is_some_and(|state| state == "T"))
 }
 
 /// Name of the program, at most 15 characters.

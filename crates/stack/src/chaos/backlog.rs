@@ -2,25 +2,28 @@
 
 use std::time::{Duration, Instant};
 
-use super::world::World;
 use crate::books::topics;
 use crate::error::Result;
+use crate::platform::Stack;
 use crate::postgres::connect;
 use crate::service::Service;
 
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Waits until orders, outboxes, work and records of before this moment are done with. The load may go on. The error
-/// says what is still there.
-pub(super) async fn drained(world: &World, patience: Duration) -> std::result::Result<Duration, String> {
+/// says what is still there. An order whose charge the provider fails each time is not waited for.
+///
+/// # Errors
+/// When something is left after `patience`.
+pub async fn drained(stack: &Stack, patience: Duration) -> std::result::Result<Duration, String> {
     let begin = Instant::now();
-    let before = match at_this_moment(world).await {
+    let before = match at_this_moment(stack).await {
         Ok(before) => before,
         Err(error) => return Err(crate::error::chain(&error)),
     };
     let mut ends = None;
     loop {
-        let left = match left(world, &before, &mut ends).await {
+        let left = match left(stack, &before, &mut ends).await {
             Ok(None) => return Ok(begin.elapsed()),
             Ok(Some(left)) => left,
             Err(error) => crate::error::chain(&error),
@@ -32,16 +35,16 @@ pub(super) async fn drained(world: &World, patience: Duration) -> std::result::R
     }
 }
 
-async fn at_this_moment(world: &World) -> Result<String> {
-    let client = connect(&world.stack.admin_database_url(Service::Order)).await?;
+async fn at_this_moment(stack: &Stack) -> Result<String> {
+    let client = connect(&stack.admin_database_url(Service::Order)).await?;
     Ok(client.query_one("select now()::text", &[]).await?.try_get(0)?)
 }
 
 /// The first thing found that is not done yet.
-async fn left(world: &World, before: &str, ends: &mut Option<topics::Committed>) -> Result<Option<String>> {
+async fn left(stack: &Stack, before: &str, ends: &mut Option<topics::Committed>) -> Result<Option<String>> {
     let older = format!("created_at < '{before}'");
     for service in Service::ALL {
-        let client = connect(&world.stack.admin_database_url(service)).await?;
+        let client = connect(&stack.admin_database_url(service)).await?;
         for (what, rows) in [
             ("the outbox", "outbox where"),
             ("work", "work where state = 'pending' and"),
@@ -64,7 +67,7 @@ async fn left(world: &World, before: &str, ends: &mut Option<topics::Committed>)
             }
         }
     }
-    unread(world.stack.brokers(), ends).await
+    unread(stack.brokers(), ends).await
 }
 
 /// What consumers have not come to of that which was there when all of it had been published.

@@ -113,6 +113,19 @@ impl Customer {
         self.http.request(method, format!("{}{path}", self.url))
     }
 
+    /// Reads JSON, with a new login where the token has run out.
+    pub(super) async fn read(&self, path: &str) -> Result<Value> {
+        for _again in 0..2 {
+            let token = self.token.read().await.clone();
+            let answer = self.request(Method::GET, path).bearer_auth(token).send().await?;
+            if answer.status() != StatusCode::UNAUTHORIZED {
+                return Ok(answer.error_for_status()?.json().await?);
+            }
+            self.log_in().await?;
+        }
+        Err(Error::Invalid(format!("GET {path} is refused after a login")))
+    }
+
     /// Asks once.
     pub(super) async fn ask(&self, ask: &Ask) -> Reply {
         match ask {

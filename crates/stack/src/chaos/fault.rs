@@ -7,11 +7,20 @@ use nix::sys::signal::Signal;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
+use tokio::time::{Instant, timeout_at};
 
+use super::change;
 use super::world::World;
 use crate::error::Result;
+use crate::platform::Starved;
 use crate::postgres::connect;
+use crate::process::Share;
 use crate::service::Service;
+
+/// How long connections are taken.
+const FILLING: Duration = Duration::from_secs(10);
+/// As many partitions a topic may come to have.
+const PARTITIONS_MAX: usize = 12;
 
 /// What happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,11 +61,23 @@ pub enum Kind {
     PoolFull,
     /// Somebody else holds a lock on a table of a service for longer than statements may take: its pool fills up.
     Locked,
+    /// Kafka gets a twentieth of the time.
+    KafkaStarved,
+    /// PostgreSQL does, with all its backends.
+    PostgresStarved,
+    /// Both processes of a service do.
+    ServiceStarved,
+    /// Everything does, in the same moments, as on a host that gets a share of the processors.
+    AllStarved,
+    /// The broker's address goes silent, and its name comes to mean another one.
+    BrokerMoved,
+    /// Every topic of events gets another partition.
+    PartitionAdded,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 24] = [
         Self::Kill,
         Self::KillBoth,
         Self::Rebalance,
@@ -75,6 +96,12 @@ impl Kind {
         Self::BrokerSlow,
         Self::PoolFull,
         Self::Locked,
+        Self::KafkaStarved,
+        Self::PostgresStarved,
+        Self::ServiceStarved,
+        Self::AllStarved,
+        Self::BrokerMoved,
+        Self::PartitionAdded,
     ];
 
     /// Its name.
@@ -98,6 +125,12 @@ impl Kind {
             Self::BrokerSlow => "kafka slow",
             Self::PoolFull => "connections used up",
             Self::Locked => "table locked",
+            Self::KafkaStarved => "kafka starved",
+            Self::PostgresStarved => "postgres starved",
+            Self::ServiceStarved => "service starved",
+            Self::AllStarved => "everything starved",
+            Self::BrokerMoved => "kafka on another address",
+            Self::PartitionAdded => "partition added",
         }
     }
 
@@ -114,6 +147,11 @@ impl Kind {
             Self::DatabaseSlow | Self::BrokerSlow | Self::PoolFull => (3_000, 6_000),
             // several times as long as a statement may take
             Self::Locked => (5_000, 10_000),
+            // this is what it takes until a client loses sight of the broker for good
+            Self::KafkaStarved => (20_000, 40_000),
+            Self::PostgresStarved | Self::ServiceStarved | Self::AllStarved => (5_000, 10_000),
+            Self::BrokerMoved => (3_000, 8_000),
+            Self::PartitionAdded => (0, 1_000),
         }
     }
 
@@ -127,7 +165,8 @@ impl Kind {
             | Self::DatabaseCut
             | Self::DatabaseSilent
             | Self::DatabaseSlow
-            | Self::Locked => true,
+            | Self::Locked
+            | Self::ServiceStarved => true,
             Self::PostgresFast
             | Self::PostgresImmediate
             | Self::PostgresKill
@@ -136,7 +175,42 @@ impl Kind {
             | Self::BrokerCut
             | Self::BrokerSilent
             | Self::BrokerSlow
-            | Self::PoolFull => false,
+            | Self::PoolFull
+            | Self::KafkaStarved
+            | Self::PostgresStarved
+            | Self::AllStarved
+            | Self::BrokerMoved
+            | Self::PartitionAdded => false,
+        }
+    }
+
+    /// What it starves.
+    fn starves(self, service: Service) -> Option<Starved> {
+        match self {
+            Self::KafkaStarved => Some(Starved::Kafka),
+            Self::PostgresStarved => Some(Starved::Postgres),
+            Self::ServiceStarved => Some(Starved::Service(service)),
+            Self::AllStarved => Some(Starved::Everything),
+            Self::Kill
+            | Self::KillBoth
+            | Self::Rebalance
+            | Self::Freeze
+            | Self::FreezeBoth
+            | Self::PostgresFast
+            | Self::PostgresImmediate
+            | Self::PostgresKill
+            | Self::KafkaClean
+            | Self::KafkaKill
+            | Self::DatabaseCut
+            | Self::DatabaseSilent
+            | Self::DatabaseSlow
+            | Self::BrokerCut
+            | Self::BrokerSilent
+            | Self::BrokerSlow
+            | Self::PoolFull
+            | Self::Locked
+            | Self::BrokerMoved
+            | Self::PartitionAdded => None,
         }
     }
 }
@@ -149,6 +223,8 @@ pub(super) struct Fault {
     replica: usize,
     pub(super) lasts: Duration,
     delay: Duration,
+    /// Of the pauses of what is starved.
+    seed: u64,
 }
 
 impl fmt::Display for Fault {
@@ -197,6 +273,7 @@ impl Deck {
             replica: random.random_range(0..2),
             lasts: Duration::from_millis(random.random_range(from..=to)),
             delay: Duration::from_millis(random.random_range(20..200)),
+            seed: random.random(),
         })
     }
 }
@@ -209,7 +286,9 @@ impl Fault {
             Kind::Kill => world.stack.kill9_replica(service, replica).await,
             Kind::KillBoth => world.stack.kill9(service).await,
             Kind::Rebalance => {
-                if !world.stack.stop_replica(service, replica).await {
+                // one that is starved as well may need longer than it has
+                let obeyed = world.stack.stop_replica(service, replica).await;
+                if !obeyed && world.starving.is_empty() {
                     world
                         .unruly
                         .push(format!("{service} was told to stop and had to be killed"));
@@ -228,11 +307,16 @@ impl Fault {
             Kind::DatabaseCut => database.iter().for_each(|proxy| proxy.cut()),
             Kind::DatabaseSilent => database.iter().for_each(|proxy| proxy.hold(true)),
             Kind::DatabaseSlow => database.iter().for_each(|proxy| proxy.delay(self.delay)),
-            Kind::BrokerCut => world.broker.cut(),
-            Kind::BrokerSilent => world.broker.hold(true),
-            Kind::BrokerSlow => world.broker.delay(self.delay),
+            Kind::BrokerCut => world.broker.proxy().cut(),
+            Kind::BrokerSilent => world.broker.proxy().hold(true),
+            Kind::BrokerSlow => world.broker.proxy().delay(self.delay),
             Kind::PoolFull => fill(world).await,
             Kind::Locked => lock(world, service).await,
+            Kind::KafkaStarved | Kind::PostgresStarved | Kind::ServiceStarved | Kind::AllStarved => {
+                self.starve(world);
+            }
+            Kind::BrokerMoved => world.broker.vanish(),
+            Kind::PartitionAdded => add_partition(world).await,
         }
     }
 
@@ -248,21 +332,45 @@ impl Fault {
             Kind::DatabaseCut => database.iter().for_each(|proxy| proxy.cut()),
             Kind::DatabaseSilent => database.iter().for_each(|proxy| proxy.hold(false)),
             Kind::DatabaseSlow => database.iter().for_each(|proxy| proxy.delay(Duration::ZERO)),
-            Kind::BrokerCut => world.broker.cut(),
-            Kind::BrokerSilent => world.broker.hold(false),
-            Kind::BrokerSlow => world.broker.delay(Duration::ZERO),
+            Kind::BrokerCut => world.broker.proxy().cut(),
+            Kind::BrokerSilent => world.broker.proxy().hold(false),
+            Kind::BrokerSlow => world.broker.proxy().delay(Duration::ZERO),
             Kind::PoolFull => world.filling.clear(),
             Kind::Locked => world.locks.clear(),
+            Kind::KafkaStarved | Kind::PostgresStarved | Kind::ServiceStarved | Kind::AllStarved => {
+                drop(world.starving.remove(&self.kind));
+            }
+            Kind::BrokerMoved => world.broker.reappear().await?,
+            Kind::PartitionAdded => {}
         }
         Ok(())
     }
+
+    fn starve(&self, world: &mut World) {
+        if let Some(part) = self.kind.starves(self.service) {
+            let starvation = world.stack.starve(part, Share::default(), self.seed);
+            world.starving.insert(self.kind, starvation);
+        }
+    }
 }
 
-/// Takes connections until PostgreSQL gives no more.
+/// Takes connections until PostgreSQL gives no more, or gives them too slowly.
 async fn fill(world: &mut World) {
     let url = world.stack.database_url(Service::Notification).to_owned();
-    while let Ok(client) = connect(&url).await {
+    let deadline = Instant::now() + FILLING;
+    while let Ok(Ok(client)) = timeout_at(deadline, connect(&url)).await {
         world.filling.push(client);
+    }
+}
+
+/// Up to a bound: a long run would make more than anybody has. Where the broker is away, there is nothing to add to.
+async fn add_partition(world: &World) {
+    let brokers = world.stack.brokers();
+    if change::partitions(brokers)
+        .await
+        .is_ok_and(|most| most < PARTITIONS_MAX)
+    {
+        let _ = change::add_partitions(brokers, 1).await;
     }
 }
 

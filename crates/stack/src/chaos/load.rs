@@ -16,16 +16,17 @@ use super::customer::{Ask, Customer, Reply};
 use crate::error::{Error, Result};
 use crate::platform::Stack;
 
-/// How payments go, and how many of a hundred go so. With `pm_provider_error` the charge becomes a dead letter, and the
-/// deadline cancels the order.
+/// How payments go, and how many of a hundred go so.
 const METHODS: [(&str, u32); 6] = [
     ("pm_card_visa", 60),
     ("pm_card_declined", 10),
     ("pm_card_insufficient_funds", 8),
     ("pm_provider_flaky", 12),
     ("pm_provider_slow", 7),
-    ("pm_provider_error", 3),
+    (GIVEN_UP, 3),
 ];
+/// The charge becomes a dead letter, and the deadline cancels the order.
+const GIVEN_UP: &str = "pm_provider_error";
 /// Of a hundred orders, so many are taken back a moment later.
 const CANCELLED: u32 = 25;
 /// Before so many of a hundred, the provider is told to take the money of its next charge and never to answer.
@@ -33,6 +34,30 @@ const SILENT: u32 = 3;
 const CUSTOMERS: usize = 4;
 /// Longest pause of somebody who asks again.
 const PAUSE_MAX: Duration = Duration::from_secs(8);
+
+/// Which payment methods the orders have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mix {
+    /// All of them.
+    All,
+    /// Only those whose orders end without the deadline's help.
+    Ending,
+}
+
+impl Mix {
+    fn draw(self, random: &mut StdRng) -> &'static str {
+        let shares = METHODS
+            .iter()
+            .filter(|(name, _)| self == Self::All || *name != GIVEN_UP);
+        let mut chosen = random.random_range(0..shares.clone().map(|(_, share)| share).sum());
+        let method = shares.into_iter().find(|(_, share)| {
+            let found = chosen < *share;
+            chosen = chosen.saturating_sub(*share);
+            found
+        });
+        method.map_or("pm_card_visa", |(name, _)| name)
+    }
+}
 
 /// What became of the load.
 #[derive(Debug, Default, Clone)]
@@ -67,6 +92,11 @@ struct Shared {
 impl Load {
     /// Begins to place `rate` orders a second through the gateway of `stack`. The choice of methods follows the seed.
     pub async fn begin(stack: &Stack, rate: f64, seed: u64) -> Result<Self> {
+        Self::of(Mix::All, stack, rate, seed).await
+    }
+
+    /// As [`Self::begin`], with these payment methods.
+    pub async fn of(mix: Mix, stack: &Stack, rate: f64, seed: u64) -> Result<Self> {
         let url = stack.url();
         let mut customers = Vec::new();
         for _ in 0..CUSTOMERS {
@@ -81,7 +111,7 @@ impl Load {
             give_up: Mutex::new(None),
         });
         let mut tasks = JoinSet::new();
-        tasks.spawn(arrive(shared.clone(), rate, seed));
+        tasks.spawn(arrive(shared.clone(), mix, rate, seed));
         Ok(Self { shared, tasks })
     }
 
@@ -112,13 +142,13 @@ impl Shared {
     }
 }
 
-async fn arrive(shared: Arc<Shared>, rate: f64, seed: u64) {
+async fn arrive(shared: Arc<Shared>, mix: Mix, rate: f64, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let mut arrivals = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
     let mut under_way = JoinSet::new();
     while !shared.ends.load(Ordering::Relaxed) {
         arrivals.tick().await;
-        let visit = Visit::draw(&mut random);
+        let visit = Visit::draw(mix, &mut random);
         under_way.spawn(visit.make(shared.clone()));
         while let Some(ended) = under_way.try_join_next() {
             shared.note_death(ended);
@@ -140,17 +170,12 @@ struct Visit {
 }
 
 impl Visit {
-    fn draw(random: &mut StdRng) -> Self {
-        let mut chosen = random.random_range(0..100);
-        let method = METHODS.iter().find(|(_, share)| {
-            let found = chosen < *share;
-            chosen = chosen.saturating_sub(*share);
-            found
-        });
+    fn draw(mix: Mix, random: &mut StdRng) -> Self {
+        let method = mix.draw(random);
         Self {
             key: uuid::Builder::from_random_bytes(random.random()).into_uuid(),
             customer: random.random_range(0..CUSTOMERS),
-            method: method.map_or("pm_card_visa", |(name, _)| name),
+            method,
             quantity: random.random_range(1..=5),
             cancelled_after: (random.random_range(0..100) < CANCELLED)
                 .then(|| Duration::from_millis(random.random_range(0..2_500))),

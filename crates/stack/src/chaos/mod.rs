@@ -2,17 +2,25 @@
 //! must balance to the cent.
 
 mod backlog;
+pub mod change;
 mod customer;
 mod fault;
+mod groups;
 mod load;
+mod measure;
+mod named;
 mod outcome;
 mod promises;
 mod proxy;
+pub mod starve;
 mod transactions;
 mod world;
 
+pub use backlog::drained;
 pub use fault::Kind;
-pub use load::{Load, Placed};
+pub use groups::Groups;
+pub use load::{Load, Mix, Placed};
+pub use named::NamedBroker;
 pub use outcome::Outcome;
 pub use promises::wrongly_dead;
 pub use proxy::Proxy;
@@ -26,6 +34,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::books::{self, Sources};
 use crate::error::{IoContext, Result};
+use crate::platform::Stack;
 use fault::{Deck, Fault};
 use transactions::LongTransactions;
 use world::World;
@@ -85,7 +94,7 @@ pub async fn run(options: &Options, tell: &(dyn Fn(&str) + Sync)) -> Result<Outc
         "{} orders accepted, waiting for rest",
         placed.accepted.len()
     ));
-    if let Err(left) = all_ended(&world).await {
+    if let Err(left) = all_ended(&world.stack).await {
         course.trouble(left);
     }
     let how = books::Options {
@@ -111,7 +120,7 @@ pub async fn run(options: &Options, tell: &(dyn Fn(&str) + Sync)) -> Result<Outc
         logs: None,
     };
     if !outcome.is_good() {
-        outcome.logs = Some(keep_logs(&world, options.seed)?);
+        outcome.logs = Some(keep_logs(&world.stack, &options.seed.to_string())?);
     }
     Ok(outcome)
 }
@@ -151,7 +160,7 @@ impl Course<'_> {
         for ended in world.supervise()? {
             self.trouble(ended);
         }
-        match backlog::drained(world, RECOVERY).await {
+        match backlog::drained(&world.stack, RECOVERY).await {
             Ok(took) => {
                 self.note(&format!("  recovered after {} ms", took.as_millis()));
                 self.recoveries.push(took);
@@ -187,9 +196,9 @@ impl Course<'_> {
 }
 
 /// The deadline ends what nothing else does.
-async fn all_ended(world: &World) -> std::result::Result<(), String> {
+async fn all_ended(stack: &Stack) -> std::result::Result<(), String> {
     let begin = Instant::now();
-    let url = world.stack.database_url(crate::Service::Order);
+    let url = stack.database_url(crate::Service::Order);
     loop {
         let pending = async {
             let client = crate::postgres::connect(url).await?;
@@ -206,10 +215,10 @@ async fn all_ended(world: &World) -> std::result::Result<(), String> {
 }
 
 /// Copies the logs to where they stay.
-fn keep_logs(world: &World, seed: u64) -> Result<PathBuf> {
-    let to = std::env::temp_dir().join(format!("quadrille-chaos-{seed}"));
+fn keep_logs(stack: &Stack, run: &str) -> Result<PathBuf> {
+    let to = std::env::temp_dir().join(format!("quadrille-chaos-{run}"));
     std::fs::create_dir_all(&to).at("create", &to)?;
-    let from = world.stack.directory().join("logs");
+    let from = stack.directory().join("logs");
     for entry in std::fs::read_dir(&from).at("read", &from)? {
         let path = entry.at("read", &from)?.path();
         if let Some(name) = path.file_name() {

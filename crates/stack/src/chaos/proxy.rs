@@ -1,6 +1,7 @@
 //! A TCP proxy whose connections can be cut, held up and delayed.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,7 +27,7 @@ struct Way {
 /// A proxy on a port of its own. It ends with this value.
 #[derive(Debug)]
 pub struct Proxy {
-    lease: Lease,
+    lease: Arc<Lease>,
     way: watch::Sender<Way>,
     tasks: JoinSet<()>,
 }
@@ -39,7 +40,12 @@ impl Proxy {
 
     /// Takes connections on a leased port to `target` on this machine, whether something listens there or not.
     pub async fn open(lease: Lease, target: u16) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, lease.port()))
+        Self::open_at(Ipv4Addr::LOCALHOST, Arc::new(lease), target).await
+    }
+
+    /// As [`Self::open`], at one of the addresses 127.0.0.0/8. At different ones, several proxies can share a port.
+    pub async fn open_at(address: Ipv4Addr, lease: Arc<Lease>, target: u16) -> Result<Self> {
+        let listener = TcpListener::bind((address, lease.port()))
             .await
             .map_err(|error| Error::Invalid(format!("the proxy cannot listen: {error}")))?;
         let (way, look) = watch::channel(Way::default());

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
-use super::Proxy;
+use super::fault::Kind;
+use super::{NamedBroker, Proxy};
 use crate::error::Result;
 use crate::platform::Stack;
 use crate::ports::Lease;
+use crate::process::Starvation;
 use crate::service::Service;
 
 /// A customer's order is cancelled when it was not paid for so long.
@@ -23,11 +25,13 @@ pub(super) struct World {
     /// Each service's way to its database.
     pub(super) databases: BTreeMap<Service, Proxy>,
     /// Everybody's way to the broker.
-    pub(super) broker: Proxy,
+    pub(super) broker: NamedBroker,
     /// Connections that are open for no other reason than to be open.
     pub(super) filling: Vec<Client>,
     /// Connections that hold a lock.
     pub(super) locks: Vec<Client>,
+    /// What is being starved.
+    pub(super) starving: BTreeMap<Kind, Starvation>,
     /// Who did not do as told.
     pub(super) unruly: Vec<String>,
     _kafka: Lease,
@@ -37,13 +41,10 @@ impl World {
     /// Starts everything.
     pub(super) async fn build(binaries: Option<PathBuf>) -> Result<Self> {
         let kafka = Proxy::lease()?;
-        let broker = Proxy::open(Proxy::lease()?, kafka.port()).await?;
+        let broker = NamedBroker::open(kafka.port()).await?;
         let mut builder = Stack::builder()
-            .kafka_proxied(kafka.port(), broker.port())
-            .env(
-                "QUADRILLE__KAFKA__BROKERS",
-                format!("127.0.0.1:{}", broker.port()),
-            )
+            .kafka_proxied(kafka.port(), broker.advertised())
+            .env("QUADRILLE__KAFKA__BROKERS", broker.advertised())
             .env("QUADRILLE__LOG__FILTER", "warn")
             .env("QUADRILLE__DATABASE__STATEMENT_TIMEOUT_MS", "2000")
             .env("QUADRILLE__MESSAGING__SESSION_TIMEOUT_MS", "3000")
@@ -54,6 +55,9 @@ impl World {
             .service_env(Service::Payment, "QUADRILLE__PROVIDER__BOOKS_TIMEOUT_MS", "1000")
             .service_env(Service::Payment, "QUADRILLE__SIMULATOR__SLOW_MS", "500")
             .service_env(Service::Order, "QUADRILLE__SAGA__DEADLINE_S", DEADLINE_S);
+        for (key, value) in broker.env() {
+            builder = builder.env(key, value);
+        }
         if let Some(binaries) = binaries {
             builder = builder.binaries(binaries);
         }
@@ -78,6 +82,7 @@ impl World {
             broker,
             filling: Vec::new(),
             locks: Vec::new(),
+            starving: BTreeMap::new(),
             unruly: Vec::new(),
             _kafka: kafka,
         })

@@ -6,6 +6,7 @@ mod down;
 mod logs;
 pub(crate) mod paint;
 mod ready;
+mod starve;
 mod status;
 mod topics;
 pub(crate) mod up;
@@ -51,6 +52,8 @@ enum Command {
     Bench(crate::bench::Options),
     /// Take a stack of its own through chaos under load, and compare the books afterwards
     Chaos(chaos::Options),
+    /// Starve a part of a stack of its own under load, round after round, and watch it recover by itself
+    Starve(starve::Options),
     /// Fetch Apache Kafka and prepare it for quick starts
     Fetch,
     /// Run librdkafka's mock cluster (used by `up` where Java is missing)
@@ -76,6 +79,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Demo(options) => Box::pin(crate::demo::run(&directory, &options)).await?,
         Command::Bench(options) => Box::pin(crate::bench::run(&options)).await?,
         Command::Chaos(options) => return Box::pin(chaos::run(&options)).await,
+        Command::Starve(options) => return Box::pin(starve::run(&options)).await,
         Command::Fetch => drop(Distribution::find(&cache(&directory)).await?),
         Command::EmbeddedBroker { address_file } => {
             embedded::serve(&address_file, &stack::kafka::topics::Plan::default()).await?;

@@ -42,6 +42,15 @@ impl Kind {
     }
 }
 
+/// A listener whose clients come through a proxy.
+#[derive(Debug, Clone)]
+pub struct Proxied {
+    /// The listener's own port on 127.0.0.1.
+    pub port: u16,
+    /// Where clients are told to come, `host:port`. The host may be a name, which only they need to know.
+    pub advertised: String,
+}
+
 /// Where a broker lives and how it is started.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -63,8 +72,8 @@ pub struct Options {
     pub kind: Kind,
     /// Compile for throughput (slower start), as a benchmark wants it.
     pub throughput: bool,
-    /// A second listener, for clients that come through a proxy: its port, and the proxy's.
-    pub proxied: Option<(u16, u16)>,
+    /// A second listener, for clients that come through a proxy.
+    pub proxied: Option<Proxied>,
     /// The `stack` program, which runs the embedded broker.
     pub program: PathBuf,
 }
@@ -261,8 +270,8 @@ fn write_settings(options: &Options) -> Result<PathBuf> {
         .replace("${PORT}", &options.port.to_string())
         .replace("${CONTROLLER_PORT}", &options.controller_port.to_string())
         .replace("${DATA}", &options.directory.join("data").display().to_string());
-    if let Some((port, proxy)) = options.proxied {
-        text.push_str(&second_listener(options, port, proxy));
+    if let Some(proxied) = &options.proxied {
+        text.push_str(&second_listener(options, proxied));
     }
     let path = options.directory.join("broker.properties");
     std::fs::write(&path, text).at("write", &path)?;
@@ -270,12 +279,12 @@ fn write_settings(options: &Options) -> Result<PathBuf> {
 }
 
 /// The last of several lines with one key counts.
-fn second_listener(options: &Options, port: u16, proxy: u16) -> String {
+fn second_listener(options: &Options, Proxied { port, advertised }: &Proxied) -> String {
     let (own, controller) = (options.port, options.controller_port);
     format!(
         "
 listeners=PLAINTEXT://127.0.0.1:{own},PROXIED://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{own},PROXIED://127.0.0.1:{proxy}
+advertised.listeners=PLAINTEXT://127.0.0.1:{own},PROXIED://{advertised}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
 "
     )

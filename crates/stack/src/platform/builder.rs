@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::up::bring_up;
 use super::{Held, Plan, Stack};
 use crate::error::Result;
-use crate::kafka::{Kind, topics};
+use crate::kafka::{Kind, Proxied, topics};
 use crate::ports::{self, Lease};
 use crate::service::{Ports, Service};
 
@@ -17,7 +17,7 @@ pub struct Builder {
     binaries: Option<PathBuf>,
     broker: Option<Kind>,
     throughput: bool,
-    kafka_proxied: Option<(u16, u16)>,
+    kafka_proxied: Option<Proxied>,
     topics: topics::Plan,
     retry_delays: Option<Vec<Duration>>,
     env: BTreeMap<String, String>,
@@ -46,10 +46,11 @@ impl Builder {
         self
     }
 
-    /// Gives the broker a second listener on `port`, whose clients are told to come to `proxy`.
+    /// Gives the broker a second listener on `port`, whose clients are told to come to `advertised`, `host:port`.
     #[must_use]
-    pub fn kafka_proxied(mut self, port: u16, proxy: u16) -> Self {
-        self.kafka_proxied = Some((port, proxy));
+    pub fn kafka_proxied(mut self, port: u16, advertised: impl Into<String>) -> Self {
+        let advertised = advertised.into();
+        self.kafka_proxied = Some(Proxied { port, advertised });
         self
     }
 

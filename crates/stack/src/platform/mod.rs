@@ -7,11 +7,13 @@ mod down;
 mod parts;
 mod plan;
 pub mod readiness;
+mod starve;
 mod up;
 
 pub use builder::Builder;
 pub use down::{Ended, take_down};
 pub use plan::{MARK, Plan};
+pub use starve::Starved;
 pub use up::{Progress, Tell};
 
 use std::collections::BTreeMap;

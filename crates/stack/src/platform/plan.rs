@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use nix::sys::signal::Signal;
 
 use super::Instance;
-use crate::kafka::{self, Kind, topics};
+use crate::kafka::{self, Kind, Proxied, topics};
 use crate::postgres;
 use crate::process::{Launch, Lifetime};
 use crate::service::{Ports, Service, environment};
@@ -38,8 +38,8 @@ pub struct Plan {
     pub detached: bool,
     /// Let the broker compile for throughput.
     pub throughput: bool,
-    /// A second listener of the broker, for clients that come through a proxy: its port, and the proxy's.
-    pub kafka_proxied: Option<(u16, u16)>,
+    /// A second listener of the broker, for clients that come through a proxy.
+    pub kafka_proxied: Option<Proxied>,
     /// How topics are made.
     pub topics: topics::Plan,
     /// Settings of every service.
@@ -96,7 +96,7 @@ impl Plan {
             env: self.mark(),
             kind: self.broker,
             throughput: self.throughput,
-            proxied: self.kafka_proxied,
+            proxied: self.kafka_proxied.clone(),
             program: self.binaries.join("stack"),
             ..kafka::Options::new(self.data().join("kafka"), self.kafka_port, self.controller_port)
         }

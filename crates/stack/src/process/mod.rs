@@ -6,9 +6,11 @@
 
 mod command;
 mod launch;
+mod starve;
 
 pub use command::{run, which};
 pub use launch::{Account, Launch, Lifetime};
+pub use starve::{Share, Starvation};
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
