@@ -130,7 +130,7 @@ async fn after_a_refused_batch_no_record_passes_an_earlier_one_of_its_key() {
     let both = confirmed(&broker).await;
     assert_eq!(both.len(), 2 * keys * each);
     for numbers in numbers(&both).values() {
-        assert_eq!(numbers[each..], *numbers[..each], "{numbers:?}");
+        assert_eq!(numbers[each..], numbers[..each], "{numbers:?}");
     }
     assert_eq!(service.metric("messaging_publications_doubted_total"), 0);
     assert_eq!(service.metric("messaging_topic_misfit"), 0);
@@ -150,8 +150,12 @@ async fn after_a_refused_batch_no_record_passes_an_earlier_one_of_its_key() {
 /// The topic takes no record without a key.
 async fn compact(broker: &Broker, topic: &str) {
     let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("cleanup.policy", "compact");
-    let changed = admin(broker).alter_configs([&change], &AdminOptions::new());
-    changed.await.unwrap();
+    // it must live until it has answered
+    let admin = admin(broker);
+    admin
+        .alter_configs([&change], &AdminOptions::new())
+        .await
+        .unwrap();
     let producer: FutureProducer = stack::kafka::client(broker.address()).create().unwrap();
     until("records without a key are refused", async || {
         let record = FutureRecord::<str, str>::to(topic).payload("probe");
@@ -189,8 +193,9 @@ async fn a_bad_record_condemns_none_of_its_batch() {
 
 async fn make(broker: &Broker, topic: &str) {
     let new = NewTopic::new(topic, 2, TopicReplication::Fixed(1));
-    let made = admin(broker).create_topics([&new], &AdminOptions::new());
-    made.await.unwrap().remove(0).unwrap();
+    let admin = admin(broker);
+    let made = admin.create_topics([&new], &AdminOptions::new()).await;
+    made.unwrap().remove(0).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
