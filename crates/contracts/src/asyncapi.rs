@@ -13,6 +13,9 @@ mod headers;
 
 pub use headers::{DEAD_LETTER, EVENT, Header};
 
+/// Where a key is placed, in librdkafka's words: as Kafka's Java client does, and records without a key anywhere.
+pub const PARTITIONER: &str = "murmur2_random";
+
 /// Where the message of every dead-letter topic is.
 const DEAD_LETTER_MESSAGE: &str = "dead-letter";
 
@@ -46,7 +49,10 @@ pub fn document() -> serde_json::Result<Value> {
             "description": "The facts that the services announce to each other over Kafka, as CloudEvents 1.0 in \
                             binary mode: attributes are record headers, the body is plain JSON. Members and headers \
                             that a reader does not know are to be ignored. Delivery is at least once: deduplicate by \
-                            `ce_id`. One key's events stand on one partition, in the order they were announced.",
+                            `ce_id`. One key's events stand on one partition, in the order they were announced: the \
+                            one that Kafka's Java client chooses, `(murmur2(key) & 0x7fffffff) % partitions`. Whoever \
+                            writes to a topic, or joins one with another by partition, places keys so \
+                            (librdkafka: `partitioner=murmur2_random`).",
             "license": { "name": "Apache-2.0" },
         },
         "defaultContentType": CONTENT_TYPE,
@@ -160,6 +166,7 @@ fn channel(topic: Topic, events: &[EventSchema]) -> Value {
         "address": topic.name(),
         "description": about,
         "messages": messages,
+        "x-partitioner": PARTITIONER,
         "bindings": { "kafka": { "topic": topic.name(), "bindingVersion": "0.5.0" } },
     })
 }

@@ -172,8 +172,19 @@ pub(crate) fn producer_config(brokers: &str, settings: &MessagingSettings) -> Cl
             "queue.buffering.max.messages",
             settings.relay_batch_max.saturating_mul(2).max(1_000).to_string(),
         )
-        .set("topic.metadata.propagation.max.ms", "10000");
+        // a topic that is not there is refused this soon; the relay tries it again for `refusal_retry_ms`
+        .set("topic.metadata.propagation.max.ms", "1000")
+        // as Java's clients do, and those of most other languages: a key has one place whoever writes it
+        .set("partitioner", contracts::asyncapi::PARTITIONER)
+        // a record above is refused before it is sent, and no batch is larger: the broker refuses batches whole
+        .set("message.max.bytes", settings.record_max_bytes.to_string())
+        .set("batch.size", settings.record_max_bytes.to_string());
     config
+}
+
+/// A client that asks about topics.
+pub(crate) fn admin_config(brokers: &str) -> ClientConfig {
+    connection(brokers)
 }
 
 pub(crate) fn consumer_config(brokers: &str, group: &str, settings: &MessagingSettings) -> ClientConfig {

@@ -27,7 +27,7 @@ use crate::metrics::KernelMetrics;
 use crate::operations::Operations;
 use crate::participant::Participant;
 use crate::read_fence::ReadFence;
-use crate::relay::{Publisher, Relay};
+use crate::relay::{Publisher, Relay, TopicLimits};
 use crate::repository::{Conn, Repository};
 use crate::standing::{ConsumerStanding, OutboxAge, milliseconds};
 use crate::steps::Steps;
@@ -314,6 +314,8 @@ impl Kernel {
             });
         }
         tasks.spawn("broker", |stop| self.watch.run(stop));
+        let limits = TopicLimits::new(core.clone(), self.brokers);
+        tasks.spawn("topic limits", |stop| limits.run(stop));
         let relay = Relay::new(core.clone(), self.publisher);
         tasks.spawn("relay", |stop| relay.run(stop));
         let messages = MessageLoop::new(core.clone());

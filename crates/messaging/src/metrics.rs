@@ -46,6 +46,7 @@ struct Inner {
     attempts_failed: Counter,
     retried: Counter,
     refused: Counter,
+    doubted: Counter,
     dead_lettered: Counter,
     batch_seconds: Histogram,
     batch_messages: Histogram,
@@ -53,6 +54,8 @@ struct Inner {
     retained_at: Gauge,
     lag: Family<Destination, Gauge>,
     leads: Gauge,
+    held: Family<Destination, Gauge>,
+    misfits: Family<Destination, Gauge>,
     breaker_open: Family<Before, Gauge>,
     consumer_paused: Gauge,
     clients_renewed: Family<Renewed, Counter>,
@@ -71,6 +74,7 @@ impl Default for KernelMetrics {
             attempts_failed: Counter::default(),
             retried: Counter::default(),
             refused: Counter::default(),
+            doubted: Counter::default(),
             dead_lettered: Counter::default(),
             batch_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
             batch_messages: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
@@ -79,6 +83,8 @@ impl Default for KernelMetrics {
             retained_at: Gauge::default(),
             lag: Family::default(),
             leads: Gauge::default(),
+            held: Family::default(),
+            misfits: Family::default(),
             breaker_open: Family::default(),
             consumer_paused: Gauge::default(),
             clients_renewed: Family::default(),
@@ -123,6 +129,11 @@ impl KernelMetrics {
             "messaging_publications_refused",
             "Records that Kafka will never take",
             it.refused.clone(),
+        );
+        registry.register(
+            "messaging_publications_doubted",
+            "Records whose batch Kafka refused, sent again to find out which of them are bad",
+            it.doubted.clone(),
         );
         registry.register(
             "messaging_dead_letters",
@@ -176,6 +187,16 @@ impl KernelMetrics {
             "messaging_relay_leads",
             "Whether this replica relays the outbox",
             it.leads.clone(),
+        );
+        registry.register(
+            "messaging_relay_topic_held",
+            "Whether rows of the topic wait because it refuses every record for now",
+            it.held.clone(),
+        );
+        registry.register(
+            "messaging_topic_misfit",
+            "Whether the topic's settings do not fit those of this service",
+            it.misfits.clone(),
         );
         registry.register(
             "messaging_outbox_rows",
@@ -280,6 +301,24 @@ impl KernelMetrics {
 
     pub(crate) fn leads(&self, leads: bool) {
         self.0.leads.set(i64::from(leads));
+    }
+
+    pub(crate) fn doubted(&self, records: usize) {
+        let records = u64::try_from(records).unwrap_or(u64::MAX);
+        self.0.doubted.inc_by(records);
+    }
+
+    pub(crate) fn misfit(&self, topic: &str, misfit: bool) {
+        let gauge = self.0.misfits.get_or_create(&destination(topic));
+        gauge.set(i64::from(misfit));
+    }
+
+    /// Topics that begin to refuse every record, or take them again.
+    pub(crate) fn held(&self, topics: &[String], held: bool) {
+        for topic in topics {
+            let hold = self.0.held.get_or_create(&destination(topic));
+            hold.set(i64::from(held));
+        }
     }
 
     pub(crate) fn backlog(&self, rows: i64, age_seconds: i64, pending: i64, dead: i64) {

@@ -26,6 +26,15 @@ pub struct MessagingSettings {
     pub relay_lead_ms: u64,
     /// How long the relay waits for any acknowledgement before it starts over with a new client (30000).
     pub delivery_timeout_ms: u64,
+    /// A round of the relay (250): what Kafka has not answered for so long stays under way, and rows of other topics
+    /// are sent meanwhile.
+    pub relay_round_ms: u64,
+    /// How long records that their topic refuses for now (it is not there, nobody leads it) are tried again before they
+    /// become dead letters (300000), every `backoff_max_ms`.
+    pub refusal_retry_ms: u64,
+    /// Bytes of a record, and of a batch of records, that the relay sends at most (1000000). Not more than the topics'
+    /// `max.message.bytes` less 1024 for what goes around a batch, which is checked at the start.
+    pub record_max_bytes: u32,
     /// Rows that the dispatcher claims at once (200).
     pub dispatch_batch_max: i64,
     /// Actions that are performed at the same time (64).
@@ -101,6 +110,9 @@ impl Default for MessagingSettings {
             relay_poll_max_ms: 250,
             relay_lead_ms: 1_000,
             delivery_timeout_ms: 30_000,
+            relay_round_ms: 250,
+            refusal_retry_ms: 300_000,
+            record_max_bytes: 1_000_000,
             dispatch_batch_max: 200,
             actions_in_flight: 64,
             breaker_keys: 10,

@@ -1,6 +1,10 @@
 //! The relay: moves outbox rows to Kafka. One replica has the lead at a time, by an advisory lock on the very
 //! connection it reads and deletes with: losing the connection is losing the lead.
 
+mod answer;
+mod flight;
+mod holds;
+mod limits;
 mod low_water;
 mod publish;
 mod session;
@@ -12,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+pub(crate) use self::limits::TopicLimits;
 pub(crate) use self::publish::Publisher;
 use self::session::Session;
 use crate::Outage;
@@ -75,7 +80,8 @@ impl Relay {
         stop: &CancellationToken,
         backoff: &mut Backoff,
     ) -> Result<(), Outage> {
-        let settings = &self.core.settings;
+        let core = self.core.clone();
+        let settings = &core.settings;
         let (quickest, slowest) = (
             Duration::from_millis(settings.relay_poll_min_ms),
             Duration::from_millis(settings.relay_poll_max_ms),
@@ -84,13 +90,15 @@ impl Relay {
         let mut sampled = None::<Instant>;
         while !stop.is_cancelled() {
             if sampled.is_none_or(|at| at.elapsed() >= SAMPLE_EVERY) {
-                self.bounded(session.sample()).await?;
+                bounded(&core, session.sample()).await?;
                 sampled = Some(Instant::now());
             }
             self.publisher.renew_if_spent()?;
-            let rows = self.bounded(session.scan(settings.relay_batch_max)).await?;
-            if rows.is_empty() {
-                self.wait(&mut poll, slowest, stop).await;
+            self.publisher.look_again().await;
+            let waiting = self.publisher.waiting();
+            let rows = bounded(&core, session.scan(settings.relay_batch_max, &waiting)).await?;
+            if rows.is_empty() && self.publisher.is_idle() {
+                wait(&core, &mut poll, slowest, stop).await;
                 continue;
             }
             let found = rows.len();
@@ -98,7 +106,7 @@ impl Relay {
                 published = self.publisher.publish(rows, stop) => published,
                 outage = session.lost() => return Err(outage),
             };
-            self.bounded(session.finish(&self.core, &published)).await?;
+            bounded(&core, session.finish(&core, &published)).await?;
             if stop.is_cancelled() {
                 break;
             }
@@ -111,24 +119,24 @@ impl Relay {
         }
         Ok(())
     }
+}
 
-    /// A database that has vanished without a word ends the lead as well.
-    async fn bounded<T>(&self, work: impl Future<Output = Result<T, Outage>>) -> Result<T, Outage> {
-        let patience = self.core.patience();
-        match timeout(patience, work).await {
-            Ok(result) => result,
-            Err(_elapsed) => Err(Outage::Stalled(patience)),
-        }
+/// A database that has vanished without a word ends the lead as well.
+async fn bounded<T>(core: &Core, work: impl Future<Output = Result<T, Outage>>) -> Result<T, Outage> {
+    let patience = core.patience();
+    match timeout(patience, work).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(Outage::Stalled(patience)),
     }
+}
 
-    /// Woken by a commit of this process; others' commits are found by polling, less often the longer
-    /// nothing happens.
-    async fn wait(&self, poll: &mut Duration, slowest: Duration, stop: &CancellationToken) {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = self.core.signals.outbox_added() => {}
-            () = sleep(*poll) => {}
-        }
-        *poll = poll.saturating_mul(2).min(slowest);
+/// Woken by a commit of this process; others' commits are found by polling, less often the longer
+/// nothing happens.
+async fn wait(core: &Core, poll: &mut Duration, slowest: Duration, stop: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = core.signals.outbox_added() => {}
+        () = sleep(*poll) => {}
     }
+    *poll = poll.saturating_mul(2).min(slowest);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::{Array, BigInt, Bool, Text};
 use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use tracing::error;
@@ -26,7 +26,7 @@ const LEAD_LOCK: i64 = 0x7175_6164_0001;
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// An outbox row as the relay reads it.
-#[derive(Debug, Clone, Queryable, Selectable)]
+#[derive(Debug, Clone, Queryable, Selectable, QueryableByName)]
 #[diesel(table_name = outbox)]
 pub(super) struct Row {
     pub(super) id: i64,
@@ -97,8 +97,11 @@ impl Session {
         Ok(row.number)
     }
 
-    /// The oldest rows.
-    pub(super) async fn scan(&mut self, max: i64) -> Result<Vec<Row>, Outage> {
+    /// The oldest rows, without those of `waiting` topics and whatever has a key that such a row has.
+    pub(super) async fn scan(&mut self, max: i64, waiting: &[String]) -> Result<Vec<Row>, Outage> {
+        if !waiting.is_empty() {
+            return self.scan_past(max, waiting).await;
+        }
         let rows: Vec<Row> = outbox::table
             .filter(outbox::id.ge(self.water.mark()))
             .order(outbox::id)
@@ -107,6 +110,29 @@ impl Session {
             .load(&mut self.conn)
             .await?;
         self.water.scanned(rows.as_slice().first().map(|row| row.id));
+        Ok(rows)
+    }
+
+    async fn scan_past(&mut self, max: i64, waiting: &[String]) -> Result<Vec<Row>, Outage> {
+        let lowest: Option<i64> = outbox::table
+            .filter(outbox::id.ge(self.water.mark()))
+            .select(diesel::dsl::min(outbox::id))
+            .get_result(&mut self.conn)
+            .await?;
+        // a set of keys that is looked up for each row: to compare ids too would be exact, and quadratic
+        let rows = diesel::sql_query(
+            "select id, event_id, topic, key, headers, payload, work_id from outbox
+             where id >= $1 and topic <> all($2)
+               and (key is null
+                    or key not in (select key from outbox where id >= $1 and topic = any($2) and key is not null))
+             order by id limit $3",
+        )
+        .bind::<BigInt, _>(self.water.mark())
+        .bind::<Array<Text>, _>(waiting)
+        .bind::<BigInt, _>(max)
+        .load(&mut self.conn)
+        .await?;
+        self.water.scanned(lowest);
         Ok(rows)
     }
 
@@ -141,6 +167,9 @@ impl Session {
         chassis::crossing!("relay.deleted");
         core.metrics.published(&published.topics);
         core.metrics.refused(published.refused.len());
+        core.metrics.doubted(published.doubted);
+        core.metrics.held(&published.held, true);
+        core.metrics.held(&published.released, false);
         Ok(())
     }
 }

@@ -29,6 +29,8 @@ mod outages;
 #[cfg(test)]
 mod publications;
 #[cfg(test)]
+mod refusing;
+#[cfg(test)]
 mod relaying;
 #[cfg(test)]
 mod replaying;

@@ -189,7 +189,9 @@ async fn each_key_keeps_its_order_under_many_writers() {
 async fn what_kafka_never_takes_is_set_aside_and_the_rest_flows() {
     let broker = Broker::start().await;
     let mut database = Database::create().await;
-    let service = Setup::new(&broker, &database).start(listening());
+    let service = Setup::new(&broker, &database)
+        .limits(|limits| limits.refusal_retry_ms = 100)
+        .start(listening());
     let two_megabytes = "convert_to(repeat('x', 2000000), 'UTF8')";
     let batch = [
         append(CONFIRMED, "a", "'1'"),

@@ -97,7 +97,9 @@ async fn retries_deaths_and_refusals_are_counted_for_what_they_are() {
             "convert_to(repeat('x', 2000000), 'UTF8')",
         ))
         .await;
-    let service = Setup::new(&broker, &database).start(running_errands(&script));
+    let service = Setup::new(&broker, &database)
+        .limits(|limits| limits.refusal_retry_ms = 100)
+        .start(running_errands(&script));
     service.open_letters(4).await;
     database
         .until_zero("select count(*) from work where state = 'pending'")

@@ -14,7 +14,7 @@ pub(crate) struct Options {
     plan: Plan,
 }
 
-/// Creates the missing topics; a topic with another number of partitions than declared is a failure.
+/// Creates the missing topics and fits the others; a topic with another number of partitions than declared is a failure.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let report = ensure(&options.brokers, &options.plan).await?;
     for name in &report.created {
@@ -22,6 +22,12 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     }
     for name in &report.present {
         println!("present  {name}");
+    }
+    for setting in &report.altered {
+        println!("altered  {setting}");
+    }
+    for setting in &report.deviating {
+        println!("differs  {setting}, left alone");
     }
     if !report.different.is_empty() {
         let different: Vec<String> = report

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use contracts::Topic;
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -41,6 +43,57 @@ fn read(bootstrap: &str, count: usize) -> Vec<String> {
     payloads
 }
 
+/// A topic that was made with Kafka's own segments and smaller batches than the services send.
+async fn an_older_topic_is_fitted(bootstrap: &str, plan: &topics::Plan) {
+    let name = Topic::OrderCreated.name();
+    let admin: AdminClient<DefaultClientContext> = client(bootstrap).create().unwrap();
+    let older = AlterConfig::new(ResourceSpecifier::Topic(name))
+        .set("retention.ms", "172800000")
+        .set("segment.ms", "604800000")
+        .set("max.message.bytes", "20000")
+        .set("compression.type", "zstd");
+    admin.alter_configs([&older], &AdminOptions::new()).await.unwrap();
+    let settings = async || {
+        let described = admin.describe_configs([&ResourceSpecifier::Topic(name)], &AdminOptions::new());
+        let described = described.await.unwrap().remove(0).unwrap();
+        [
+            "retention.ms",
+            "segment.ms",
+            "max.message.bytes",
+            "compression.type",
+        ]
+        .map(|name| described.get(name).unwrap().value.clone().unwrap())
+    };
+    // the broker takes notice in its own time
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while settings().await[1] != "604800000" {
+        assert!(Instant::now() < deadline, "the topic is not altered");
+    }
+    let report = topics::ensure(bootstrap, plan).await.unwrap();
+    let told =
+        |settings: &[topics::Setting]| -> Vec<String> { settings.iter().map(ToString::to_string).collect() };
+    assert_eq!(
+        told(&report.altered),
+        [
+            "order.created segment.ms 604800000, declared 86400000",
+            "order.created max.message.bytes 20000, declared 1048588"
+        ]
+    );
+    assert_eq!(
+        told(&report.deviating),
+        ["order.created retention.ms 172800000, declared 604800000"]
+    );
+    while settings().await != ["172800000", "86400000", "1048588", "zstd"] {
+        assert!(
+            Instant::now() < deadline,
+            "the topic is not fitted: {:?}",
+            settings().await
+        );
+    }
+    let report = topics::ensure(bootstrap, plan).await.unwrap();
+    assert!(report.altered.is_empty(), "{:?}", report.altered);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_keeps_its_topics_and_records_through_kill_9_and_restart() {
     let directory = stack::temporary().unwrap();
@@ -54,6 +107,7 @@ async fn a_broker_keeps_its_topics_and_records_through_kill_9_and_restart() {
     let plan = topics::Plan::default();
     let report = topics::ensure(&bootstrap, &plan).await.unwrap();
     assert_eq!(report.created.len(), Topic::ALL.len());
+    an_older_topic_is_fitted(&bootstrap, &plan).await;
     let report = topics::ensure(
         &bootstrap,
         &topics::Plan {
