@@ -107,6 +107,9 @@ pub enum Outage {
     /// No connection could be had.
     #[error("database pool: {0}")]
     Pool(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The server of this connection takes no writes any more.
+    #[error("database: the server of this connection takes no writes any more")]
+    NoWriter,
     /// Kafka does not answer.
     #[error("kafka: {0}")]
     Kafka(#[from] KafkaError),

@@ -9,7 +9,6 @@ use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
-use diesel_async::pooled_connection::deadpool::Object;
 use rdkafka::error::KafkaError;
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -25,10 +24,10 @@ use crate::metrics::KernelMetrics;
 use crate::operations::Operations;
 use crate::participant::Participant;
 use crate::relay::{Publisher, Relay};
-use crate::repository::{Conn, Repository};
+use crate::repository::Repository;
 use crate::steps::Steps;
 use crate::{MessagingSettings, Outage, retention};
-use chassis::{Pool, Probe, Tasks, clock};
+use chassis::{Connection, Pool, Probe, Tasks, clock};
 
 /// How often the partitions of processed events are looked after.
 const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
@@ -83,7 +82,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) async fn connection(&self) -> Result<Object<Conn>, Outage> {
+    pub(crate) async fn connection(&self) -> Result<Connection, Outage> {
         self.pool
             .get()
             .await
@@ -96,8 +95,8 @@ impl Core {
     }
 
     /// Gives up a transaction that takes too long. Its connection may still be busy with it, so it is not used again.
-    pub(crate) fn give_up(&self, conn: Object<Conn>) -> Outage {
-        drop(Object::take(conn));
+    pub(crate) fn give_up(&self, conn: Connection) -> Outage {
+        drop(conn.take());
         Outage::Stalled(self.patience())
     }
 

@@ -5,13 +5,12 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use chassis::settings::DatabaseSettings;
-use chassis::{Pool, Tasks};
+use chassis::{Connection, Pool, Tasks};
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Nullable, Text};
-use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use messaging::metrics::KernelMetrics;
-use messaging::{BrokerState, Conn, Kernel, MessagingSettings, Repository, Signals};
+use messaging::{BrokerState, Kernel, MessagingSettings, Repository, Signals};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use stack::postgres::TestDatabase;
@@ -235,7 +234,7 @@ impl<'a> Setup<'a> {
 }
 
 impl Running {
-    pub(crate) async fn conn(&self) -> Object<Conn> {
+    pub(crate) async fn conn(&self) -> Connection {
         self.pool.get().await.unwrap()
     }
 

@@ -18,6 +18,7 @@ pub struct Builder {
     broker: Option<Kind>,
     throughput: bool,
     kafka_proxied: Option<(u16, u16)>,
+    postgres_language: Option<String>,
     topics: topics::Plan,
     retry_delays: Option<Vec<Duration>>,
     env: BTreeMap<String, String>,
@@ -50,6 +51,13 @@ impl Builder {
     #[must_use]
     pub fn kafka_proxied(mut self, port: u16, proxy: u16) -> Self {
         self.kafka_proxied = Some((port, proxy));
+        self
+    }
+
+    /// Lets PostgreSQL speak another language than English.
+    #[must_use]
+    pub fn postgres_language(mut self, code: &str) -> Self {
+        self.postgres_language = Some(code.to_owned());
         self
     }
 
@@ -143,6 +151,7 @@ impl Builder {
             detached: false,
             throughput: self.throughput,
             kafka_proxied: self.kafka_proxied,
+            postgres_language: self.postgres_language.unwrap_or_else(|| "en".to_owned()),
             topics: self.topics,
             env: self.env,
             service_env: self.service_env,
