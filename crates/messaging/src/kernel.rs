@@ -19,6 +19,7 @@ use crate::assigned::Assigned;
 use crate::broker::{BrokerState, BrokerWatch, consumer_config};
 use crate::consumer::GroupMember;
 use crate::dispatcher::{ActionLoop, MessageLoop};
+use crate::horizon::Horizon;
 use crate::intake::Intake;
 use crate::metrics::KernelMetrics;
 use crate::operations::Operations;
@@ -315,11 +316,12 @@ impl Core {
     async fn housekeep(&self, stop: CancellationToken) {
         let mut gauges = tokio::time::interval(Duration::from_millis(self.settings.gauge_interval_ms.max(1)));
         let mut retention = tokio::time::interval(RETENTION_EVERY);
+        let mut horizon = Horizon::default();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = gauges.tick() => {
-                    if let Err(outage) = self.read_gauges().await {
+                    if let Err(outage) = self.read_gauges(&mut horizon).await {
                         debug!(error = %outage, "gauges are not read");
                     }
                 }
@@ -332,7 +334,7 @@ impl Core {
         }
     }
 
-    async fn read_gauges(&self) -> Result<(), Outage> {
+    async fn read_gauges(&self, horizon: &mut Horizon) -> Result<(), Outage> {
         #[derive(QueryableByName)]
         struct Backlog {
             #[diesel(sql_type = BigInt)]
@@ -357,6 +359,7 @@ impl Core {
         .await?;
         self.metrics
             .backlog(backlog.outbox, backlog.age, backlog.pending, backlog.dead);
+        self.metrics.oldest_transaction(horizon.look(&mut conn).await?);
         Ok(())
     }
 }

@@ -22,6 +22,7 @@ mod dedupe;
 mod dispatcher;
 mod failure;
 mod headers;
+mod horizon;
 mod inbox;
 mod intake;
 mod isolate;

@@ -2,12 +2,14 @@
 
 mod initdb;
 mod install;
+mod pooler;
 mod server;
 mod shared;
 mod standby;
 mod testdb;
 
 pub use install::Installation;
+pub use pooler::Pooler;
 pub use testdb::TestDatabase;
 
 use std::collections::BTreeMap;
