@@ -92,6 +92,8 @@ async fn the_database_fails_over_twice_and_columns_are_widened_under_load_and_ev
     let orders = count(&stack, Service::Order, "orders").await;
     assert_eq!(usize::try_from(orders).unwrap(), accepted.load(Ordering::Relaxed));
     stack.wait_until_healthy(Duration::from_secs(60)).await.unwrap();
+    // before the directories of its servers
+    drop(stack);
 }
 
 /// Gives every service's database an address that can be led elsewhere.

@@ -106,9 +106,11 @@ async fn set_up(client: &Client, setup: &str) -> Result<i32, tokio_postgres::Err
     let answers = client
         .simple_query(&format!("SELECT pg_backend_pid(); {setup}"))
         .await?;
-    let process = answers.iter().find_map(|answer| match answer {
-        SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
-        _ => None,
+    let process = answers.iter().find_map(|answer| {
+        let SimpleQueryMessage::Row(row) = answer else {
+            return None;
+        };
+        row.get(0)?.parse().ok()
     });
     Ok(process.unwrap_or_default())
 }

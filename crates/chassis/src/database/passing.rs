@@ -65,10 +65,10 @@ pub fn sqlstate(error: &Error) -> Option<&str> {
 }
 
 fn state_of(error: &Error) -> Option<SqlState<'_>> {
-    match error {
-        Error::DatabaseError(_, information) => SqlState::of(information.message()),
-        _ => None,
-    }
+    let Error::DatabaseError(_, information) = error else {
+        return None;
+    };
+    SqlState::of(information.message())
 }
 
 #[cfg(test)]
