@@ -11,6 +11,7 @@
 mod bad_input;
 mod crashes;
 mod duplicates;
+mod failover;
 mod load;
 mod outages;
 mod provider;

@@ -264,8 +264,8 @@ impl From<diesel::result::Error> for Problem {
     }
 }
 
-impl From<diesel_async::pooled_connection::deadpool::PoolError> for Problem {
-    fn from(error: diesel_async::pooled_connection::deadpool::PoolError) -> Self {
+impl From<crate::database::PoolError> for Problem {
+    fn from(error: crate::database::PoolError) -> Self {
         Self::unavailable(anyhow::Error::new(error).context("no database connection"))
     }
 }

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::auth::TokenVerifier;
+use crate::database::MigrateError;
 use crate::docs::AllowedMethods;
 use crate::health::{Health, Probe};
 use crate::page::CursorKey;
@@ -176,6 +177,8 @@ async fn await_schema<S: Service>(core: &CoreSettings) -> anyhow::Result<()> {
         let problem = match database::pending_migrations(&core.database.url, S::migrations()).await {
             Ok(0) => return Ok(()),
             Ok(pending) => anyhow::anyhow!("{pending} migrations are pending: run `{} migrate`", S::NAME),
+            // nothing that waiting would change
+            Err(MigrateError::Connect(error)) if error.is_final() => return Err(error.into()),
             Err(error) => error.into(),
         };
         if Instant::now() >= deadline {

@@ -183,8 +183,8 @@ pub(crate) fn producer_config(brokers: &str, settings: &MessagingSettings) -> Cl
 }
 
 /// A client that asks about topics.
-pub(crate) fn admin_config(brokers: &str) -> ClientConfig {
-    connection(brokers)
+pub(crate) fn admin_config(brokers: &str, settings: &MessagingSettings) -> ClientConfig {
+    connection(brokers, settings)
 }
 
 pub(crate) fn consumer_config(brokers: &str, group: &str, settings: &MessagingSettings) -> ClientConfig {

@@ -107,6 +107,9 @@ pub enum Outage {
     /// No connection could be had.
     #[error("database pool: {0}")]
     Pool(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The server of this connection takes no writes any more.
+    #[error("database: the server of this connection takes no writes any more")]
+    NoWriter,
     /// Kafka does not answer.
     #[error("kafka: {0}")]
     Kafka(#[from] KafkaError),
@@ -142,8 +145,8 @@ pub(crate) enum Blame {
     Message,
     /// Certainly the database's: the connection, a serialization failure, somebody else's lock.
     Infrastructure,
-    /// An error code that diesel does not tell apart, such as that of a number out of range. Whether
-    /// it is the message's shows when the same message fails alone while the database answers.
+    /// Any other SQLSTATE, such as that of a table that is not there. Whether it is the message's shows when the same
+    /// message fails alone while the database answers.
     Unclear,
 }
 
@@ -189,13 +192,14 @@ mod tests {
             ))
         };
         for text in [
-            "canceling statement due to statement timeout",
-            "terminating connection due to administrator command",
-            "deadlock detected",
+            "[57014] storniere Anfrage wegen Zeitüberschreitung der Anfrage",
+            "[57P01] terminating connection due to administrator command",
+            "[40P01] deadlock detected",
         ] {
             assert_eq!(of(text), Blame::Infrastructure, "{text}");
         }
-        assert_eq!(of("bigint out of range"), Blame::Unclear);
+        assert_eq!(of("[22003] bigint out of range"), Blame::Message);
+        assert_eq!(of("[42P01] relation does not exist"), Blame::Unclear);
     }
 
     #[test]

@@ -72,7 +72,9 @@ pub(crate) async fn run<T: Sync>(batch: &impl Transactional<T>, items: &[T]) -> 
 fn blamed(error: &Outage) -> Blame {
     match error {
         Outage::Database(error) => blame(error),
-        Outage::Pool(_) | Outage::Kafka(_) | Outage::Stalled(_) | Outage::Halted(_) => Blame::Infrastructure,
+        Outage::Pool(_) | Outage::NoWriter | Outage::Kafka(_) | Outage::Stalled(_) | Outage::Halted(_) => {
+            Blame::Infrastructure
+        }
         // somebody else was faster, and the next try sees it; or a repository that never saves
         Outage::Conflict { .. } => Blame::Unclear,
     }

@@ -10,7 +10,6 @@ use contracts::topics::dead_letter_topic;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
-use diesel_async::pooled_connection::deadpool::Object;
 use rdkafka::error::KafkaError;
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -22,18 +21,19 @@ use crate::client_view::CurrentView;
 use crate::consumer::GroupMember;
 use crate::dispatcher::{ActionLoop, MessageLoop};
 use crate::held_back::DeadlineHold;
+use crate::horizon::Horizon;
 use crate::intake::Intake;
 use crate::metrics::KernelMetrics;
 use crate::operations::Operations;
 use crate::participant::Participant;
 use crate::read_fence::ReadFence;
 use crate::relay::{Publisher, Relay, TopicLimits};
-use crate::repository::{Conn, Repository};
+use crate::repository::Repository;
 use crate::standing::{ConsumerStanding, OutboxAge, milliseconds};
 use crate::steps::Steps;
 use crate::{MessagingSettings, Outage};
 use chassis::health::{ConsumerHealth, MessagingHealth, PartStatus, RelayHealth};
-use chassis::{Pool, Probe, Tasks};
+use chassis::{Connection, Pool, Probe, Tasks};
 
 /// Wakes loops of this process at once, instead of at their next poll.
 #[derive(Debug, Clone, Default)]
@@ -88,7 +88,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) async fn connection(&self) -> Result<Object<Conn>, Outage> {
+    pub(crate) async fn connection(&self) -> Result<Connection, Outage> {
         self.pool
             .get()
             .await
@@ -101,8 +101,8 @@ impl Core {
     }
 
     /// Gives up a transaction that takes too long. Its connection may still be busy with it, so it is not used again.
-    pub(crate) fn give_up(&self, conn: Object<Conn>) -> Outage {
-        drop(Object::take(conn));
+    pub(crate) fn give_up(&self, conn: Connection) -> Outage {
+        drop(conn.take());
         Outage::Stalled(self.patience())
     }
 
@@ -349,11 +349,12 @@ impl Core {
     /// Gauges.
     async fn housekeep(&self, stop: CancellationToken) {
         let mut gauges = tokio::time::interval(Duration::from_millis(self.settings.gauge_interval_ms.max(1)));
+        let mut horizon = Horizon::default();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = gauges.tick() => {
-                    if let Err(outage) = self.read_gauges().await {
+                    if let Err(outage) = self.read_gauges(&mut horizon).await {
                         debug!(error = %outage, "gauges are not read");
                     }
                 }
@@ -361,7 +362,7 @@ impl Core {
         }
     }
 
-    async fn read_gauges(&self) -> Result<(), Outage> {
+    async fn read_gauges(&self, horizon: &mut Horizon) -> Result<(), Outage> {
         #[derive(QueryableByName)]
         struct Backlog {
             #[diesel(sql_type = BigInt)]
@@ -387,6 +388,7 @@ impl Core {
         self.outbox_age.read(backlog.age);
         self.metrics
             .backlog(backlog.outbox, backlog.age, backlog.pending, backlog.dead);
+        self.metrics.oldest_transaction(horizon.look(&mut conn).await?);
         Ok(())
     }
 }

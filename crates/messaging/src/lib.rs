@@ -24,6 +24,7 @@ mod dispatcher;
 mod failure;
 mod headers;
 mod held_back;
+mod horizon;
 mod inbox;
 mod intake;
 mod isolate;

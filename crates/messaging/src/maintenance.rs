@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel_async::SimpleAsyncConnection;
-use diesel_async::pooled_connection::deadpool::Object;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -13,8 +12,9 @@ use tracing::{debug, info, warn};
 use crate::kernel::Core;
 use crate::retention::{self, Upkeep};
 use crate::retry::Backoff;
-use crate::{Conn, Outage};
+use crate::Outage;
 use chassis::clock;
+use chassis::database::Session;
 
 impl Core {
     /// The consumer cannot take an event in without the partition of its day. Where all are there, this only looks.
@@ -111,8 +111,8 @@ impl Core {
     }
 
     /// Not of the pool any more: however the work on it ends, nobody else gets its `lock_timeout`, or a lock it holds.
-    async fn maintenance_connection(&self) -> Result<Conn, Outage> {
-        let mut conn = Object::take(self.connection().await?);
+    async fn maintenance_connection(&self) -> Result<Session, Outage> {
+        let mut conn = self.connection().await?.take();
         // 0 would mean for ever
         let limit = self.settings.retention_lock_timeout_ms.max(1);
         conn.batch_execute(&format!("set lock_timeout = {limit}")).await?;

@@ -61,6 +61,7 @@ struct Inner {
     clients_renewed: Family<Renewed, Counter>,
     outbox_rows: Gauge,
     outbox_age_seconds: Gauge,
+    oldest_transaction_seconds: Gauge,
     work_pending: Gauge,
     work_dead: Gauge,
 }
@@ -90,6 +91,7 @@ impl Default for KernelMetrics {
             clients_renewed: Family::default(),
             outbox_rows: Gauge::default(),
             outbox_age_seconds: Gauge::default(),
+            oldest_transaction_seconds: Gauge::default(),
             work_pending: Gauge::default(),
             work_dead: Gauge::default(),
         }))
@@ -209,6 +211,12 @@ impl KernelMetrics {
             Unit::Seconds,
             it.outbox_age_seconds.clone(),
         );
+        registry.register_with_unit(
+            "messaging_oldest_transaction_age",
+            "Age of the oldest transaction of the database's cluster, as far as it is known",
+            Unit::Seconds,
+            it.oldest_transaction_seconds.clone(),
+        );
         registry.register(
             "messaging_work_pending",
             "Parked messages and open actions",
@@ -326,6 +334,13 @@ impl KernelMetrics {
         self.0.outbox_age_seconds.set(age_seconds);
         self.0.work_pending.set(pending);
         self.0.work_dead.set(dead);
+    }
+}
+
+impl KernelMetrics {
+    pub(crate) fn oldest_transaction(&self, age: Duration) {
+        let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+        self.0.oldest_transaction_seconds.set(seconds);
     }
 }
 

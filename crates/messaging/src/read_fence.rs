@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use chassis::clock;
 use chrono::{DateTime, Utc};
+use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
@@ -61,8 +62,7 @@ pub enum FenceError {
 /// One consumer group's read fence. It keeps one fence at a time: a new one is set up once the one before has been passed,
 /// so that a steady stream of records cannot put it off for ever.
 pub struct ReadFence {
-    brokers: String,
-    group: String,
+    config: ClientConfig,
     topics: Arc<[String]>,
     timeout: Duration,
     settle: Duration,
@@ -112,8 +112,7 @@ impl ReadFence {
         settings: &MessagingSettings,
     ) -> Self {
         Self {
-            brokers: brokers.to_owned(),
-            group: group.to_owned(),
+            config: broadcast_config(brokers, group, settings),
             topics: topics.into_iter().collect(),
             timeout,
             settle,
@@ -228,8 +227,7 @@ impl ReadFence {
             client.used_at = now;
             return Ok(client.kafka.clone());
         }
-        let config = broadcast_config(&self.brokers, &self.group);
-        let kafka: Arc<Kafka> = Arc::new(config.create_with_context(Watch)?);
+        let kafka: Arc<Kafka> = Arc::new(self.config.create_with_context(Watch)?);
         self.client = Some(Client {
             kafka: kafka.clone(),
             made_at: now,

@@ -16,12 +16,13 @@ use diesel::pg::Pg;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::{QueryResult, QueryableByName, RunQueryDsl};
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
-use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection};
+use diesel_async::{AsyncMigrationHarness, AsyncPgConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::{ConnectError, alone};
 use crate::settings::MigrationSettings;
 
 /// Held while migrations run, so that of two replicas one waits for the other.
@@ -39,9 +40,9 @@ type Session = AsyncConnectionWrapper<AsyncPgConnection>;
 /// Why the schema is not what the program needs.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// The database cannot be reached.
-    #[error("cannot connect to the database")]
-    Connect(#[from] diesel::ConnectionError),
+    /// There is no connection to the database.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// A statement between the migrations failed.
     #[error("cannot prepare the session of the migrations")]
     Session(#[from] diesel::result::Error),
@@ -92,7 +93,7 @@ pub async fn migrate_within(
     url: &SecretString,
     migrations: EmbeddedMigrations,
 ) -> Result<Vec<String>, MigrateError> {
-    let connection = AsyncPgConnection::establish(url.expose_secret()).await?;
+    let connection = alone(url).await?;
     let settings = settings.clone();
     // The lock goes with the connection, which ends here whatever happens.
     tokio::task::spawn_blocking(move || {
@@ -114,7 +115,7 @@ pub async fn pending_migrations(
     url: &SecretString,
     migrations: EmbeddedMigrations,
 ) -> Result<usize, MigrateError> {
-    let connection = AsyncPgConnection::establish(url.expose_secret()).await?;
+    let connection = alone(url).await?;
     tokio::task::spawn_blocking(move || {
         let mut harness = AsyncMigrationHarness::new(connection);
         Ok(harness

@@ -97,13 +97,16 @@ fn a_database_that_goes_away_is_no_fault_of_ours() {
         ),
         (
             Kind::Unknown,
-            "terminating connection due to administrator command",
+            "[57P01] terminating connection due to administrator command",
         ),
-        (Kind::Unknown, "canceling statement due to statement timeout"),
+        (
+            Kind::Unknown,
+            "[57014] storniere Anfrage wegen Zeitüberschreitung der Anfrage",
+        ),
     ] {
         assert_eq!(of(kind, message), Code::Unavailable, "{message}");
     }
-    assert_eq!(of(Kind::Unknown, "division by zero"), Code::Internal);
+    assert_eq!(of(Kind::Unknown, "[22012] division by zero"), Code::Internal);
     assert_eq!(of(Kind::CheckViolation, "orders_check"), Code::Internal);
     assert_eq!(Problem::from(Error::NotFound).code(), Code::Internal);
 }

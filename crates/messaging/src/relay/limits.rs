@@ -92,7 +92,7 @@ impl TopicLimits {
                 uses.writes || uses.reads
             })
             .collect();
-        let config = admin_config(&self.brokers);
+        let config = admin_config(&self.brokers, &self.core.settings);
         let admin: AdminClient<ProducerWatch> = config.create_with_context(ProducerWatch)?;
         let topics: Vec<ResourceSpecifier<'_>> =
             names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();

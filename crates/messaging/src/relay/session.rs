@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Text};
-use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use tracing::error;
 use uuid::Uuid;
@@ -47,7 +46,7 @@ impl Row {
 
 /// A connection that has the lead.
 pub(super) struct Session {
-    conn: Conn,
+    conn: chassis::database::Session,
     water: LowWater,
 }
 
@@ -65,13 +64,17 @@ impl Session {
             .await?;
         // taken out of the pool: the lock lives and dies with this connection
         Ok(lock.taken.then(|| Self {
-            conn: Object::take(conn),
+            conn: conn.take(),
             water: LowWater::default(),
         }))
     }
 
     /// Looks how far the low-water mark may move.
     pub(super) async fn sample(&mut self) -> Result<(), Outage> {
+        if self.conn.is_spoiled() {
+            // it could go on reading for ever what nobody writes to any more
+            return Err(Outage::NoWriter);
+        }
         let xmin = self.number("select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as number");
         let xmin = xmin.await?;
         self.water.ended(xmin);

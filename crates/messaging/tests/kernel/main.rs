@@ -27,6 +27,8 @@ mod operating;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod pool;
+#[cfg(test)]
 mod publications;
 #[cfg(test)]
 mod refusing;

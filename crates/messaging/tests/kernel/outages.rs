@@ -1,6 +1,7 @@
 //! The infrastructure goes and comes back: nobody's attempt is counted, nothing is lost, nothing happens twice.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use contracts::{Context, Topic};
@@ -13,9 +14,10 @@ use crate::tally::{Tallies, Tally, listening, write_down};
 use crate::topic::read;
 use crate::world::{Database, Running, SERVICE, Setup, until};
 
-/// A cluster that the story may stop.
+/// A cluster that the story may stop. It speaks German: nothing is told apart by its words.
 struct Cluster {
     postgres: Postgres,
+    log: PathBuf,
     _port: stack::ports::Lease,
     _directory: tempfile::TempDir,
 }
@@ -24,16 +26,31 @@ impl Cluster {
     async fn start() -> (Self, Database) {
         let directory = stack::temporary().unwrap();
         let port = stack::ports::lease().unwrap();
-        let options = Options::new(directory.path().join("postgres"), port.port());
+        let mut options = Options::new(directory.path().join("postgres"), port.port());
+        "de".clone_into(&mut options.language);
+        let log = options.log.clone();
         let postgres = Postgres::start(options).await.unwrap();
+        let admin = postgres.admin("postgres").await.unwrap();
+        let refused = format!("{:?}", admin.batch_execute("select 1 / 0").await);
+        assert!(
+            refused.contains("Division durch Null"),
+            "PostgreSQL's translations are missing here: {refused}"
+        );
         let url = postgres.ensure_database("order", "secret").await.unwrap();
         let database = Database::at(url).await;
         let cluster = Self {
             postgres,
+            log,
             _port: port,
             _directory: directory,
         };
         (cluster, database)
+    }
+
+    /// How many errors of this code the server has written down.
+    fn errors(&self, sqlstate: &str) -> usize {
+        let log = std::fs::read_to_string(&self.log).unwrap();
+        log.matches(&format!("[{sqlstate}]")).count()
     }
 }
 
@@ -222,4 +239,127 @@ async fn a_stop_while_the_broker_is_down_is_prompt() {
         1,
         "for the next start"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeout_and_a_deadlock_on_a_server_that_speaks_german_count_no_attempt() {
+    let broker = Broker::start().await;
+    let (cluster, mut database) = Cluster::start().await;
+    let orders = [chassis::clock::new_id(), chassis::clock::new_id()];
+    let send = async |label: &str| broker.produce(&orders.map(|order| Sent::new(order, label))).await;
+    // the timeout of a statement that waits for a lock comes before the deadlock is looked for, and then after it
+    let service = Setup::new(&broker, &database)
+        .statement_timeout_ms(300)
+        .start(listening());
+    send("1").await;
+    for order in orders {
+        database.until_seen(order, &["1"]).await;
+    }
+    let mut other = cluster.postgres.admin("order").await.unwrap();
+    let lock = other.transaction().await.unwrap();
+    lock.batch_execute("lock table tally in access exclusive mode")
+        .await
+        .unwrap();
+    send("2").await;
+    until("statements time out", async || cluster.errors("57014") >= 3).await;
+    assert!(place_error(&service, orders[0]).await, "to a request it is a 503");
+    lock.commit().await.unwrap();
+    for order in orders {
+        database.until_seen(order, &["1", "2"]).await;
+    }
+    assert_eq!(service.metric("messaging_attempts_failed_total"), 0);
+    service.stop().await;
+
+    let service = Setup::new(&broker, &database).start(listening());
+    // the story's own session never looks: the service is the one to be thrown out
+    other
+        .batch_execute("set deadlock_timeout = '1min'")
+        .await
+        .unwrap();
+    let mut sent = 2;
+    while cluster.errors("40P01") == 0 {
+        assert!(sent < 20, "no deadlock");
+        let lock = other.transaction().await.unwrap();
+        let of = |order: Uuid| format!("select 1 from tally where id = '{order}' for update");
+        lock.batch_execute(&of(orders[1])).await.unwrap();
+        sent += 1;
+        send(&sent.to_string()).await;
+        let waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'";
+        until("the service waits", async || database.number(waits).await > 0).await;
+        lock.batch_execute(&of(orders[0])).await.unwrap();
+        lock.commit().await.unwrap();
+    }
+    let labels: Vec<String> = (1..=sent).map(|label| label.to_string()).collect();
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+    for order in orders {
+        database.until_seen(order, &labels).await;
+    }
+    assert_eq!(service.metric("messaging_attempts_failed_total"), 0);
+    assert_eq!(database.number("select count(*) from work").await, 0);
+    service.stop().await;
+}
+
+/// Whether a request that touches the order is answered with 503.
+async fn place_error(service: &Running, order: Uuid) -> bool {
+    let mut conn = service.conn().await;
+    let error = diesel_async::RunQueryDsl::execute(
+        diesel::sql_query(format!("select 1 from tally where id = '{order}'")),
+        &mut conn,
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(chassis::database::sqlstate(&error), Some("57014"), "{error}");
+    chassis::problem::Problem::from(error).code() == chassis::problem::Code::Unavailable
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_changes_its_type_under_a_running_service_counts_no_attempt() {
+    let broker = Broker::start().await;
+    let mut database = Database::create().await;
+    let service = Setup::new(&broker, &database).start(listening());
+    let orders: Vec<Uuid> = (0..10).map(|_| chassis::clock::new_id()).collect();
+    let mut expected = Vec::new();
+    for (round, change) in [
+        "select 1",
+        "alter table tally alter column seen type varchar(200)[]",
+        "alter table tally alter column seen type text[]",
+        "alter table outbox alter column topic type varchar(200)",
+        "alter table outbox alter column topic type text",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        database.execute(change).await;
+        let label = format!("announce {round}");
+        let events: Vec<Sent> = orders.iter().map(|order| Sent::new(*order, &label)).collect();
+        broker.produce(&events).await;
+        expected.push(label);
+        let labels: Vec<&str> = expected.iter().map(String::as_str).collect();
+        for order in &orders {
+            database.until_seen(*order, &labels).await;
+        }
+        database.until_zero("select count(*) from outbox").await;
+    }
+    assert_eq!(database.number("select count(*) from work").await, 0);
+    assert_eq!(service.metric("messaging_attempts_failed_total"), 0);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_stays_open_in_another_database_shows_in_the_metrics() {
+    let broker = Broker::start().await;
+    let (cluster, database) = Cluster::start().await;
+    let service = Setup::new(&broker, &database)
+        .limits(|limits| limits.gauge_interval_ms = 100)
+        .start(listening());
+    let age = || service.metric("messaging_oldest_transaction_age_seconds");
+    let mut elsewhere = cluster.postgres.admin("postgres").await.unwrap();
+    let open = elsewhere.transaction().await.unwrap();
+    open.query("select pg_current_xact_id()::text", &[])
+        .await
+        .unwrap();
+    until("its age is seen to grow", async || age() >= 2).await;
+    open.commit().await.unwrap();
+    until("it is gone", async || age() == 0).await;
+    service.stop().await;
 }

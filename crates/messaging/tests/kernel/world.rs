@@ -5,13 +5,12 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use chassis::settings::DatabaseSettings;
-use chassis::{Pool, Tasks};
+use chassis::{Connection, Pool, Tasks};
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Nullable, Text};
-use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use messaging::metrics::KernelMetrics;
-use messaging::{BrokerState, Conn, Kernel, MessagingSettings, Repository, Signals};
+use messaging::{BrokerState, Kernel, MessagingSettings, Repository, Signals};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use stack::postgres::TestDatabase;
@@ -161,6 +160,19 @@ pub(crate) fn settings() -> MessagingSettings {
     }
 }
 
+/// Of a service's database.
+pub(crate) fn database_settings(url: &str) -> DatabaseSettings {
+    DatabaseSettings {
+        url: url.into(),
+        pool_size: 8,
+        background_pool_size: 8,
+        wait_timeout_ms: 2_000,
+        statement_timeout_ms: 10_000,
+        idle_in_transaction_timeout_ms: 60_000,
+        start_timeout_s: 30,
+    }
+}
+
 /// A running kernel.
 pub(crate) struct Running {
     pub(crate) tasks: Tasks,
@@ -177,6 +189,7 @@ pub(crate) struct Setup<'a> {
     pub(crate) brokers: &'a str,
     pub(crate) database: &'a str,
     pub(crate) settings: MessagingSettings,
+    statement_timeout_ms: u64,
 }
 
 impl<'a> Setup<'a> {
@@ -186,11 +199,19 @@ impl<'a> Setup<'a> {
             brokers: broker.address(),
             database: &database.url,
             settings: settings(),
+            statement_timeout_ms: 10_000,
         }
     }
 
     pub(crate) fn service(self, service: &'a str) -> Self {
         Self { service, ..self }
+    }
+
+    pub(crate) fn statement_timeout_ms(self, statement_timeout_ms: u64) -> Self {
+        Self {
+            statement_timeout_ms,
+            ..self
+        }
     }
 
     pub(crate) fn limits(mut self, change: impl FnOnce(&mut MessagingSettings)) -> Self {
@@ -202,13 +223,8 @@ impl<'a> Setup<'a> {
     pub(crate) fn start<R: Repository>(self, participant: messaging::Participant<R>) -> Running {
         observe();
         let pool = chassis::database::background_pool(&DatabaseSettings {
-            url: self.database.into(),
-            pool_size: 8,
-            background_pool_size: 8,
-            wait_timeout_ms: 2_000,
-            statement_timeout_ms: 10_000,
-            idle_in_transaction_timeout_ms: 60_000,
-            start_timeout_s: 30,
+            statement_timeout_ms: self.statement_timeout_ms,
+            ..database_settings(self.database)
         })
         .unwrap();
         let metrics = KernelMetrics::default();
@@ -235,7 +251,7 @@ impl<'a> Setup<'a> {
 }
 
 impl Running {
-    pub(crate) async fn conn(&self) -> Object<Conn> {
+    pub(crate) async fn conn(&self) -> Connection {
         self.pool.get().await.unwrap()
     }
 

@@ -29,6 +29,7 @@ struct Way {
 pub struct Proxy {
     lease: Arc<Lease>,
     way: watch::Sender<Way>,
+    target: watch::Sender<u16>,
     tasks: JoinSet<()>,
 }
 
@@ -49,9 +50,15 @@ impl Proxy {
             .await
             .map_err(|error| Error::Invalid(format!("the proxy cannot listen: {error}")))?;
         let (way, look) = watch::channel(Way::default());
+        let (target, towards) = watch::channel(target);
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, target, look));
-        Ok(Self { lease, way, tasks })
+        tasks.spawn(accept(listener, towards, look));
+        Ok(Self {
+            lease,
+            way,
+            target,
+            tasks,
+        })
     }
 
     /// Where it listens.
@@ -74,18 +81,24 @@ impl Proxy {
         self.way.send_modify(|way| way.held = held);
     }
 
+    /// Leads new connections elsewhere, as a name does that is given to another address. Those that are open stay.
+    pub fn lead_to(&self, target: u16) {
+        self.target.send_replace(target);
+    }
+
     /// Whether it still works.
     pub fn is_open(&self) -> bool {
         !self.tasks.is_empty()
     }
 }
 
-async fn accept(listener: TcpListener, target: u16, way: watch::Receiver<Way>) {
+async fn accept(listener: TcpListener, target: watch::Receiver<u16>, way: watch::Receiver<Way>) {
     let mut links = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 if let Ok((client, _)) = accepted {
+                    let target = *target.borrow();
                     links.spawn(link(client, target, way.clone()));
                 }
             }

@@ -97,6 +97,7 @@ fn plan(directory: &Path, options: &Options) -> Plan {
         detached: true,
         throughput: false,
         kafka_proxied: None,
+        postgres_language: "en".to_owned(),
         topics: topics::Plan::default(),
         env: BTreeMap::from([(
             "QUADRILLE__MESSAGING__RETRY_DELAYS_MS".to_owned(),

@@ -18,6 +18,7 @@ pub struct Builder {
     broker: Option<Kind>,
     throughput: bool,
     kafka_proxied: Option<Proxied>,
+    postgres_language: Option<String>,
     topics: topics::Plan,
     retry_delays: Option<Vec<Duration>>,
     env: BTreeMap<String, String>,
@@ -51,6 +52,13 @@ impl Builder {
     pub fn kafka_proxied(mut self, port: u16, advertised: impl Into<String>) -> Self {
         let advertised = advertised.into();
         self.kafka_proxied = Some(Proxied { port, advertised });
+        self
+    }
+
+    /// Lets PostgreSQL speak another language than English.
+    #[must_use]
+    pub fn postgres_language(mut self, code: &str) -> Self {
+        self.postgres_language = Some(code.to_owned());
         self
     }
 
@@ -144,6 +152,7 @@ impl Builder {
             detached: false,
             throughput: self.throughput,
             kafka_proxied: self.kafka_proxied,
+            postgres_language: self.postgres_language.unwrap_or_else(|| "en".to_owned()),
             topics: self.topics,
             env: self.env,
             service_env: self.service_env,

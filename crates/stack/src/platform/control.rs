@@ -100,6 +100,16 @@ impl Stack {
         &mut self.postgres
     }
 
+    /// Puts another server with the same databases in the place of the stack's own, which is returned. Services find it
+    /// by themselves or not; the books are read there.
+    pub fn move_postgres(&mut self, to: Postgres) -> Postgres {
+        let (old, new) = (self.postgres.port(), to.port());
+        for url in self.databases.values_mut() {
+            *url = url.replace(&format!(":{old}/"), &format!(":{new}/"));
+        }
+        std::mem::replace(&mut self.postgres, to)
+    }
+
     /// The last lines of a process's log.
     pub fn log_tail(&self, name: &str, lines: usize) -> String {
         tail(&self.plan.log(name), lines)

@@ -40,6 +40,8 @@ pub struct Plan {
     pub throughput: bool,
     /// A second listener of the broker, for clients that come through a proxy.
     pub kafka_proxied: Option<Proxied>,
+    /// The language of PostgreSQL's messages, by its code.
+    pub postgres_language: String,
     /// How topics are made.
     pub topics: topics::Plan,
     /// Settings of every service.
@@ -84,6 +86,7 @@ impl Plan {
             log: self.log("postgres"),
             lifetime: self.lifetime(Signal::SIGQUIT),
             env: self.mark(),
+            language: self.postgres_language.clone(),
             ..postgres::Options::new(self.data().join("postgres"), self.postgres_port)
         }
     }

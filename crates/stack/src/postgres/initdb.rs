@@ -54,7 +54,7 @@ pub(super) fn read_password(directory: &Path) -> Result<String> {
 
 impl Installation {
     /// Hands a file to the account that the server runs as.
-    fn give(&self, path: &Path) -> Result<()> {
+    pub(super) fn give(&self, path: &Path) -> Result<()> {
         match self.account() {
             Some(account) => chown(path, Some(account.uid), Some(account.gid)).at("hand over", path),
             None => Ok(()),
@@ -62,7 +62,7 @@ impl Installation {
     }
 
     /// A command of PostgreSQL under the server's account.
-    fn command(&self, program: &str) -> Result<Command> {
+    pub(super) fn command(&self, program: &str) -> Result<Command> {
         let Some(account) = self.account() else {
             return Ok(Command::new(self.program(program)));
         };

@@ -2,11 +2,14 @@
 
 mod initdb;
 mod install;
+mod pooler;
 mod server;
 mod shared;
+mod standby;
 mod testdb;
 
 pub use install::Installation;
+pub use pooler::Pooler;
 pub use testdb::TestDatabase;
 
 use std::collections::BTreeMap;
@@ -24,6 +27,8 @@ use server::spawn;
 /// The cluster's superuser.
 pub const SUPERUSER: &str = "postgres";
 const PATIENCE: Duration = Duration::from_secs(60);
+/// SQLSTATE of a server that finds another one's shared memory.
+const LOCK_FILE_EXISTS: &str = "F0001";
 
 /// Where a cluster lives and how it is started.
 #[derive(Debug, Clone)]
@@ -42,6 +47,8 @@ pub struct Options {
     pub connections: u16,
     /// Whether commits survive a crash of the machine (those of the server they always survive).
     pub durable: bool,
+    /// The language of the server's messages, by its code.
+    pub language: String,
 }
 
 impl Options {
@@ -56,6 +63,7 @@ impl Options {
             env: BTreeMap::new(),
             connections: 300,
             durable: true,
+            language: "en".to_owned(),
         }
     }
 }
@@ -74,6 +82,10 @@ impl Postgres {
     pub async fn start(options: Options) -> Result<Self> {
         let installation = Installation::find()?;
         let password = prepare(&installation, &options).await?;
+        Self::launch(installation, options, password).await
+    }
+
+    async fn launch(installation: Installation, options: Options, password: String) -> Result<Self> {
         let process = spawn(&installation, &options)?;
         let mut postgres = Self {
             options,
@@ -175,7 +187,7 @@ impl Postgres {
             if !self.process.is_running() {
                 let tail = self.process.log_tail();
                 // The children of a killed server may hold its shared memory for a moment longer.
-                if tail.contains("is still in use") && begin.elapsed() < PATIENCE {
+                if tail.contains(&format!("[{LOCK_FILE_EXISTS}]")) && begin.elapsed() < PATIENCE {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     self.process = spawn(&self.installation, &self.options)?;
                     continue;

@@ -14,6 +14,11 @@ pub(super) fn spawn(installation: &Installation, options: &Options) -> Result<Pr
         .args(server_settings(options))
         .account(installation.account().cloned())
         .env(options.env.clone())
+        // what its messages are looked up in; the locale need not be installed
+        .env(std::collections::BTreeMap::from([(
+            "LANGUAGE".to_owned(),
+            options.language.clone(),
+        )]))
         .lifetime(options.lifetime)
         .start()
 }
@@ -54,7 +59,8 @@ pub(super) fn server_settings(options: &Options) -> Vec<String> {
         ("timezone", "UTC"),
         ("log_timezone", "UTC"),
         ("log_min_duration_statement", "1s"),
-        ("log_line_prefix", "%m [%p] %u@%d "),
+        // with the SQLSTATE: texts are in the server's language
+        ("log_line_prefix", "%m [%p] [%e] %u@%d "),
     ];
     settings
         .iter()

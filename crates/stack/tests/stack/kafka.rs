@@ -54,7 +54,8 @@ async fn an_older_topic_is_fitted(bootstrap: &str, plan: &topics::Plan) {
         .set("compression.type", "zstd");
     admin.alter_configs([&older], &AdminOptions::new()).await.unwrap();
     let settings = async || {
-        let described = admin.describe_configs([&ResourceSpecifier::Topic(name)], &AdminOptions::new());
+        let (topic, options) = (ResourceSpecifier::Topic(name), AdminOptions::new());
+        let described = admin.describe_configs([&topic], &options);
         let described = described.await.unwrap().remove(0).unwrap();
         [
             "retention.ms",
