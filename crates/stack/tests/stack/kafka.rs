@@ -54,8 +54,9 @@ async fn an_older_topic_is_fitted(bootstrap: &str, plan: &topics::Plan) {
         .set("compression.type", "zstd");
     admin.alter_configs([&older], &AdminOptions::new()).await.unwrap();
     let settings = async || {
-        let described = admin.describe_configs([&ResourceSpecifier::Topic(name)], &AdminOptions::new());
-        let described = described.await.unwrap().remove(0).unwrap();
+        let topic = ResourceSpecifier::Topic(name);
+        let described = admin.describe_configs([&topic], &AdminOptions::new()).await;
+        let described = described.unwrap().remove(0).unwrap();
         [
             "retention.ms",
             "segment.ms",
