@@ -132,9 +132,15 @@ async fn ask(conn: &mut AsyncPgConnection) -> diesel::QueryResult<String> {
 async fn a_plan_that_is_stale_is_told_once_and_not_for_ever() {
     let mut database = Database::create().await;
     database
-        .execute("create table labelled (label varchar(5) not null)")
-        .await;
-    database.execute("insert into labelled values ('a')").await;
+        .conn()
+        .batch_execute("create table labelled (label varchar(5) not null)")
+        .await
+        .unwrap();
+    database
+        .conn()
+        .batch_execute("insert into labelled values ('a')")
+        .await
+        .unwrap();
     let pool = pool(&database, 2);
     let (mut one, mut two) = (pool.get().await.unwrap(), pool.get().await.unwrap());
     for conn in [&mut one, &mut two] {
@@ -142,8 +148,10 @@ async fn a_plan_that_is_stale_is_told_once_and_not_for_ever() {
     }
     drop((one, two));
     database
-        .execute("alter table labelled alter column label type varchar(50)")
-        .await;
+        .conn()
+        .batch_execute("alter table labelled alter column label type varchar(50)")
+        .await
+        .unwrap();
     let mut conn = pool.get().await.unwrap();
     let refused = ask(&mut conn).await.unwrap_err();
     assert_eq!(sqlstate(&refused), Some("0A000"), "{refused}");

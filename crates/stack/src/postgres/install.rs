@@ -22,7 +22,9 @@ pub struct Installation {
 impl Installation {
     /// Looks in PATH, then for the newest of Debian's packages.
     pub fn find() -> Result<Self> {
+        // behind a link: not all of them need be linked to
         let programs = which("initdb")
+            .and_then(|link| link.canonicalize().ok())
             .and_then(|file| file.parent().map(Path::to_owned))
             .or_else(newest_of_debian)
             .ok_or_else(|| Error::Missing {

@@ -48,15 +48,15 @@ impl Postgres {
     /// that writes has ended and `standby` has all of them.
     pub async fn relieve(&self, standby: &Self) -> Result<()> {
         self.set("default_transaction_read_only", "on").await?;
-        let writers =
-            "select 1 where not exists (select from pg_stat_activity where backend_xid is not null)";
-        self.wait_for("writers to end", writers).await?;
-        let end: String = self
-            .admin("postgres")
-            .await?
-            .query_one("select pg_current_wal_lsn()::text", &[])
-            .await?
-            .get(0);
+        let taken_in = "select 1 where current_setting('default_transaction_read_only')::bool";
+        self.wait_for("its setting", taken_in).await?;
+        let since = self.text("select clock_timestamp()::text").await?;
+        let writers = format!(
+            "select 1 where not exists (select from pg_stat_activity where backend_type = 'client backend' \
+             and xact_start < '{since}')"
+        );
+        self.wait_for("writers to end", &writers).await?;
+        let end = self.text("select pg_current_wal_lsn()::text").await?;
         let arrived = format!("select 1 where pg_last_wal_replay_lsn() >= '{end}'::pg_lsn");
         standby.wait_for("all that was written", &arrived).await
     }
