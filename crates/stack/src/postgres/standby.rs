@@ -81,6 +81,10 @@ impl Postgres {
         Ok(())
     }
 
+    async fn text(&self, sql: &str) -> Result<String> {
+        Ok(self.admin("postgres").await?.query_one(sql, &[]).await?.get(0))
+    }
+
     /// Asks until there is a row.
     async fn wait_for(&self, what: &str, sql: &str) -> Result<()> {
         let (begin, admin) = (Instant::now(), self.admin("postgres").await?);
