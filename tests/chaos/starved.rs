@@ -14,7 +14,7 @@ use stack::process::Share;
 /// rebalance then waits for that member for as long as the others say that a rebalance may take, `max.poll.interval.ms`, and
 /// neither a new client nor a restart of the process shortens that.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A good part of a client's session, of the time that a broker has for its controller, and of the time between metadata.
+/// Longer than any session: of clients at the group's coordinator, and of the broker at its controller.
 const LENGTH: Duration = Duration::from_secs(40);
 const ROUNDS: usize = 3;
 
