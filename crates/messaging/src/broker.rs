@@ -200,7 +200,14 @@ pub(crate) fn consumer_config(brokers: &str, group: &str, settings: &MessagingSe
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", session_ms.to_string())
         .set("heartbeat.interval.ms", (session_ms / 5).to_string())
-        .set("max.poll.interval.ms", "300000")
+        // how long a rebalance waits for a member, also for one that a broker remembers and that is no more; a batch that takes
+        // longer than its transaction may is given up, and the client is polled again
+        .set(
+            "max.poll.interval.ms",
+            session_ms
+                .max(settings.transaction_timeout_ms.saturating_mul(3) / 2)
+                .to_string(),
+        )
         .set("fetch.wait.max.ms", "50")
         // a topic that is made after its listener has started is found this soon
         .set("topic.metadata.refresh.interval.ms", "10000")

@@ -324,9 +324,11 @@ fn subscribed(core: &Core, config: &ClientConfig) -> KafkaResult<(Arc<KafkaConsu
 }
 
 impl Asked for KafkaConsumer {
-    fn topic_error(&self, topic: &str, patience: Duration) -> KafkaResult<Option<RDKafkaRespErr>> {
+    fn topic(&self, topic: &str, patience: Duration) -> KafkaResult<(Option<RDKafkaRespErr>, usize)> {
         let metadata = self.fetch_metadata(Some(topic), patience)?;
-        Ok(metadata.topics().first().and_then(MetadataTopic::error))
+        let topic = metadata.topics().first();
+        let partitions = topic.map_or(0, |topic| topic.partitions().len());
+        Ok((topic.and_then(MetadataTopic::error), partitions))
     }
 
     fn committed(&self, patience: Duration) -> KafkaResult<TopicPartitionList> {

@@ -9,10 +9,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::Outage;
 use crate::kernel::Core;
 use crate::retention::{self, Upkeep};
 use crate::retry::Backoff;
-use crate::Outage;
 use chassis::clock;
 use chassis::database::Session;
 

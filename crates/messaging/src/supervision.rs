@@ -56,6 +56,9 @@ pub(crate) enum Stall {
     NoAnswer(String),
     /// A topic that it has read was deleted, or made anew.
     TopicReplaced(String),
+    /// A topic has more partitions than when this client joined its group. librdkafka notices that as well, and then
+    /// leaves some of them to nobody.
+    TopicGrown(String),
 }
 
 impl Stall {
@@ -69,13 +72,14 @@ impl Stall {
             Self::NotFetching(_) => "not_fetching",
             Self::NoAnswer(_) => "no_answer",
             Self::TopicReplaced(_) => "topic_replaced",
+            Self::TopicGrown(_) => "topic_grown",
         }
     }
 
     /// Whether waiting is no use.
     const fn is_final(&self) -> bool {
         match self {
-            Self::Fatal(..) | Self::TopicReplaced(_) => true,
+            Self::Fatal(..) | Self::TopicReplaced(_) | Self::TopicGrown(_) => true,
             Self::Silent | Self::NoBroker | Self::NotJoined(_) | Self::NotFetching(_) | Self::NoAnswer(_) => {
                 false
             }
@@ -93,6 +97,7 @@ impl fmt::Display for Stall {
             Self::NotFetching(partition) => write!(f, "the broker does not answer for {partition}"),
             Self::NoAnswer(error) => write!(f, "the broker does not answer: {error}"),
             Self::TopicReplaced(topic) => write!(f, "topic {topic} was deleted or made anew"),
+            Self::TopicGrown(topic) => write!(f, "topic {topic} has more partitions"),
         }
     }
 }

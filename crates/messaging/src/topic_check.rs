@@ -1,7 +1,8 @@
-//! What has become of the topics that a consumer reads. One that is gone is told, and one that was deleted and made anew is
-//! read from its beginning: librdkafka would keep the position that it had in the old one.
+//! What has become of the topics that a consumer reads. One that is gone is told. One that was deleted and made anew is
+//! read from its beginning: librdkafka would keep the position that it had in the old one. For one that has more partitions
+//! than before the group is joined again, so that all of them are somebody's.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,8 +24,8 @@ type Place = (String, i32);
 
 /// The consumer, as far as this asks it.
 pub(crate) trait Asked: Send + Sync + 'static {
-    /// The topic's error, if it has one: a topic that is not there is no failure of the question.
-    fn topic_error(&self, topic: &str, patience: Duration) -> KafkaResult<Option<RDKafkaRespErr>>;
+    /// The topic's error, if it has one (a topic that is not there is no failure of the question), and its partitions.
+    fn topic(&self, topic: &str, patience: Duration) -> KafkaResult<(Option<RDKafkaRespErr>, usize)>;
     /// The group's offsets on the partitions that this member has.
     fn committed(&self, patience: Duration) -> KafkaResult<TopicPartitionList>;
 }
@@ -42,6 +43,7 @@ pub(crate) struct TopicCheck {
 #[derive(Debug, Default, Clone)]
 struct Looked {
     missing: BTreeSet<String>,
+    partitions: BTreeMap<String, usize>,
     committed: HashSet<Place>,
     uncommitted: HashSet<Place>,
 }
@@ -50,6 +52,7 @@ struct Looked {
 #[derive(Debug, Default)]
 struct Seen {
     missing: BTreeSet<String>,
+    partitions: BTreeMap<String, usize>,
     /// Partitions on which the group had an offset.
     committed: HashSet<Place>,
 }
@@ -104,9 +107,12 @@ impl TopicCheck {
 fn ask(consumer: &impl Asked, topics: &[String], patience: Duration) -> KafkaResult<Looked> {
     let mut looked = Looked::default();
     for topic in topics {
-        let error = consumer.topic_error(topic, patience)?.map(RDKafkaErrorCode::from);
-        if error == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {
-            looked.missing.insert(topic.clone());
+        let (error, partitions) = consumer.topic(topic, patience)?;
+        match error.map(RDKafkaErrorCode::from) {
+            None => drop(looked.partitions.insert(topic.clone(), partitions)),
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => drop(looked.missing.insert(topic.clone())),
+            // of a broker that is not well: the next answer tells
+            Some(_) => {}
         }
     }
     for element in consumer.committed(patience)?.elements() {
@@ -134,8 +140,12 @@ impl Seen {
         let forgotten = self.committed.intersection(&looked.uncommitted).next();
         let replaced = forgotten.map(|(topic, _)| topic.clone());
         self.committed.extend(looked.committed);
+        let grown = self.grown(looked.partitions);
         let Some(topic) = replaced else {
-            return Ok(());
+            return grown.map_or(Ok(()), |topic| {
+                info!(topic, "a topic has more partitions");
+                Err(Stall::TopicGrown(topic))
+            });
         };
         error!(
             topic,
@@ -143,6 +153,20 @@ impl Seen {
         );
         self.committed.retain(|(name, _)| *name != topic);
         Err(Stall::TopicReplaced(topic))
+    }
+
+    fn grown(&mut self, partitions: BTreeMap<String, usize>) -> Option<String> {
+        let before = std::mem::take(&mut self.partitions);
+        let more = |(topic, now): (&String, &usize)| {
+            before
+                .get(topic)
+                .is_some_and(|before| now > before)
+                .then(|| topic.clone())
+        };
+        let grown = partitions.iter().find_map(more);
+        self.partitions = before;
+        self.partitions.extend(partitions);
+        grown
     }
 }
 
@@ -154,6 +178,7 @@ mod tests {
         let places = |partitions: &[i32]| partitions.iter().map(|it| ("t".to_owned(), *it)).collect();
         Looked {
             missing: missing.iter().map(ToString::to_string).collect(),
+            partitions: BTreeMap::from([("t".to_owned(), 2)]),
             committed: places(committed),
             uncommitted: places(uncommitted),
         }
@@ -170,6 +195,19 @@ mod tests {
         let replaced = Err(Stall::TopicReplaced("t".to_owned()));
         assert_eq!(seen.take(looked(&[], &[1], &[0])), replaced);
         assert_eq!(seen.take(looked(&[], &[], &[0, 1])), Ok(()), "told once");
+    }
+
+    #[test]
+    fn more_partitions_are_noticed_once() {
+        let mut seen = Seen::default();
+        let with = |number| Looked {
+            partitions: BTreeMap::from([("t".to_owned(), number)]),
+            ..Looked::default()
+        };
+        assert_eq!(seen.take(with(6)), Ok(()));
+        assert_eq!(seen.take(Looked::default()), Ok(()), "not answered");
+        assert_eq!(seen.take(with(12)), Err(Stall::TopicGrown("t".to_owned())));
+        assert_eq!(seen.take(with(12)), Ok(()));
     }
 
     #[test]
