@@ -204,7 +204,9 @@ async fn health_is_served() {
         (status, body),
         (
             200,
-            Value::String(r#"{"status":"ok","database":"ok"}"#.to_owned())
+            Value::String(
+                r#"{"status":"ok","accepts_requests":true,"reasons":[],"database":"ok"}"#.to_owned()
+            )
         )
     );
 }

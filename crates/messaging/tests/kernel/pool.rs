@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chassis::database::{self, MigrateError, Pool, is_passing, sqlstate};
 use chassis::settings::DatabaseSettings;
-use diesel::QueryableByName;
 use diesel::sql_types::{Integer, Text};
+use diesel::{QueryDsl, QueryableByName};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use stack::postgres::Pooler;
 
@@ -115,17 +115,15 @@ async fn a_connection_whose_server_takes_no_writes_is_replaced_with_all_that_are
     assert!(refused.contains("does not allow writes"), "{refused}");
 }
 
-#[derive(QueryableByName)]
-struct Label {
-    #[diesel(sql_type = Text)]
-    label: String,
+diesel::table! {
+    labelled (label) {
+        label -> Text,
+    }
 }
 
+/// By a statement that the connection keeps prepared; one of raw SQL is prepared each time.
 async fn ask(conn: &mut AsyncPgConnection) -> diesel::QueryResult<String> {
-    let row: Label = diesel::sql_query("select label from labelled")
-        .get_result(conn)
-        .await?;
-    Ok(row.label)
+    labelled::table.select(labelled::label).get_result(conn).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
