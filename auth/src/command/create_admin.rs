@@ -13,7 +13,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::app::context;
-use crate::config::AuthSettings;
+use crate::config::{AuthSettings, PasswordSettings};
 use crate::crypto::{Hasher, PasswordHash, Verdict};
 use crate::domain::user::Change;
 use crate::domain::{EmailAddress, Role, User};
@@ -21,6 +21,8 @@ use crate::store::{self, Conn, StoreError};
 
 /// Where the password comes from when it is not to be generated.
 const PASSWORD_VARIABLE: &str = "QUADRILLE_ADMIN_PASSWORD";
+/// Milliseconds that hashing may take.
+const COMMAND_MS: u64 = 60_000;
 
 #[expect(
     clippy::disallowed_methods,
@@ -34,7 +36,11 @@ fn given_password() -> Option<SecretString> {
 #[expect(clippy::print_stdout, reason = "the generated password, for whoever asked")]
 pub(super) async fn run(email: &str, parts: &Parts<AuthSettings>) -> anyhow::Result<()> {
     let email = EmailAddress::parse(email).context("--email")?;
-    let settings = &parts.settings.password;
+    // nobody waits behind a command, and it may wait for a busy machine
+    let settings = &PasswordSettings {
+        answer_ms: parts.settings.password.answer_ms.max(COMMAND_MS),
+        ..parts.settings.password.clone()
+    };
     let given = given_password();
     if let Some(password) = &given {
         settings

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::database::sqlstate;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error;
@@ -10,6 +11,9 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::schema::idempotency_key;
+
+/// Another transaction holds what was waited for: SQLSTATE `lock_not_available`.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// What a key was used for.
 #[derive(Debug, Queryable, Selectable)]
@@ -80,10 +84,8 @@ pub async fn take(
     }
 }
 
-/// Diesel keeps no error code of this; the text is as old as the code.
 fn waited_in_vain(error: &Error) -> bool {
-    matches!(error, Error::DatabaseError(_, information)
-        if information.message() == "canceling statement due to lock timeout")
+    sqlstate(error) == Some(LOCK_NOT_AVAILABLE)
 }
 
 /// Forgets `limit` keys at most that are older than `before`, and says how many.

@@ -1,5 +1,8 @@
 //! From a fact to the provider and back, through the kernel, with the broker down: what is announced waits in order.
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
 use contracts::OrderId;
 use serde_json::{Value, json};
 
@@ -112,9 +115,14 @@ async fn a_database_that_says_nothing_while_the_provider_writes_counts_no_attemp
     let lock = payments.lock("simulator.charge").await;
     let order = Order::by("pm_card_visa");
     payments.placed(&order).await;
+    // each try has a connection of its own: the one whose statement was given up is thrown away
+    let tries = Mutex::new(BTreeSet::new());
     until("more tries than there are retries", async || {
         let query = "select pid from pg_locks where relation = 'simulator.charge'::regclass and not granted";
-        (payments.rows(query).await.len() > 5).then_some(())
+        let waiting = payments.rows(query).await;
+        let mut tries = tries.lock().unwrap();
+        tries.extend(waiting.iter().map(ToString::to_string));
+        (tries.len() > 5).then_some(())
     })
     .await;
     drop(lock);
