@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chassis::database::{self, MigrateError, Pool, is_passing, sqlstate};
 use chassis::settings::DatabaseSettings;
-use diesel::sql_types::{Integer, Text};
+use diesel::sql_types::Integer;
 use diesel::{QueryDsl, QueryableByName};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use stack::postgres::Pooler;
