@@ -242,10 +242,46 @@ async fn a_topic_that_is_made_anew_is_read_from_its_beginning_and_its_absence_is
     let topic = Topic::PaymentCompleted;
     change::delete_topic(stack.brokers(), topic).await.unwrap();
     let waiting = place(&customer, 3).await;
-    for service in [Service::Order, Service::Notification, Service::Gateway] {
+    missed_aloud(
+        &stack,
+        topic,
+        &[Service::Order, Service::Notification, Service::Gateway],
+    )
+    .await;
+    // it has fewer records than the position that consumers had on the old one
+    change::make_topic(stack.brokers(), topic, 6).await.unwrap();
+    orders.extend(waiting);
+    all_done(&stack, &orders).await;
+    whole(&groups).await;
+    stack.wait_until_healthy(Duration::from_secs(30)).await.unwrap();
+
+    // another one gets more records than its readers' positions on the old one at once
+    drained(&stack, NEVER).await.unwrap();
+    let topic = Topic::OrderConfirmed;
+    let old = ends(stack.brokers(), topic);
+    change::delete_topic(stack.brokers(), topic).await.unwrap();
+    missed_aloud(&stack, topic, &[Service::Notification, Service::Gateway]).await;
+    let most = usize::try_from(*old.iter().max().unwrap()).unwrap();
+    orders.extend(place(&customer, 12 * most).await);
+    change::make_topic(stack.brokers(), topic, 6).await.unwrap();
+    time_until("the new topic has more records than the old one", async || {
+        let new = ends(stack.brokers(), topic);
+        old.iter().zip(&new).any(|(old, new)| new <= old).then_some(new)
+    })
+    .await;
+    all_done(&stack, &orders).await;
+    whole(&groups).await;
+    stack.wait_until_healthy(Duration::from_secs(30)).await.unwrap();
+
+    only_what_was_on_the_old_topics_is_missing(&stack).await;
+}
+
+/// The readers of a topic that is gone say so in their health and in their logs.
+async fn missed_aloud(stack: &Stack, topic: Topic, readers: &[Service]) {
+    for service in readers {
         let what = format!("{service} says that {topic} is gone");
         time_until(&what, async || {
-            let health = health(&stack, service).await;
+            let health = health(stack, *service).await;
             (is_ok(&health) || !health.to_string().contains(topic.name())).then_some(health)
         })
         .await;
@@ -255,34 +291,6 @@ async fn a_topic_that_is_made_anew_is_read_from_its_beginning_and_its_absence_is
             .any(|line| line.contains("\"ERROR\"") && line.contains(topic.name()));
         assert!(told, "{service} logs no error");
     }
-    // it has fewer records than the position that consumers had on the old one
-    change::make_topic(stack.brokers(), topic, 6).await.unwrap();
-    orders.extend(waiting);
-    all_done(&stack, &orders).await;
-    whole(&groups).await;
-    stack.wait_until_healthy(Duration::from_secs(30)).await.unwrap();
-
-    // Replaced while a consumer looks away, and with more records than its position: nothing tells it but the topic's
-    // identity.
-    drained(&stack, NEVER).await.unwrap();
-    let topic = Topic::OrderConfirmed;
-    let old = ends(stack.brokers(), topic);
-    stack.pause(Service::Notification);
-    change::delete_topic(stack.brokers(), topic).await.unwrap();
-    change::make_topic(stack.brokers(), topic, 6).await.unwrap();
-    let most = usize::try_from(*old.iter().max().unwrap()).unwrap();
-    orders.extend(place(&customer, 12 * most).await);
-    time_until("the new topic has more records than the old one", async || {
-        let new = ends(stack.brokers(), topic);
-        old.iter().zip(&new).any(|(old, new)| new <= old).then_some(new)
-    })
-    .await;
-    stack.resume(Service::Notification);
-    all_done(&stack, &orders).await;
-    whole(&groups).await;
-    stack.wait_until_healthy(Duration::from_secs(30)).await.unwrap();
-
-    only_what_was_on_the_old_topics_is_missing(&stack).await;
 }
 
 async fn place(customer: &Customer, number: usize) -> Vec<Uuid> {
