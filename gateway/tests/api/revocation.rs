@@ -112,8 +112,9 @@ async fn a_login_that_ended_is_refused_by_every_instance_also_by_one_that_starts
     assert!(gateway.stop().await);
 }
 
-/// What a logout may take to count everywhere.
-const AT_ONCE: Duration = Duration::from_secs(1);
+/// A logout counts within a second; a busy machine may take several. What it must not wait for takes far longer, and is shown to
+/// be there still.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_logout_does_not_wait_for_what_has_piled_up() {
