@@ -113,6 +113,7 @@ impl Broadcast {
     async fn begin(&mut self, topic: &'static str, back: TimeDelta, place: &mut Place) {
         let mut last_error = String::new();
         loop {
+            place.asks();
             let asked = Extent::ask(self.kafka.clone(), topic, Some(back), self.patience).await;
             let assigned = asked.and_then(|extent| {
                 if place.cover(&extent) {
@@ -143,6 +144,7 @@ impl Broadcast {
         caught_up: &mut Option<impl FnOnce()>,
     ) {
         let kafka = self.kafka.clone();
+        place.asks();
         let mut looking = Box::pin(look(kafka.clone(), topic, self.patience));
         loop {
             tokio::select! {
@@ -164,6 +166,7 @@ impl Broadcast {
                     if self.is_to_begin_again(topic, place, extent) {
                         return;
                     }
+                    place.asks();
                     looking = Box::pin(look(kafka.clone(), topic, self.patience));
                 }
             }

@@ -93,7 +93,7 @@ pub(super) struct Place {
     next: BTreeMap<i32, i64>,
     /// Partitions of the beginning that have not been read to their end; none before the beginning.
     unread: Option<BTreeSet<i32>>,
-    /// The next offsets at the last look.
+    /// The next offsets when the broker began to be asked: while it answers, reading goes on and may pass what it says.
     before: BTreeMap<i32, i64>,
     /// The topic was not there.
     gone: bool,
@@ -104,7 +104,7 @@ pub(super) struct Place {
 pub(super) enum Finding {
     /// All is as it should be.
     Reads,
-    /// Records of this partition are waiting, and none was read since the last look.
+    /// Records of this partition are waiting, and none was read since before the broker was asked.
     Stalls(i32),
     /// There are partitions that are not read yet.
     Grown,
@@ -115,6 +115,11 @@ pub(super) enum Finding {
 impl Place {
     pub(super) fn positions(&self) -> impl Iterator<Item = (i32, i64)> {
         self.next.iter().map(|(partition, next)| (*partition, *next))
+    }
+
+    /// The broker is about to be asked.
+    pub(super) fn asks(&mut self) {
+        self.before.clone_from(&self.next);
     }
 
     /// Takes in all partitions of `extent`: where one is known already, reading goes on. True when it is another topic of
@@ -161,10 +166,9 @@ impl Place {
         {
             return Finding::Grown;
         }
-        let before = std::mem::replace(&mut self.before, self.next.clone());
         let stalls = |(partition, ends): (&i32, &Ends)| {
             let next = self.next.get(partition)?;
-            (ends.end > *next && before.get(partition) == Some(next)).then_some(*partition)
+            (ends.end > *next && self.before.get(partition) == Some(next)).then_some(*partition)
         };
         extent
             .0
@@ -175,8 +179,9 @@ impl Place {
 
     /// Offsets of a topic that was deleted say nothing about the one that has its name now: it ends before what was read.
     fn forget_what_was_replaced(&mut self, extent: &Extent) -> bool {
-        let ends_before =
-            |(partition, ends): (&i32, &Ends)| self.next.get(partition).is_some_and(|next| ends.end < *next);
+        let ends_before = |(partition, ends): (&i32, &Ends)| {
+            self.before.get(partition).is_some_and(|next| ends.end < *next)
+        };
         let replaced = self.gone || extent.0.iter().any(ends_before);
         if replaced {
             self.next.clear();
@@ -232,21 +237,31 @@ mod tests {
     #[test]
     fn records_that_wait_while_none_is_read_are_a_stall() {
         let mut place = at(&[(0, 2), (0, 2)]);
-        assert_eq!(
-            place.judge(&extent(&[(0, 2), (0, 2)])),
-            Finding::Reads,
-            "it has just begun"
-        );
+        place.asks();
         place.read(0, 0);
         place.read(1, 1);
         assert_eq!(place.judge(&extent(&[(0, 2), (0, 2)])), Finding::Reads);
+        place.asks();
         assert_eq!(place.judge(&extent(&[(0, 2), (0, 2)])), Finding::Stalls(0));
+    }
+
+    #[test]
+    fn what_is_read_while_the_broker_answers_is_no_sign_of_another_topic() {
+        let mut place = at(&[(0, 0)]);
+        place.asks();
+        let asked = extent(&[(0, 0)]);
+        place.read(0, 0);
+        place.read(0, 1);
+        assert_eq!(place.judge(&asked), Finding::Reads);
+        place.asks();
+        assert_eq!(place.judge(&asked), Finding::Replaced);
     }
 
     #[test]
     fn partitions_that_are_added_and_a_topic_made_anew_are_noticed() {
         let mut place = at(&[(0, 5)]);
         place.read(0, 4);
+        place.asks();
         assert_eq!(place.judge(&extent(&[(0, 5), (0, 1)])), Finding::Grown);
         assert_eq!(place.judge(&extent(&[(0, 4)])), Finding::Replaced);
         place.cover(&extent(&[(0, 4)]));
