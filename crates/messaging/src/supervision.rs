@@ -13,7 +13,7 @@ use crate::metrics::KernelMetrics;
 
 /// How often a client's progress is looked at.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A longer time between two looks is not the client's fault: nobody polled it meanwhile.
+/// A longer time between two looks at a consumer is not its fault: nobody polled it meanwhile.
 const GAP: Duration = Duration::from_secs(3);
 /// The bound is doubled for each client in a row that made no progress, up to this often.
 const DOUBLED_MAX: u32 = 3;
@@ -76,13 +76,17 @@ impl Stall {
         }
     }
 
-    /// Whether waiting is no use.
-    const fn is_final(&self) -> bool {
+    /// Whether it is not the client that fails: what it reads has become another thing. That is told once, so the next
+    /// client must not be waited with.
+    const fn is_of_topic(&self) -> bool {
         match self {
-            Self::Fatal(..) | Self::TopicReplaced(_) | Self::TopicGrown(_) => true,
-            Self::Silent | Self::NoBroker | Self::NotJoined(_) | Self::NotFetching(_) | Self::NoAnswer(_) => {
-                false
-            }
+            Self::TopicReplaced(_) | Self::TopicGrown(_) => true,
+            Self::Fatal(..)
+            | Self::Silent
+            | Self::NoBroker
+            | Self::NotJoined(_)
+            | Self::NotFetching(_)
+            | Self::NoAnswer(_) => false,
         }
     }
 }
@@ -140,18 +144,22 @@ impl Watchdog {
             self.doubled = 0;
             return false;
         };
-        if since <= GAP {
+        // a producer and a tail are looked at by asking, and the time until there is no answer counts
+        if since <= GAP || self.client != Client::Consumer {
             self.stalled += since;
         }
-        let at_once = stall.is_final() && self.doubled == 0;
-        if !at_once && self.stalled < self.bound.saturating_mul(1 << self.doubled) {
+        let fatal = matches!(stall, Stall::Fatal(..)) && self.doubled == 0;
+        let overdue = self.stalled >= self.bound.saturating_mul(1 << self.doubled);
+        if !(overdue || fatal || stall.is_of_topic()) {
             return false;
         }
         let (kafka_client, waited_ms) = (self.client.label(), self.stalled.as_millis());
         warn!(kafka.client = kafka_client, waited_ms, reason = %stall, "kafka client makes no progress, making it anew");
         metrics.client_renewed(self.client, stall);
         self.stalled = Duration::ZERO;
-        self.doubled = (self.doubled + 1).min(DOUBLED_MAX);
+        if !stall.is_of_topic() {
+            self.doubled = (self.doubled + 1).min(DOUBLED_MAX);
+        }
         true
     }
 }
@@ -195,6 +203,40 @@ mod tests {
         assert!(renewed(&mut watchdog, &mut now, 9, Some(Stall::Silent)).is_empty());
         now += Duration::from_secs(300);
         assert_eq!(renewed(&mut watchdog, &mut now, 3, Some(Stall::Silent)), [3]);
+    }
+
+    #[test]
+    fn a_question_that_is_not_answered_for_long_counts_in_full() {
+        for (client, due) in [
+            (Client::Producer, true),
+            (Client::Tail, true),
+            (Client::Consumer, false),
+        ] {
+            let (mut watchdog, metrics) = (
+                Watchdog::new(client, Duration::from_secs(10)),
+                KernelMetrics::default(),
+            );
+            let (begin, unanswered) = (Instant::now(), Err(Stall::NoAnswer("timed out".to_owned())));
+            assert!(!watchdog.is_due(begin, &unanswered, &metrics));
+            assert!(!watchdog.is_due(begin + Duration::from_secs(6), &unanswered, &metrics));
+            assert_eq!(
+                watchdog.is_due(begin + Duration::from_secs(12), &unanswered, &metrics),
+                due
+            );
+        }
+    }
+
+    #[test]
+    fn another_topic_is_not_waited_for_however_often_clients_have_failed() {
+        let (mut watchdog, mut now) = (watchdog(), Instant::now());
+        assert_eq!(renewed(&mut watchdog, &mut now, 11, Some(Stall::Silent)), [11]);
+        let grown = || Some(Stall::TopicGrown("t".to_owned()));
+        assert_eq!(renewed(&mut watchdog, &mut now, 1, grown()), [1]);
+        assert_eq!(
+            renewed(&mut watchdog, &mut now, 20, Some(Stall::Silent)),
+            [20],
+            "doubled once"
+        );
     }
 
     #[test]

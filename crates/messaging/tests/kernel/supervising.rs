@@ -8,13 +8,14 @@ use contracts::Topic;
 use contracts::events::OrderCreated;
 use messaging::metrics::KernelMetrics;
 use messaging::{Broadcast, MessagingSettings};
+use prometheus_client::registry::Registry;
 use uuid::Uuid;
 
 use crate::broker::{Broker, Sent};
 use crate::outages::place;
 use crate::tally::listening;
 use crate::topic::read;
-use crate::world::{Database, Setup, settings, until};
+use crate::world::{Database, Setup, settings, until, value};
 
 fn impatient() -> MessagingSettings {
     MessagingSettings {
@@ -22,6 +23,11 @@ fn impatient() -> MessagingSettings {
         health_grace_ms: 1_000,
         ..settings()
     }
+}
+
+/// The counter of one kind of client, whatever the reasons.
+fn renewed(client: &str) -> String {
+    format!("messaging_clients_renewed_total{{client=\"{client}\"")
 }
 
 async fn new_orders(broker: &Broker, label: &str) -> Vec<Uuid> {
@@ -40,6 +46,8 @@ async fn clients_that_make_no_progress_are_made_anew_and_go_on_where_they_were()
         .start(listening());
     let heard = Arc::<Mutex<Vec<Uuid>>>::default();
     let (writing, tail_metrics) = (heard.clone(), KernelMetrics::default());
+    let mut registry = Registry::default();
+    tail_metrics.register(&mut registry);
     let tail = Broadcast::new(broker.address(), "test", &impatient(), tail_metrics).unwrap();
     let tasks = Tasks::new();
     tasks.spawn("tail", move |stop| {
@@ -55,8 +63,14 @@ async fn clients_that_make_no_progress_are_made_anew_and_go_on_where_they_were()
     broker.kafka.kill9().await;
     let pending = chassis::clock::new_id();
     place(&service, pending, "announce meanwhile").await;
-    until("consumer and producer are made anew", async || {
-        service.metric("messaging_clients_renewed_total") >= 2
+    for client in ["consumer", "producer"] {
+        until(&format!("the {client} is made anew"), async || {
+            service.metric(&renewed(client)) >= 1
+        })
+        .await;
+    }
+    until("the tail is made anew", async || {
+        value(&registry, &renewed("tail")) >= 1
     })
     .await;
     let status = service.operations.status().await;

@@ -264,19 +264,26 @@ impl Running {
         assert!(!self.tasks.has_failed(), "a task of the kernel panicked");
     }
 
-    /// The sum of a counter or gauge over its labels.
+    /// The sum of a counter or gauge over its labels, or over those that `name` leaves open.
     pub(crate) fn metric(&self, name: &str) -> usize {
-        let mut text = String::new();
-        encode(&mut text, &self.registry).unwrap();
-        let lines: BTreeMap<&str, usize> = text
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .filter_map(|line| line.rsplit_once(' '))
-            .filter_map(|(name, value)| Some((name, value.parse().ok()?)))
-            .collect();
-        let of_name = |(full, _): &(&&str, &usize)| full.split('{').next() == Some(name);
-        lines.iter().filter(of_name).map(|(_, value)| value).sum()
+        value(&self.registry, name)
     }
+}
+
+/// The sum of a counter or gauge over its labels. Of `name{label="value"` only those that begin so count.
+pub(crate) fn value(registry: &Registry, name: &str) -> usize {
+    let mut text = String::new();
+    encode(&mut text, registry).unwrap();
+    let lines: BTreeMap<&str, usize> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.rsplit_once(' '))
+        .filter_map(|(name, value)| Some((name, value.parse().ok()?)))
+        .collect();
+    let of_name = |(full, _): &(&&str, &usize)| {
+        full.split('{').next() == Some(name) || (name.contains('{') && full.starts_with(name))
+    };
+    lines.iter().filter(of_name).map(|(_, value)| value).sum()
 }
 
 /// Warnings to the test's output, spans to a real tracer.
