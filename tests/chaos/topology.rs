@@ -10,12 +10,12 @@ use acceptance::customer::Customer;
 use acceptance::{turn, until};
 use contracts::Topic;
 use futures::future::join_all;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::metadata::MetadataPartition;
+use rdkafka::consumer::BaseConsumer;
 use reqwest::Method;
 use serde_json::Value;
 use stack::books::{self, Options, Sources};
 use stack::chaos::{Groups, Load, Mix, NamedBroker, Proxy, change, drained};
+use stack::kafka::bounds::bounds;
 use stack::{Service, Stack};
 use uuid::Uuid;
 
@@ -212,19 +212,8 @@ fn ends(brokers: &str, topic: Topic) -> Vec<i64> {
         .set("group.id", "ends")
         .create()
         .unwrap();
-    let patience = Duration::from_secs(10);
-    let metadata = consumer.fetch_metadata(Some(topic.name()), patience).unwrap();
-    let partitions = metadata.topics()[0]
-        .partitions()
-        .iter()
-        .map(MetadataPartition::id);
-    let end = |partition| {
-        consumer
-            .fetch_watermarks(topic.name(), partition, patience)
-            .unwrap()
-            .1
-    };
-    partitions.map(end).collect()
+    let bounds = bounds(&consumer, [topic.name()]).unwrap();
+    bounds.into_iter().map(|partition| partition.high).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use contracts::Topic;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaResult;
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::{Offset, TopicPartitionList};
+use stack::kafka::bounds::{self, Bounds};
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -82,33 +81,9 @@ fn consumer(brokers: &str) -> BaseConsumer {
         .expect("a consumer")
 }
 
-/// Asks again while a broker that has just started refuses: it does not lead its partitions at once.
-fn insist<T>(ask: impl Fn() -> KafkaResult<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        match ask() {
-            Ok(answer) => return answer,
-            Err(error) => assert!(begin.elapsed() < PATIENCE, "{error}"),
-        }
-    }
-}
-
-/// Every partition of every topic with its end.
-fn ends(consumer: &BaseConsumer) -> Vec<(String, i32, i64)> {
-    let metadata = insist(|| consumer.fetch_metadata(None, PATIENCE));
-    let known: Vec<&str> = Topic::ALL.map(Topic::name).to_vec();
-    let mut ends = Vec::new();
-    for topic in metadata
-        .topics()
-        .iter()
-        .filter(|topic| known.contains(&topic.name()))
-    {
-        for partition in topic.partitions() {
-            let (_, end) = insist(|| consumer.fetch_watermarks(topic.name(), partition.id(), PATIENCE));
-            ends.push((topic.name().to_owned(), partition.id(), end));
-        }
-    }
-    ends
+/// Every partition of every topic.
+fn every(consumer: &BaseConsumer) -> Vec<Bounds> {
+    bounds::bounds(consumer, Topic::ALL.map(Topic::name)).expect("the ends of the topics")
 }
 
 /// All records of all topics, those of a partition in their order.
@@ -120,18 +95,13 @@ pub async fn all(brokers: &str) -> Vec<Record> {
 }
 
 fn read(consumer: &BaseConsumer) -> Vec<Record> {
-    let mut open: HashMap<(String, i32), i64> = ends(consumer)
+    let mut filled = every(consumer);
+    filled.retain(|partition| partition.records() > 0);
+    bounds::assign(consumer, &filled, |of| of.low).unwrap();
+    let mut open: HashMap<(String, i32), i64> = filled
         .into_iter()
-        .filter(|(_, _, end)| *end > 0)
-        .map(|(topic, partition, end)| ((topic, partition), end))
+        .map(|of| ((of.topic, of.partition), of.high))
         .collect();
-    let mut assignment = TopicPartitionList::new();
-    for (topic, partition) in open.keys() {
-        assignment
-            .add_partition_offset(topic, *partition, Offset::Beginning)
-            .unwrap();
-    }
-    consumer.assign(&assignment).unwrap();
     let (mut records, begin) = (Vec::new(), Instant::now());
     while !open.is_empty() {
         assert!(begin.elapsed() < PATIENCE, "not read in time: {open:?}");

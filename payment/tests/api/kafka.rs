@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use chassis::clock;
 use contracts::{Envelope, Event, EventId, Topic};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
+use stack::kafka::bounds::{self, Bounds};
 use stack::kafka::{Kafka, Options, client, topics};
 use uuid::Uuid;
 
@@ -90,22 +90,14 @@ impl Broker {
 }
 
 fn read_blocking(brokers: &str, topic: &str) -> Vec<(String, Value)> {
-    let timeout = Duration::from_secs(10);
     let consumer: BaseConsumer = client(brokers)
         .set("group.id", "looks-only")
         .set("enable.auto.commit", "false")
         .create()
         .unwrap();
-    let metadata = consumer.fetch_metadata(Some(topic), timeout).unwrap();
-    let mut all = TopicPartitionList::new();
-    let mut missing = 0;
-    for partition in metadata.topics()[0].partitions() {
-        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), timeout).unwrap();
-        missing += high - low;
-        all.add_partition_offset(topic, partition.id(), Offset::Beginning)
-            .unwrap();
-    }
-    consumer.assign(&all).unwrap();
+    let bounds = bounds::bounds(&consumer, [topic]).unwrap();
+    let mut missing: i64 = bounds.iter().map(Bounds::records).sum();
+    bounds::assign(&consumer, &bounds, |of| of.low).unwrap();
     let deadline = Instant::now() + PATIENCE;
     let mut records = Vec::new();
     while missing > 0 {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::{Headers, Message};
-use rdkafka::{Offset, TopicPartitionList};
+use stack::kafka::bounds::{self, Bounds};
 use stack::kafka::client;
 
 /// A record as it lies in Kafka.
@@ -52,22 +52,14 @@ pub(crate) async fn read(brokers: &str, topic: &str) -> Vec<Read> {
 }
 
 fn read_blocking(brokers: &str, topic: &str) -> Vec<Read> {
-    let timeout = Duration::from_secs(10);
     let consumer: BaseConsumer = client(brokers)
         .set("group.id", "looks-only")
         .set("enable.auto.commit", "false")
         .create()
         .unwrap();
-    let metadata = consumer.fetch_metadata(Some(topic), timeout).unwrap();
-    let mut all = TopicPartitionList::new();
-    let mut missing = 0;
-    for partition in metadata.topics()[0].partitions() {
-        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), timeout).unwrap();
-        missing += high - low;
-        all.add_partition_offset(topic, partition.id(), Offset::Beginning)
-            .unwrap();
-    }
-    consumer.assign(&all).unwrap();
+    let bounds = bounds::bounds(&consumer, [topic]).unwrap();
+    let mut missing: i64 = bounds.iter().map(Bounds::records).sum();
+    bounds::assign(&consumer, &bounds, |of| of.low).unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
     let mut records = Vec::new();
     while missing > 0 {

@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use contracts::Topic;
 use hdrhistogram::Histogram;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::Message;
-use rdkafka::metadata::MetadataTopic;
-use rdkafka::{Offset, TopicPartitionList};
+use stack::kafka::bounds;
 use stack::kafka::client;
 use uuid::Uuid;
 
@@ -107,18 +106,9 @@ fn at_end(brokers: &str) -> anyhow::Result<BaseConsumer> {
         .set("group.id", "bench")
         .set("enable.auto.commit", "false")
         .create()?;
-    let patience = Duration::from_secs(10);
-    let mut ends = TopicPartitionList::new();
-    for topic in [Topic::OrderConfirmed, Topic::OrderCancelled] {
-        let metadata = consumer
-            .fetch_metadata(Some(topic.name()), patience)
-            .context("Kafka's metadata")?;
-        for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
-            let (_, end) = consumer.fetch_watermarks(topic.name(), partition.id(), patience)?;
-            ends.add_partition_offset(topic.name(), partition.id(), Offset::Offset(end))?;
-        }
-    }
-    consumer.assign(&ends)?;
+    let topics = [Topic::OrderConfirmed, Topic::OrderCancelled];
+    let bounds = bounds::bounds(&consumer, topics.map(Topic::name)).context("the ends of the outcomes")?;
+    bounds::assign(&consumer, &bounds, |of| of.high)?;
     Ok(consumer)
 }
 

@@ -13,6 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::records::{Begins, Told, written};
 use crate::error::{Error, Result};
+use crate::kafka::bounds::{Bounds, of_partition};
 use crate::kafka::{blocking, client};
 use crate::service::Service;
 
@@ -92,7 +93,7 @@ pub(crate) async fn ends(brokers: &str, layout: &Layout) -> Result<Committed> {
         let consumer = consumer(&brokers, "stack-books")?;
         let mut ends = Committed::new();
         for (topic, partition) in layout {
-            let (_, high) = consumer.fetch_watermarks(topic.name(), partition, PATIENCE)?;
+            let high = of_partition(&consumer, topic.name(), partition)?.high;
             ends.insert((topic.name().to_owned(), partition), high);
         }
         Ok(ends)
@@ -111,7 +112,7 @@ pub(super) async fn are_consumed(brokers: &str) -> Result<bool> {
     blocking(move || {
         let consumer = consumer(&brokers, "stack-books")?;
         for (topic, partition) in layout {
-            let (low, high) = consumer.fetch_watermarks(topic.name(), partition, PATIENCE)?;
+            let Bounds { low, high, .. } = of_partition(&consumer, topic.name(), partition)?;
             let at = (topic.name().to_owned(), partition);
             let behind = |service: &&str| {
                 let next = committed_by.get(service).and_then(|offsets| offsets.get(&at));
@@ -136,7 +137,7 @@ pub(super) async fn read(brokers: &str, layout: &Layout) -> Result<Told> {
         let mut begins = HashMap::new();
         let mut wanted = TopicPartitionList::new();
         for (topic, partition) in layout {
-            let (low, high) = consumer.fetch_watermarks(topic.name(), partition, PATIENCE)?;
+            let Bounds { low, high, .. } = of_partition(&consumer, topic.name(), partition)?;
             if low > 0 {
                 begins.insert((topic, partition), (low, None));
             }

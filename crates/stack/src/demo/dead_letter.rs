@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use contracts::Topic;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
-use rdkafka::metadata::MetadataTopic;
-use rdkafka::{Offset, TopicPartitionList};
+use stack::kafka::bounds;
 use stack::kafka::client;
 
 /// A record of a dead-letter topic.
@@ -47,16 +46,8 @@ impl Watch {
             .set("enable.auto.commit", "false")
             .set("fetch.wait.max.ms", "50")
             .create()?;
-        let patience = Duration::from_secs(10);
-        let metadata = consumer
-            .fetch_metadata(Some(topic.name()), patience)
-            .context("Kafka's metadata")?;
-        let mut ends = TopicPartitionList::new();
-        for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
-            let (_, end) = consumer.fetch_watermarks(topic.name(), partition.id(), patience)?;
-            ends.add_partition_offset(topic.name(), partition.id(), Offset::Offset(end))?;
-        }
-        consumer.assign(&ends)?;
+        let bounds = bounds::bounds(&consumer, [topic.name()]).context("the ends of a topic")?;
+        bounds::assign(&consumer, &bounds, |of| of.high)?;
         Ok(Self { consumer })
     }
 

@@ -1,5 +1,6 @@
 //! A Kafka broker of one's own: Apache Kafka in KRaft mode, or the embedded broker where Java is missing.
 
+pub mod bounds;
 mod distribution;
 pub mod embedded;
 mod maven;
