@@ -1,5 +1,6 @@
 //! The real process: how it starts, and how it ends.
 
+use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use crate::harness::{Auth, KEY_ENCRYPTION_KEY, PASSWORD};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Killed when its test fails before its end.
 pub(crate) struct Process {
     child: Child,
     http: u16,
@@ -77,15 +79,25 @@ impl Process {
     }
 
     /// Waits for the end; answers with the exit code and the lines it logged.
-    pub(crate) fn end(self) -> (Option<i32>, Vec<Value>) {
-        let output = self.child.wait_with_output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
+    pub(crate) fn end(mut self) -> (Option<i32>, Vec<Value>) {
+        let mut text = String::new();
+        let mut stdout = self.child.stdout.take().unwrap();
+        stdout.read_to_string(&mut text).unwrap();
+        let status = self.child.wait().unwrap();
         (
-            output.status.code(),
+            status.code(),
             text.lines()
                 .map(|line| serde_json::from_str(line).unwrap())
                 .collect(),
         )
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // one that has ended is not there to be killed
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
     }
 }
 
