@@ -1,11 +1,12 @@
 //! `stack chaos`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use stack::chaos::{self, Outcome};
+use stack::books::comparison::report::Report;
+use stack::chaos::{self, Outcome, Placed};
 
 use super::paint;
 
@@ -84,19 +85,25 @@ fn print(outcome: &Outcome) {
     if outcome.is_good() {
         println!("\n{}", paint::good(sum));
     } else {
-        evidence(outcome, &sum);
+        println!("\n{}", paint::error(format!("{sum}; --seed {}", outcome.seed)));
+        evidence(
+            &outcome.troubles,
+            &outcome.placed,
+            &outcome.report,
+            outcome.logs.as_deref(),
+        );
     }
 }
 
-fn evidence(outcome: &Outcome, sum: &str) {
-    println!("\n{}", paint::error(format!("{sum}; --seed {}", outcome.seed)));
-    for trouble in outcome.troubles.iter().chain(&outcome.placed.unanswered) {
+/// What was wrong, and where the logs are.
+pub(super) fn evidence(troubles: &[String], placed: &Placed, report: &Report, logs: Option<&Path>) {
+    for trouble in troubles.iter().chain(&placed.unanswered) {
         println!("  {trouble}");
     }
-    for mismatch in &outcome.report.mismatches {
+    for mismatch in &report.mismatches {
         println!("{}", super::books::told(mismatch));
     }
-    if let Some(logs) = &outcome.logs {
+    if let Some(logs) = logs {
         println!("logs        {}", logs.display());
     }
 }

@@ -125,13 +125,10 @@ fn print(outcome: &Outcome) {
         return;
     }
     println!("\n{}", paint::error("something is wrong"));
-    for trouble in outcome.troubles.iter().chain(&outcome.placed.unanswered) {
-        println!("  {trouble}");
-    }
-    for mismatch in &outcome.report.mismatches {
-        println!("{}", super::books::told(mismatch));
-    }
-    if let Some(logs) = &outcome.logs {
-        println!("logs        {}", logs.display());
-    }
+    super::chaos::evidence(
+        &outcome.troubles,
+        &outcome.placed,
+        &outcome.report,
+        outcome.logs.as_deref(),
+    );
 }
