@@ -34,6 +34,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(500);
 /// … at most this.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
+/// How an error of this SQLSTATE is marked: a lock was not to be had in time.
+const LOCK_NOT_AVAILABLE: &str = "[55P03]";
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Session = AsyncConnectionWrapper<AsyncPgConnection>;
 
@@ -177,15 +180,12 @@ impl Run {
         let begun = Instant::now();
         let mut next_pause = PAUSE_MIN;
         loop {
-            let limit = self.prepare(migration, &name)?;
-            let tried = Instant::now();
+            self.prepare(migration, &name)?;
             let error = match self.session.run_migration(migration) {
                 Ok(version) => return Ok(version.to_string()),
                 Err(error) => error,
             };
-            // Diesel hides the code of the error, and its text is in the server's language. Whatever took longer than a
-            // lock is waited for may have failed for that, and whatever was quicker has not.
-            if tried.elapsed() < limit {
+            if !is_lock_timeout(&error) {
                 return Err(MigrateError::Migration(error));
             }
             let waited = begun.elapsed();
@@ -204,8 +204,8 @@ impl Run {
         }
     }
 
-    /// How long a statement of the migration will wait for a lock.
-    fn prepare(&mut self, migration: &dyn Migration<Pg>, name: &str) -> QueryResult<Duration> {
+    /// Says how long a statement of the migration will wait for a lock, and clears away what is in its way.
+    fn prepare(&mut self, migration: &dyn Migration<Pg>, name: &str) -> QueryResult<()> {
         let in_transaction = migration.metadata().run_in_transaction();
         let limit = if in_transaction {
             self.settings.lock_timeout()
@@ -217,7 +217,7 @@ impl Run {
         if !in_transaction {
             self.drop_unfinished_index(name)?;
         }
-        Ok(limit)
+        Ok(())
     }
 
     /// What a `create index concurrently` leaves behind that was broken off: kept up to date by every write, used by
@@ -243,6 +243,11 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// `diesel_migrations` keeps an error's text only, in which its code is.
+fn is_lock_timeout(error: &Failure) -> bool {
+    error.to_string().contains(LOCK_NOT_AVAILABLE)
 }
 
 /// On the thread of the migrations.
