@@ -6,6 +6,7 @@ pub mod change;
 mod customer;
 mod fault;
 mod groups;
+mod kind;
 mod load;
 mod measure;
 mod named;
@@ -17,8 +18,8 @@ mod transactions;
 mod world;
 
 pub use backlog::drained;
-pub use fault::Kind;
 pub use groups::Groups;
+pub use kind::Kind;
 pub use load::{Load, Mix, Placed};
 pub use named::NamedBroker;
 pub use outcome::Outcome;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
-use super::fault::Kind;
+use super::kind::Kind;
 use super::{NamedBroker, Proxy};
 use crate::error::Result;
 use crate::platform::Stack;
