@@ -4,11 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaError;
 use rdkafka::producer::{FutureProducer, Producer};
 use rdkafka::statistics::Statistics;
 use tokio::time::{Instant, sleep, timeout};
@@ -269,7 +268,7 @@ impl ConsumerWatch {
 
 impl ClientContext for ConsumerWatch {
     fn stats(&self, statistics: Statistics) {
-        if !self.view.report(&statistics) {
+        if !self.view.report(&statistics, Instant::now()) {
             return;
         }
         for (name, topic) in &statistics.topics {
@@ -283,13 +282,6 @@ impl ClientContext for ConsumerWatch {
 }
 
 impl ConsumerContext for ConsumerWatch {
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        match result {
-            Ok(()) => self.view.owed.committed(offsets),
-            Err(error) => debug!(error = %error, "offsets not committed"),
-        }
-    }
-
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if self.view.is_retired() {
             return;

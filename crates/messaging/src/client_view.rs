@@ -1,11 +1,12 @@
 //! A consumer client as it describes itself: statistics, assignment, what it owes the group. One that is made anew gets a
 //! view of its own, and what the old one still has to say is ignored.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use rdkafka::statistics::{Broker, Statistics};
+use rdkafka::statistics::{Broker, Partition, Statistics};
 use tokio::time::Instant;
 
 use crate::assigned::Assigned;
@@ -16,6 +17,14 @@ use crate::supervision::Stall;
 const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// A fetch is answered after 50 ms even when there is nothing; a broker that is silent for so long has not.
 const UNANSWERED_AFTER: Duration = Duration::from_secs(5);
+/// A partition of which there is more, and of which nothing has come for so long, is not read.
+const UNREAD_AFTER: Duration = Duration::from_secs(5);
+/// What waits to be taken holds fetching back from here on, a good deal below the client's bounds (16 MiB, 100,000).
+const FULL_BYTES: u64 = 8 * 1024 * 1024;
+const FULL_RECORDS: i64 = 50_000;
+
+/// A partition.
+type Place = (String, i32);
 
 /// One consumer client.
 #[derive(Default)]
@@ -23,6 +32,8 @@ pub(crate) struct ClientView {
     pub(crate) assigned: Assigned,
     pub(crate) owed: Owed,
     reported: Mutex<Option<Reported>>,
+    /// What the client last reported while it read.
+    trouble: Mutex<Option<String>>,
     retired: AtomicBool,
 }
 
@@ -36,17 +47,28 @@ struct Reported {
     unsettled: Option<String>,
     /// A partition that it has and that no broker answers for.
     unanswered: Option<String>,
+    /// Partitions of which there is more: the offset that is read next, and since when it is.
+    behind: HashMap<Place, (i64, Instant)>,
 }
 
 impl ClientView {
     /// Takes statistics in; false when this client is not the one that counts any more.
-    pub(crate) fn report(&self, statistics: &Statistics) -> bool {
+    pub(crate) fn report(&self, statistics: &Statistics, now: Instant) -> bool {
         if self.is_retired() {
             return false;
         }
-        let reported = Reported::of(statistics, &self.assigned, Instant::now());
-        *self.reported.lock().unwrap_or_else(PoisonError::into_inner) = Some(reported);
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = reported
+            .take()
+            .map(|reported| reported.behind)
+            .unwrap_or_default();
+        *reported = Some(Reported::of(statistics, &self.assigned, &before, now));
         true
+    }
+
+    /// Takes in why something could not be read.
+    pub(crate) fn troubled(&self, why: String) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 
     pub(crate) fn is_retired(&self) -> bool {
@@ -72,15 +94,32 @@ impl ClientView {
         if let Some(state) = &reported.unsettled {
             return Err(Stall::NotJoined(state.clone()));
         }
-        match &reported.unanswered {
-            Some(partition) if !paused => Err(Stall::NotFetching(partition.clone())),
-            Some(_) | None => Ok(()),
+        if paused {
+            return Ok(());
+        }
+        if let Some(partition) = &reported.unanswered {
+            return Err(Stall::NotFetching(partition.clone()));
+        }
+        match reported.unread(now) {
+            None => Ok(()),
+            Some(((topic, partition), offset)) => {
+                let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+                Err(Stall::NotReading {
+                    place: format!("{topic}/{partition} from offset {offset}"),
+                    trouble: trouble.clone(),
+                })
+            }
         }
     }
 }
 
 impl Reported {
-    fn of(statistics: &Statistics, assigned: &Assigned, at: Instant) -> Self {
+    fn of(
+        statistics: &Statistics,
+        assigned: &Assigned,
+        before: &HashMap<Place, (i64, Instant)>,
+        at: Instant,
+    ) -> Self {
         // bootstrap addresses and the group's coordinator are listed as well, under no number
         let numbered = |broker: &&Broker| broker.nodeid >= 0;
         let brokers = statistics.brokers.values().filter(numbered).count();
@@ -93,8 +132,43 @@ impl Reported {
             brokers,
             unsettled,
             unanswered: unanswered(statistics, assigned),
+            behind: behind(statistics, assigned, before, at),
         }
     }
+
+    fn unread(&self, now: Instant) -> Option<(&Place, i64)> {
+        let unread = |since: Instant| now.saturating_duration_since(since) >= UNREAD_AFTER;
+        let mut behind = self.behind.iter();
+        behind.find_map(|(place, (offset, since))| unread(*since).then_some((place, *offset)))
+    }
+}
+
+/// The partitions of this client of which there is more than it has read, unless it has enough to do.
+fn behind(
+    statistics: &Statistics,
+    assigned: &Assigned,
+    before: &HashMap<Place, (i64, Instant)>,
+    at: Instant,
+) -> HashMap<Place, (i64, Instant)> {
+    let has_more = |partition: &Partition| {
+        let full = partition.fetchq_size >= FULL_BYTES || partition.fetchq_cnt >= FULL_RECORDS;
+        !full && partition.next_offset >= 0 && partition.next_offset < partition.ls_offset
+    };
+    let mut behind = HashMap::new();
+    for (name, topic) in &statistics.topics {
+        for number in assigned.of(name) {
+            let Some(partition) = topic.partitions.get(&number).filter(|found| has_more(found)) else {
+                continue;
+            };
+            let place = (name.clone(), number);
+            let since = match before.get(&place) {
+                Some((offset, since)) if *offset == partition.next_offset => *since,
+                Some(_) | None => at,
+            };
+            behind.insert(place, (partition.next_offset, since));
+        }
+    }
+    behind
 }
 
 /// A partition that is this client's, and whose leader is unknown, away or silent.
@@ -138,10 +212,8 @@ impl CurrentView {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use rdkafka::TopicPartitionList;
-    use rdkafka::statistics::{ConsumerGroup, Partition, Topic};
+    use rdkafka::statistics::{ConsumerGroup, Topic};
 
     use super::*;
 
@@ -187,9 +259,13 @@ mod tests {
         view
     }
 
+    fn at(view: &ClientView, statistics: &Statistics, paused: bool, now: Instant) -> Result<(), Stall> {
+        assert!(view.report(statistics, now));
+        view.progress(now, paused)
+    }
+
     fn after(view: &ClientView, statistics: &Statistics, paused: bool) -> Result<(), Stall> {
-        assert!(view.report(statistics));
-        view.progress(Instant::now(), paused)
+        at(view, statistics, paused, Instant::now())
     }
 
     #[test]
@@ -232,11 +308,46 @@ mod tests {
     }
 
     #[test]
+    fn a_partition_of_which_nothing_comes_although_there_is_more_is_not_read() {
+        let (view, mut now) = (holding(Some(0)), Instant::now());
+        let mut reads = |next_offset: i64, ls_offset: i64, waiting: i64, paused: bool| {
+            let partition = Partition {
+                broker: 1,
+                next_offset,
+                ls_offset,
+                fetchq_cnt: waiting,
+                ..Partition::default()
+            };
+            let mut statistics = statistics(vec![broker(1, "UP", 60)], "steady");
+            let topic = statistics.topics.get_mut("t").unwrap();
+            topic.partitions.insert(0, partition);
+            now += UNREAD_AFTER;
+            at(&view, &statistics, paused, now)
+        };
+        for next_offset in [3, 4, 9, 9] {
+            let read = reads(next_offset, 9, 0, false);
+            assert_eq!(read, Ok(()), "it goes on, or is at the end");
+        }
+        for _ in 0..2 {
+            assert_eq!(reads(9, 12, FULL_RECORDS, false), Ok(()), "it has enough");
+        }
+        assert_eq!(reads(9, 12, 1, false), Ok(()), "it has begun to");
+        view.troubled("not to be decompressed".to_owned());
+        let not_read = Stall::NotReading {
+            place: "t/0 from offset 9".to_owned(),
+            trouble: Some("not to be decompressed".to_owned()),
+        };
+        assert_eq!(reads(9, 12, 1, false), Err(not_read));
+        assert_eq!(reads(9, 12, 1, true), Ok(()), "paused");
+        assert_eq!(reads(12, 12, 0, false), Ok(()));
+    }
+
+    #[test]
     fn a_retired_client_has_no_say() {
         let current = CurrentView::default();
         let old = current.get();
         current.replace(Arc::default());
-        assert!(!old.report(&statistics(vec![], "steady")));
+        assert!(!old.report(&statistics(vec![], "steady"), Instant::now()));
         assert!(!current.get().is_retired());
     }
 }

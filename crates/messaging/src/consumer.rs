@@ -17,10 +17,12 @@ use tracing::{debug, info, warn};
 use crate::Outage;
 use crate::broker::ConsumerWatch;
 use crate::client_view::ClientView;
+use crate::commits::{Commits, Committer};
 use crate::inbox::{Arrival, Inbox};
 use crate::intake::Allowance;
 use crate::isolate;
 use crate::kernel::Core;
+use crate::known_offsets::KnownOffsets;
 use crate::offsets::positions;
 use crate::record::Record;
 use crate::retry::Backoff;
@@ -41,17 +43,20 @@ pub(crate) struct GroupMember {
     inbox: Inbox,
     watchdog: Watchdog,
     topics: TopicCheck,
+    commits: Commits,
     look_at: Instant,
 }
 
 impl GroupMember {
     pub(crate) fn subscribe(core: Arc<Core>, config: ClientConfig) -> KafkaResult<Self> {
+        let known = KnownOffsets::default();
         let (kafka, view) = subscribed(&core, &config)?;
         let bound = Duration::from_millis(core.settings.client_stall_ms);
         let patience = Duration::from_millis(core.settings.socket_timeout_ms);
         Ok(Self {
             inbox: Inbox::new(core.clone()),
-            topics: TopicCheck::new(core.topics.keys().cloned().collect(), patience),
+            topics: TopicCheck::new(core.topics.keys().cloned().collect(), known.clone(), patience),
+            commits: Commits::new(known, patience),
             core,
             config,
             kafka,
@@ -72,7 +77,6 @@ impl GroupMember {
                 break;
             }
             self.view.owed.processed(positions);
-            self.commit();
             self.look_after(None);
             chassis::crossing!("consumer.passed");
         }
@@ -100,12 +104,12 @@ impl GroupMember {
     /// The first record of a batch. While there is none, the client is looked after.
     async fn first(&mut self, stop: &CancellationToken) -> Option<Record> {
         loop {
-            let look_at = self.look_at;
+            let wake_at = self.wake_at();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return None,
                 first = self.receive() => return Some(first),
-                () = sleep_until(look_at) => self.look_after(None),
+                () = sleep_until(wake_at) => self.look_after(None),
             }
         }
     }
@@ -117,6 +121,7 @@ impl GroupMember {
                 Ok(message) => return Record::from_kafka(&message),
                 Err(error) => {
                     debug!(error = %error, "kafka consumer reports an error");
+                    self.view.troubled(error.to_string());
                     tokio::time::sleep(Duration::from_millis(self.core.settings.backoff_min_ms)).await;
                 }
             }
@@ -199,12 +204,12 @@ impl GroupMember {
                 debug!(error = %error, "cannot pause");
             }
             self.look_after(Some(why));
-            let look_at = self.look_at;
+            let wake_at = self.wake_at();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Err(()),
                 () = sleep_until(deadline) => return Ok(()),
-                () = sleep_until(look_at) => {}
+                () = sleep_until(wake_at) => {}
                 // of a partition that was assigned meanwhile and is not paused yet
                 record = self.receive() => early.push(record),
             }
@@ -223,22 +228,26 @@ impl GroupMember {
         }
     }
 
-    /// Once a second: says how it is, makes a client anew that makes no progress, and commits again what the group has not
-    /// taken. `paused` says why nothing is taken in.
+    /// When there is something to be looked after.
+    fn wake_at(&self) -> Instant {
+        let commit = self.commits.due(&self.view.owed);
+        commit.map_or(self.look_at, |commit| commit.min(self.look_at))
+    }
+
+    /// Commits what is processed. Once a second: says how it is, makes a client anew that makes no progress, and commits
+    /// again what the group has not taken. `paused` says why nothing is taken in.
     fn look_after(&mut self, paused: Option<&str>) {
         let now = Instant::now();
-        if now < self.look_at {
+        let committed = self.commits.drive(now, &self.kafka, &self.view.owed);
+        if now < self.look_at && committed.is_ok() {
             return;
         }
         self.look_at = now + LOOK_EVERY;
-        if !self.view.owed.is_empty() {
-            self.commit();
-        }
+        self.view.owed.ask_again();
         let progress = match self.kafka.client().fatal_error() {
             Some((code, text)) => Err(Stall::Fatal(code, text)),
-            None => self
-                .topics
-                .look(now, &self.kafka)
+            None => committed
+                .and_then(|()| self.topics.look(now, &self.kafka))
                 .and_then(|()| self.view.progress(now, paused.is_some())),
         };
         self.say(paused, &progress);
@@ -280,30 +289,22 @@ impl GroupMember {
             Ok((kafka, view)) => {
                 drop(close(std::mem::replace(&mut self.kafka, kafka)));
                 self.view = view;
+                self.commits = self.commits.of_another();
             }
             Err(error) => warn!(%error, "no new kafka consumer can be made"),
         }
     }
 
-    /// Commits what is processed and not known to be committed. Until it is, it may be redelivered, which is recognised.
-    fn commit(&self) {
-        let committed = self
-            .kafka
-            .assignment()
-            .and_then(|assigned| self.view.owed.of(&assigned))
-            .and_then(|list| match list.count() {
-                0 => Ok(()),
-                _ => self.kafka.commit(&list, CommitMode::Async),
-            });
-        if let Err(error) = committed {
-            debug!(error = %error, "offsets not committed");
-        }
-    }
-
     /// Leaves the group so that the others take over at once.
     async fn leave(self) {
-        let done = close(self.kafka);
-        if timeout(LEAVE, done).await.is_err() {
+        let Self {
+            kafka, view, commits, ..
+        } = self;
+        let left = async {
+            commits.finish(&kafka, &view.owed).await;
+            drop(close(kafka).await);
+        };
+        if timeout(LEAVE, left).await.is_err() {
             warn!("the broker does not answer, the consumer group has to find out by itself");
         }
     }
@@ -331,11 +332,25 @@ impl Asked for KafkaConsumer {
         Ok((topic.and_then(MetadataTopic::error), partitions))
     }
 
-    fn committed(&self, patience: Duration) -> KafkaResult<TopicPartitionList> {
+    fn all_committed(&self, patience: Duration) -> KafkaResult<TopicPartitionList> {
         match self.assignment()? {
             none if none.count() == 0 => Ok(none),
             assigned => self.committed_offsets(assigned, patience),
         }
+    }
+}
+
+impl Committer for KafkaConsumer {
+    fn partitions(&self) -> KafkaResult<TopicPartitionList> {
+        self.assignment()
+    }
+
+    fn committed(&self, list: TopicPartitionList, patience: Duration) -> KafkaResult<TopicPartitionList> {
+        self.committed_offsets(list, patience)
+    }
+
+    fn commit(&self, list: &TopicPartitionList) -> KafkaResult<()> {
+        Consumer::commit(self, list, CommitMode::Async)
     }
 }
 

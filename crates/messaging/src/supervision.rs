@@ -52,6 +52,13 @@ pub(crate) enum Stall {
     NotJoined(String),
     /// The broker does not answer for a partition that it has.
     NotFetching(String),
+    /// There is more of a partition that it has, and it does not come.
+    NotReading {
+        /// The partition, and the offset that is next.
+        place: String,
+        /// What the client last said.
+        trouble: Option<String>,
+    },
     /// The broker does not answer it.
     NoAnswer(String),
     /// A topic that it has read was deleted, or made anew.
@@ -70,6 +77,7 @@ impl Stall {
             Self::NoBroker => "no_broker",
             Self::NotJoined(_) => "not_joined",
             Self::NotFetching(_) => "not_fetching",
+            Self::NotReading { .. } => "not_reading",
             Self::NoAnswer(_) => "no_answer",
             Self::TopicReplaced(_) => "topic_replaced",
             Self::TopicGrown(_) => "topic_grown",
@@ -86,6 +94,7 @@ impl Stall {
             | Self::NoBroker
             | Self::NotJoined(_)
             | Self::NotFetching(_)
+            | Self::NotReading { .. }
             | Self::NoAnswer(_) => false,
         }
     }
@@ -99,6 +108,13 @@ impl fmt::Display for Stall {
             Self::NoBroker => f.write_str("the client knows no broker"),
             Self::NotJoined(state) => write!(f, "not a member of the consumer group ({state})"),
             Self::NotFetching(partition) => write!(f, "the broker does not answer for {partition}"),
+            Self::NotReading { place, trouble: None } => write!(f, "{place} is not read on"),
+            Self::NotReading {
+                place,
+                trouble: Some(trouble),
+            } => {
+                write!(f, "{place} is not read on: {trouble}")
+            }
             Self::NoAnswer(error) => write!(f, "the broker does not answer: {error}"),
             Self::TopicReplaced(topic) => write!(f, "topic {topic} was deleted or made anew"),
             Self::TopicGrown(topic) => write!(f, "topic {topic} has more partitions"),

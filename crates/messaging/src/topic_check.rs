@@ -2,32 +2,30 @@
 //! read from its beginning: librdkafka would keep the position that it had in the old one. For one that has more partitions
 //! than before the group is joined again, so that all of them are somebody's.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use rdkafka::TopicPartitionList;
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{debug, error, info};
 
+use crate::known_offsets::KnownOffsets;
 use crate::supervision::Stall;
 
 /// How often the broker is asked.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
-
-/// A partition.
-type Place = (String, i32);
 
 /// The consumer, as far as this asks it.
 pub(crate) trait Asked: Send + Sync + 'static {
     /// The topic's error, if it has one (a topic that is not there is no failure of the question), and its partitions.
     fn topic(&self, topic: &str, patience: Duration) -> KafkaResult<(Option<RDKafkaRespErr>, usize)>;
     /// The group's offsets on the partitions that this member has.
-    fn committed(&self, patience: Duration) -> KafkaResult<TopicPartitionList>;
+    fn all_committed(&self, patience: Duration) -> KafkaResult<TopicPartitionList>;
 }
 
 /// Looks after the topics of one client.
@@ -37,6 +35,7 @@ pub(crate) struct TopicCheck {
     at: Instant,
     asked: Option<JoinHandle<KafkaResult<Looked>>>,
     seen: Seen,
+    known: KnownOffsets,
 }
 
 /// An answer.
@@ -44,8 +43,7 @@ pub(crate) struct TopicCheck {
 struct Looked {
     missing: BTreeSet<String>,
     partitions: BTreeMap<String, usize>,
-    committed: HashSet<Place>,
-    uncommitted: HashSet<Place>,
+    replaced: Option<Stall>,
 }
 
 /// What is known so far.
@@ -53,18 +51,17 @@ struct Looked {
 struct Seen {
     missing: BTreeSet<String>,
     partitions: BTreeMap<String, usize>,
-    /// Partitions on which the group had an offset.
-    committed: HashSet<Place>,
 }
 
 impl TopicCheck {
-    pub(crate) fn new(topics: Vec<String>, patience: Duration) -> Self {
+    pub(crate) fn new(topics: Vec<String>, known: KnownOffsets, patience: Duration) -> Self {
         Self {
             topics: topics.into(),
             patience,
             at: Instant::now(),
             asked: None,
             seen: Seen::default(),
+            known,
         }
     }
 
@@ -96,15 +93,21 @@ impl TopicCheck {
         if now >= self.at {
             self.at = now + CHECK_EVERY;
             let (consumer, topics, patience) = (consumer.clone(), self.topics.clone(), self.patience);
+            let known = self.known.clone();
             self.asked = Some(tokio::task::spawn_blocking(move || {
-                ask(consumer.as_ref(), &topics, patience)
+                ask(consumer.as_ref(), &topics, &known, patience)
             }));
         }
         Ok(())
     }
 }
 
-fn ask(consumer: &impl Asked, topics: &[String], patience: Duration) -> KafkaResult<Looked> {
+fn ask(
+    consumer: &impl Asked,
+    topics: &[String],
+    known: &KnownOffsets,
+    patience: Duration,
+) -> KafkaResult<Looked> {
     let mut looked = Looked::default();
     for topic in topics {
         let (error, partitions) = consumer.topic(topic, patience)?;
@@ -115,19 +118,13 @@ fn ask(consumer: &impl Asked, topics: &[String], patience: Duration) -> KafkaRes
             Some(_) => {}
         }
     }
-    for element in consumer.committed(patience)?.elements() {
-        let place = (element.topic().to_owned(), element.partition());
-        match (element.error(), element.offset()) {
-            (Ok(()), Offset::Offset(_)) => drop(looked.committed.insert(place)),
-            (Ok(()), _) => drop(looked.uncommitted.insert(place)),
-            (Err(_unknown), _) => {}
-        }
-    }
+    let before = known.now();
+    let told = consumer.all_committed(patience)?;
+    looked.replaced = known.compare(&before, &told).err();
     Ok(looked)
 }
 
 impl Seen {
-    /// The broker forgets a group's offsets with the topic: where there was one and is none, it is another topic.
     fn take(&mut self, looked: Looked) -> Result<(), Stall> {
         for topic in looked.missing.difference(&self.missing) {
             error!(topic, "a topic that this service consumes does not exist");
@@ -137,22 +134,14 @@ impl Seen {
             info!(topic, "a topic that did not exist is there");
         }
         self.missing = looked.missing;
-        let forgotten = self.committed.intersection(&looked.uncommitted).next();
-        let replaced = forgotten.map(|(topic, _)| topic.clone());
-        self.committed.extend(looked.committed);
         let grown = self.grown(looked.partitions);
-        let Some(topic) = replaced else {
-            return grown.map_or(Ok(()), |topic| {
-                info!(topic, "a topic has more partitions");
-                Err(Stall::TopicGrown(topic))
-            });
-        };
-        error!(
-            topic,
-            "the topic was made anew: it is read from its beginning, and what it held before is gone"
-        );
-        self.committed.retain(|(name, _)| *name != topic);
-        Err(Stall::TopicReplaced(topic))
+        if let Some(replaced) = looked.replaced {
+            return Err(replaced);
+        }
+        grown.map_or(Ok(()), |topic| {
+            info!(topic, "a topic has more partitions");
+            Err(Stall::TopicGrown(topic))
+        })
     }
 
     fn grown(&mut self, partitions: BTreeMap<String, usize>) -> Option<String> {
@@ -174,27 +163,11 @@ impl Seen {
 mod tests {
     use super::*;
 
-    fn looked(missing: &[&str], committed: &[i32], uncommitted: &[i32]) -> Looked {
-        let places = |partitions: &[i32]| partitions.iter().map(|it| ("t".to_owned(), *it)).collect();
+    fn looked(missing: &[&str]) -> Looked {
         Looked {
             missing: missing.iter().map(ToString::to_string).collect(),
-            partitions: BTreeMap::from([("t".to_owned(), 2)]),
-            committed: places(committed),
-            uncommitted: places(uncommitted),
+            ..Looked::default()
         }
-    }
-
-    #[test]
-    fn an_offset_that_the_group_had_and_has_not_any_more_tells_of_another_topic() {
-        let mut seen = Seen::default();
-        assert_eq!(seen.take(looked(&[], &[0], &[1])), Ok(()));
-        // the second partition was never read before
-        assert_eq!(seen.take(looked(&[], &[0, 1], &[])), Ok(()));
-        // another member has the first one now
-        assert_eq!(seen.take(looked(&[], &[1], &[])), Ok(()));
-        let replaced = Err(Stall::TopicReplaced("t".to_owned()));
-        assert_eq!(seen.take(looked(&[], &[1], &[0])), replaced);
-        assert_eq!(seen.take(looked(&[], &[], &[0, 1])), Ok(()), "told once");
     }
 
     #[test]
@@ -213,9 +186,9 @@ mod tests {
     #[test]
     fn a_topic_that_is_not_there_is_named_until_it_is() {
         let mut seen = Seen::default();
-        assert_eq!(seen.take(looked(&["t"], &[], &[])), Ok(()));
+        assert_eq!(seen.take(looked(&["t"])), Ok(()));
         assert_eq!(seen.missing.first().map(String::as_str), Some("t"));
-        assert_eq!(seen.take(looked(&[], &[], &[0])), Ok(()));
+        assert_eq!(seen.take(looked(&[])), Ok(()));
         assert!(seen.missing.is_empty());
     }
 }

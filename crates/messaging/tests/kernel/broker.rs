@@ -5,7 +5,8 @@ use contracts::events::OrderCreated;
 use contracts::{Currency, Envelope, EventId, Fact, Money, OrderId, Topic, UserId};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use stack::kafka::{Kafka, Options, client, topics};
+use stack::chaos::Proxy;
+use stack::kafka::{Kafka, Options, Proxied, client, topics};
 use uuid::Uuid;
 
 /// A broker of the story's own.
@@ -22,11 +23,31 @@ impl Broker {
         broker
     }
 
+    /// With a second listener, which leads through a proxy.
+    pub(crate) async fn start_proxied() -> (Self, Proxy) {
+        let (own, port) = (Proxy::lease().unwrap(), Proxy::lease().unwrap());
+        let proxied = Proxied {
+            port: own.port(),
+            advertised: format!("127.0.0.1:{}", port.port()),
+        };
+        let proxy = Proxy::open(port, own.port()).await.unwrap();
+        let broker = Self::with(Some(proxied)).await;
+        broker.make_topics().await;
+        (broker, proxy)
+    }
+
     /// Without any topic.
     pub(crate) async fn bare() -> Self {
+        Self::with(None).await
+    }
+
+    async fn with(proxied: Option<Proxied>) -> Self {
         let directory = stack::temporary().unwrap();
         let ports = [stack::ports::lease().unwrap(), stack::ports::lease().unwrap()];
-        let options = Options::new(directory.path().join("kafka"), ports[0].port(), ports[1].port());
+        let options = Options {
+            proxied,
+            ..Options::new(directory.path().join("kafka"), ports[0].port(), ports[1].port())
+        };
         let kafka = Kafka::start(options).await.unwrap();
         Self {
             kafka,
@@ -48,8 +69,14 @@ impl Broker {
     }
 
     pub(crate) async fn produce(&self, records: &[Sent]) {
+        self.produce_with("none", records).await;
+    }
+
+    /// Compressed with this codec.
+    pub(crate) async fn produce_with(&self, codec: &str, records: &[Sent]) {
         let producer: FutureProducer = client(self.address())
             .set("enable.idempotence", "true")
+            .set("compression.codec", codec)
             .create()
             .unwrap();
         let deliveries = records.iter().map(|sent| {

@@ -61,6 +61,22 @@ async fn an_event_delivered_a_hundred_times_takes_effect_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn events_are_read_whatever_their_producer_compresses_them_with() {
+    let broker = Broker::start().await;
+    let mut database = Database::create().await;
+    let service = Setup::new(&broker, &database).start(listening());
+    for codec in ["gzip", "snappy", "lz4", "zstd"] {
+        let orders = orders(50);
+        let events: Vec<Sent> = orders.iter().map(|order| Sent::new(*order, codec)).collect();
+        broker.produce_with(codec, &events).await;
+        for order in &orders {
+            database.until_seen(*order, &[codec]).await;
+        }
+    }
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_graceful_stop_nothing_is_delivered_again() {
     let broker = Broker::start().await;
     let mut database = Database::create().await;

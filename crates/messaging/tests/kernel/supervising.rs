@@ -9,6 +9,7 @@ use contracts::events::OrderCreated;
 use messaging::metrics::KernelMetrics;
 use messaging::{Broadcast, MessagingSettings};
 use prometheus_client::registry::Registry;
+use stack::chaos::change;
 use uuid::Uuid;
 
 use crate::broker::{Broker, Sent};
@@ -109,5 +110,39 @@ async fn clients_that_make_no_progress_are_made_anew_and_go_on_where_they_were()
     })
     .await;
     tasks.finish(std::time::Duration::from_secs(10)).await;
+    service.stop().await;
+}
+
+/// librdkafka would go on in the new topic from the position that it had in the old one, and pass over what is before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_made_anew_at_once_is_read_from_its_beginning() {
+    let (broker, proxy) = Broker::start_proxied().await;
+    let mut database = Database::create().await;
+    let address = format!("127.0.0.1:{}", proxy.port());
+    let service = Setup::new(&broker, &database)
+        .brokers(&address)
+        .start(listening());
+    for order in new_orders(&broker, "announce 1").await {
+        database.until_seen(order, &["announce 1"]).await;
+    }
+
+    // for a moment, shorter than the group would miss it, the service sees nothing of what happens
+    proxy.hold(true);
+    change::delete_topic(broker.address(), Topic::OrderCreated)
+        .await
+        .unwrap();
+    change::make_topic(broker.address(), Topic::OrderCreated, 3)
+        .await
+        .unwrap();
+    let mut orders = Vec::new();
+    for _ in 0..4 {
+        orders.extend(new_orders(&broker, "announce 2").await);
+    }
+    proxy.hold(false);
+    for order in &orders {
+        database.until_seen(*order, &["announce 2"]).await;
+    }
+    let replaced = format!("{},reason=\"topic_replaced\"", renewed("consumer"));
+    assert!(service.metric(&replaced) >= 1);
     service.stop().await;
 }

@@ -207,6 +207,10 @@ impl<'a> Setup<'a> {
         Self { service, ..self }
     }
 
+    pub(crate) fn brokers(self, brokers: &'a str) -> Self {
+        Self { brokers, ..self }
+    }
+
     pub(crate) fn statement_timeout_ms(self, statement_timeout_ms: u64) -> Self {
         Self {
             statement_timeout_ms,
