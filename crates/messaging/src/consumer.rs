@@ -10,7 +10,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, TopicPartitionList};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -300,11 +300,10 @@ impl GroupMember {
         let Self {
             kafka, view, commits, ..
         } = self;
-        let left = async {
-            commits.finish(&kafka, &view.owed).await;
-            drop(close(kafka).await);
-        };
-        if timeout(LEAVE, left).await.is_err() {
+        let deadline = Instant::now() + LEAVE;
+        let committed = timeout_at(deadline, commits.finish(&kafka, &view.owed)).await;
+        let left = timeout_at(deadline, close(kafka)).await;
+        if committed.is_err() || left.is_err() {
             warn!("the broker does not answer, the consumer group has to find out by itself");
         }
     }
