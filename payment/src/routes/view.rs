@@ -106,15 +106,27 @@ pub(crate) struct SimulatorBody {
     /// How the next payments end, whatever their method.
     #[garde(skip)]
     mode: Mode,
-    /// How many payments; null or left out: all, until this is changed; 0: none, payments behave by their method.
+    /// How many payments: one when it is left out; null: all, until this is changed; 0: none, payments behave by their
+    /// method.
     #[garde(range(max = 1_000_000))]
-    #[schema(maximum = 1_000_000)]
+    #[serde(default = "one")]
+    #[schema(maximum = 1_000_000, default = 1)]
     remaining: Option<u32>,
     /// How late the answer to each charge is, in milliseconds. A charge that is asked for again answers at once.
     #[garde(range(max = 60_000))]
     #[serde(default)]
     #[schema(maximum = 60_000)]
     latency_ms: u32,
+}
+
+/// To force one payment is the usual request, and to force all of them must be asked for: left in force by mistake it
+/// declines every customer.
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "null is another value than one that is left out"
+)]
+const fn one() -> Option<u32> {
+    Some(1)
 }
 
 impl SimulatorBody {
