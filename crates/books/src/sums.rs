@@ -72,11 +72,13 @@ fn by_charges(index: &Index<'_>, sums: &mut BTreeMap<String, Sum>) {
     }
 }
 
-/// Where the provider's books are not shown, payments stand for them.
+/// Where the provider's books are not shown, payments stand for them. Money on its way back is in flight there for as long
+/// as it takes, and counted all the same: it is held and captured alike.
 fn by_payments(index: &Index<'_>, sums: &mut BTreeMap<String, Sum>) {
     for payment in &index.reading.payments {
-        let counted = index.is_still(payment.order_id) && index.orders.contains_key(&payment.order_id);
-        if !counted || !payment.status.took_money() {
+        let known = index.orders.contains_key(&payment.order_id);
+        let counted = index.is_still(payment.order_id) || payment.status == PaymentStatus::Refunding;
+        if !known || !counted || !payment.status.took_money() {
             continue;
         }
         add(sums, &payment.amount, |sum| &mut sum.captured_minor);

@@ -1,12 +1,14 @@
 //! The same process inside a test: a service on free ports, with settings of the test's own.
 
 mod client;
+mod constants;
 mod issuer;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use client::{Answer, TestClient};
+pub use constants::constants;
 pub use issuer::{TestIssuer, claims};
 use tokio::runtime::Runtime;
 
