@@ -7,7 +7,7 @@ use chassis::{App, NoCommand, Parts, Pool, Service};
 use contracts::events::{OrderCancelled, OrderCreated};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use messaging::metrics::KernelMetrics;
-use messaging::{Kernel, Participant, Signals};
+use messaging::{Kernel, MessagingSettings, Participant, Signals};
 use secrecy::ExposeSecret;
 
 use crate::actions::ProviderCalls;
@@ -44,6 +44,10 @@ impl Service for PaymentService {
     const DEFAULTS: &'static str = include_str!("../defaults.toml");
     type Settings = Settings;
     type Command = NoCommand;
+
+    fn kernel_defaults() -> serde_json::Value {
+        MessagingSettings::defaults()
+    }
 
     fn migrations() -> EmbeddedMigrations {
         MIGRATIONS

@@ -47,7 +47,7 @@ impl TestService {
             let variable = format!("QUADRILLE__{}", key.replace('.', "__").to_ascii_uppercase());
             (variable, (*value).to_owned())
         });
-        let layers = Layers::new(S::DEFAULTS, None, variables)?;
+        let layers = Layers::of::<S>(None, variables)?;
         let (core, settings) = (layers.core()?, layers.read()?);
         let (runtime, running) = tokio::task::spawn_blocking(move || up::<S>(core, settings)).await??;
         Ok(Self {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
 
 /// Settings of one service's kernel. Times are in milliseconds.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MessagingSettings {
     /// Messages in one consumer transaction at most (500).
@@ -144,6 +145,12 @@ impl Default for MessagingSettings {
 }
 
 impl MessagingSettings {
+    /// The defaults as the section that they are configured in: `{"messaging": {"batch_max": 500, …}}`.
+    #[must_use]
+    pub fn defaults() -> Value {
+        json!({"messaging": Self::default()})
+    }
+
     /// The wait before retry number `retry` (from 1), before it is varied; none when retries are spent.
     #[must_use]
     pub fn retry_delay(&self, retry: usize) -> Option<Duration> {
