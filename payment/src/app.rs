@@ -69,11 +69,13 @@ impl Service for PaymentService {
             .then(|| StripeProvider::new(ledger.clone(), &provider.stripe).map(Arc::new))
             .transpose()?;
         let provider = ByPayment::new(ledger, simulator.clone(), stripe.clone());
-        let payments = listening(settings.provider.kind).performing(
-            ProviderCalls::new(Arc::new(provider)),
-            domain::is_wanted,
-            domain::on_provider_answer,
-        );
+        let payments = listening(settings.provider.kind)
+            .performing(
+                ProviderCalls::new(Arc::new(provider)),
+                domain::precondition,
+                domain::on_provider_answer,
+            )
+            .correcting(domain::on_charge_corrected);
         let metrics = KernelMetrics::default();
         parts.metrics.register(|registry| metrics.register(registry));
         let brokers = &parts.core.kafka.brokers;

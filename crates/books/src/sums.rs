@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use uuid::Uuid;
-
 use crate::Kind;
 use crate::index::Index;
 use crate::reading::{Amount, OrderStatus, PaymentStatus};
@@ -58,7 +56,7 @@ fn add(sums: &mut BTreeMap<String, Sum>, amount: &Amount, column: impl Fn(&mut S
 
 fn by_charges(index: &Index<'_>, sums: &mut BTreeMap<String, Sum>) {
     for charge in index.reading.charges.iter().flatten() {
-        let order: Option<Uuid> = charge.idempotency_key.parse().ok();
+        let order = charge.order();
         if charge.status != "approved" || order.is_some_and(|order| !index.is_still(order)) {
             continue;
         }

@@ -89,7 +89,9 @@ pub struct MessagingSettings {
     pub replay_in_flight: u32,
     /// A bulk replay stops by itself once so many of its letters have failed again (5).
     pub replay_halt_after: u32,
-    /// Days that settled dead letters (replayed, discarded, superseded) and ended bulk replays are remembered (90).
+    /// How often dead letters are looked for whose purpose is gone (5000).
+    pub obsolete_check_ms: u64,
+    /// Days that settled dead letters (replayed, discarded, superseded, obsolete) and ended bulk replays are remembered (90).
     pub dead_letter_retention_days: i32,
     /// How often partitions of processed events are made ahead and dropped behind, and old letters deleted (3600000).
     pub retention_interval_ms: u64,
@@ -136,6 +138,7 @@ impl Default for MessagingSettings {
             replay_poll_ms: 250,
             replay_in_flight: 100,
             replay_halt_after: 5,
+            obsolete_check_ms: 5_000,
             dead_letter_retention_days: 90,
             retention_interval_ms: 3_600_000,
             retention_retry_ms: 60_000,

@@ -74,7 +74,7 @@ fn an_array_is_comma_separated_in_the_environment() {
 fn a_setting_that_there_is_none_of_is_refused_with_the_nearest_wherever_it_is_given() {
     for (variable, nearest) in [
         ("HTTP__BODY_LIMIT", "HTTP__BODY_LIMIT_BYTES"),
-        ("DATABSE__POOL_SIZE", "DATABASE__POOL_SIZE"),
+        ("DATABASES__POOL_SIZE", "DATABASE__POOL_SIZE"),
         ("LOG__LEVEL", "LOG__FILTER"),
         ("KAFKA__GROUP_ID", "KAFKA__BROKERS"),
         ("MESSAGING__RETRY_DELAY_MS", "MESSAGING__RETRY_DELAYS_MS"),
@@ -92,7 +92,7 @@ fn a_setting_that_there_is_none_of_is_refused_with_the_nearest_wherever_it_is_gi
 
     let file = tempfile();
     let of_file =
-        "[http]\nport = 1\nbody_limit = 5\n[databse]\npool_size = 3\n[saga]\n[messaging]\nbatch = 1\n";
+        "[http]\nport = 1\nbody_limit = 5\n[databases]\npool_size = 3\n[saga]\n[messaging]\nbatch = 1\n";
     std::fs::write(&file, of_file).unwrap();
     let error = Layers::new(
         SERVICE,
@@ -114,7 +114,7 @@ fn a_setting_that_there_is_none_of_is_refused_with_the_nearest_wherever_it_is_gi
         named.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
         [
             "QUADRILLE__LOG__LEVEL",
-            "databse.pool_size",
+            "databases.pool_size",
             "http.body_limit",
             "messaging.batch",
             "saga",
