@@ -9,7 +9,7 @@ use chassis::{App, Parts, Pool, Service, Tasks, clock};
 use contracts::Context;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use messaging::metrics::KernelMetrics;
-use messaging::{Kernel, Signals};
+use messaging::{Kernel, MessagingSettings, Signals};
 use prometheus_client::metrics::gauge::ConstGauge;
 use utoipa::OpenApi as _;
 
@@ -59,6 +59,10 @@ impl Service for AuthService {
     const DEFAULTS: &'static str = include_str!("../defaults.toml");
     type Settings = AuthSettings;
     type Command = Command;
+
+    fn kernel_defaults() -> serde_json::Value {
+        MessagingSettings::defaults()
+    }
 
     fn migrations() -> EmbeddedMigrations {
         MIGRATIONS

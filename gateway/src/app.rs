@@ -10,9 +10,9 @@ use chassis::settings::TokenSettings;
 use chassis::{App, NoCommand, Parts, Probe, Service};
 use chrono::TimeDelta;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use messaging::Kernel;
 use messaging::metrics::KernelMetrics;
 use messaging::operations::Operations;
+use messaging::{Kernel, MessagingSettings};
 use tokio::time::Instant;
 
 use crate::config::Settings;
@@ -34,8 +34,13 @@ pub struct GatewayService;
 impl Service for GatewayService {
     const NAME: &'static str = "gateway";
     const DEFAULTS: &'static str = include_str!("../defaults.toml");
+    const OPTIONAL: &'static [&'static str] = &["rate_limit.per_admin_per_minute"];
     type Settings = Settings;
     type Command = NoCommand;
+
+    fn kernel_defaults() -> serde_json::Value {
+        MessagingSettings::defaults()
+    }
 
     fn migrations() -> EmbeddedMigrations {
         MIGRATIONS

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chassis::{App, NoCommand, Parts, Pool, Service};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use messaging::metrics::KernelMetrics;
-use messaging::{Kernel, Signals};
+use messaging::{Kernel, MessagingSettings, Signals};
 use tokio_util::sync::CancellationToken;
 
 use crate::actions::{Deliverer, Mails, Webhooks};
@@ -40,6 +40,10 @@ impl Service for NotificationService {
     const DEFAULTS: &'static str = include_str!("../defaults.toml");
     type Settings = Settings;
     type Command = NoCommand;
+
+    fn kernel_defaults() -> serde_json::Value {
+        MessagingSettings::defaults()
+    }
 
     fn migrations() -> EmbeddedMigrations {
         MIGRATIONS

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chassis::{App, NoCommand, Parts, Pool, Service};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use messaging::metrics::KernelMetrics;
-use messaging::{Kernel, Participant, Signals};
+use messaging::{Kernel, MessagingSettings, Participant, Signals};
 
 use crate::config::Settings;
 use crate::domain::{self, PaymentMethods};
@@ -38,6 +38,10 @@ impl Service for OrderService {
     const DEFAULTS: &'static str = include_str!("../defaults.toml");
     type Settings = Settings;
     type Command = NoCommand;
+
+    fn kernel_defaults() -> serde_json::Value {
+        MessagingSettings::defaults()
+    }
 
     fn migrations() -> EmbeddedMigrations {
         MIGRATIONS

@@ -7,7 +7,7 @@ use chassis::{App, NoCommand, Parts, Pool, Service};
 use contracts::events::{OrderCancelled, OrderCreated};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use messaging::metrics::KernelMetrics;
-use messaging::{Kernel, Participant, Signals};
+use messaging::{Kernel, MessagingSettings, Participant, Signals};
 use secrecy::ExposeSecret;
 
 use crate::actions::ProviderCalls;
@@ -45,6 +45,10 @@ impl Service for PaymentService {
     type Settings = Settings;
     type Command = NoCommand;
 
+    fn kernel_defaults() -> serde_json::Value {
+        MessagingSettings::defaults()
+    }
+
     fn migrations() -> EmbeddedMigrations {
         MIGRATIONS
     }
@@ -65,11 +69,13 @@ impl Service for PaymentService {
             .then(|| StripeProvider::new(ledger.clone(), &provider.stripe).map(Arc::new))
             .transpose()?;
         let provider = ByPayment::new(ledger, simulator.clone(), stripe.clone());
-        let payments = listening(settings.provider.kind).performing(
-            ProviderCalls::new(Arc::new(provider)),
-            domain::is_wanted,
-            domain::on_provider_answer,
-        );
+        let payments = listening(settings.provider.kind)
+            .performing(
+                ProviderCalls::new(Arc::new(provider)),
+                domain::precondition,
+                domain::on_provider_answer,
+            )
+            .correcting(domain::on_charge_corrected);
         let metrics = KernelMetrics::default();
         parts.metrics.register(|registry| metrics.register(registry));
         let brokers = &parts.core.kafka.brokers;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn a_charge_that_is_replayed_after_its_order_timed_out_takes_no_money() {
+async fn a_charge_whose_order_timed_out_is_obsolete_and_takes_no_money() {
     let _turn = turn().await;
     let stack = Stack::builder().service_env(Service::Order, "QUADRILLE__SAGA__DEADLINE_S", "5");
     let stack = Box::pin(stack.build()).await.unwrap();
@@ -25,6 +25,17 @@ async fn a_charge_that_is_replayed_after_its_order_timed_out_takes_no_money() {
     assert_eq!(seen["cancellation"]["reason"], "payment_timeout");
     customer.pays(order, "voided").await;
 
+    // nobody has to look at it any more, and it says why
+    comes_to_be(&admin, letter, "obsolete").await;
+    let settled = admin.get(&format!("/payments/dead-letters/{letter}")).await.body;
+    assert!(
+        settled["settled_reason"]
+            .as_str()
+            .unwrap()
+            .contains("the order is cancelled"),
+        "{settled}"
+    );
+
     // from now on the provider would take the money
     let approve = json!({"mode": "approve", "remaining": null, "latency_ms": 0});
     let forced = admin
@@ -35,9 +46,8 @@ async fn a_charge_that_is_replayed_after_its_order_timed_out_takes_no_money() {
     let reason = json!({"reason": "the provider is well again"});
     let clicks = (0..5).map(|_click| admin.send(Method::POST, &path, Some(&reason)));
     for click in futures::future::join_all(clicks).await {
-        click.expect(200);
+        click.expect(409);
     }
-    comes_to_be(&admin, letter, "replayed").await;
 
     customer.pays(order, "voided").await;
     assert_eq!(
@@ -50,16 +60,54 @@ async fn a_charge_that_is_replayed_after_its_order_timed_out_takes_no_money() {
         0
     );
     let audit = admin.get("/operations/audit").await;
+    assert!(audit.items().is_empty(), "nothing was done: {:?}", audit.items());
+    assert_eq!(settle(&stack, 0).await, 1, "it died once");
+}
+
+/// The charge of a pending order was given up: an operator lets it be paid with another card, five times at once.
+pub(crate) async fn corrected(admin: &Customer, customer: &Customer, order: Uuid) {
+    let letter = dead_letter_of(admin, order).await;
+    let path = format!("/payments/dead-letters/{letter}");
+    let payload = admin.get(&path).await.body["payload"].clone();
+    let none = json!({"payload": {"foo": 1}, "reason": "to see"});
+    let refused = admin
+        .send(Method::POST, &format!("{path}/edit-and-replay"), Some(&none))
+        .await;
+    assert_eq!(
+        refused.expect(422).body["errors"][0]["pointer"],
+        "/payload/action"
+    );
+    let payload = json!({
+        "action": payload["action"], "order_id": payload["order_id"], "amount": payload["amount"],
+        "payment_method": "pm_card_visa",
+    });
+    let edit = json!({"payload": payload, "reason": "the customer pays with another card"});
+    let edit_path = format!("{path}/edit-and-replay");
+    let clicks = (0..5).map(|_click| admin.send(Method::POST, &edit_path, Some(&edit)));
+    let mut successors: Vec<Uuid> = futures::future::join_all(clicks)
+        .await
+        .into_iter()
+        .map(|click| uuid(&click.expect(200).body["superseded_by"]))
+        .collect();
+    successors.dedup();
+    let [successor] = successors[..] else {
+        panic!("clicked five times, done once: {successors:?}")
+    };
+    customer.sees(order, "confirmed").await;
+    comes_to_be(admin, successor, "replayed").await;
+    let audit = admin.get("/operations/audit").await;
     let [entry] = audit.items() else {
         panic!("clicked five times, done once: {:?}", audit.items());
     };
     assert_eq!(entry["service"], "payments");
     assert_eq!(entry["subject"], json!(letter));
-    assert_eq!(entry["action"], "replay");
-    assert_eq!(entry["reason"], reason["reason"]);
-    assert_eq!(entry["before"]["state"], "open");
-    assert_eq!(entry["after"]["state"], "replaying");
-    assert_eq!(settle(&stack, 0).await, 1, "it died once");
+    assert_eq!(entry["action"], "edit-and-replay");
+    assert_eq!(entry["reason"], edit["reason"]);
+    assert_eq!(
+        (&entry["before"]["state"], &entry["after"]["state"]),
+        (&json!("open"), &json!("superseded"))
+    );
+    assert_eq!(entry["after"]["payload_changes"][0]["pointer"], "/payment_method");
 }
 
 /// The dead letter with this order's key.

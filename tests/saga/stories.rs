@@ -1,6 +1,6 @@
 //! What becomes of an order, payment method by payment method.
 
-use acceptance::books::balance;
+use acceptance::books::{balance, settle};
 use acceptance::customer::Customer;
 use acceptance::records::{self, Record};
 use acceptance::turn;
@@ -8,6 +8,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use stack::Stack;
 use uuid::Uuid;
+
+use crate::replays::corrected;
 
 #[tokio::test]
 async fn orders_are_confirmed_or_compensated_and_everybody_agrees() {
@@ -28,8 +30,10 @@ async fn orders_are_confirmed_or_compensated_and_everybody_agrees() {
         .place_traced(&format!("00-{TRACE}-00f067aa0ba902b7-01"))
         .await;
     customer.sees(traced, "confirmed").await;
-    given_up(&stack, &customer).await;
+    let order = given_up(&stack, &customer).await;
     balance(&stack, 1).await;
+    corrected(&Customer::admin(&stack).await, &customer, order).await;
+    assert_eq!(settle(&stack, 0).await, 1, "it died once");
     one_saga_is_one_trace(&stack, traced).await;
 }
 
@@ -136,7 +140,7 @@ async fn forced_to_fail(stack: &Stack, customer: &Customer) {
 }
 
 /// The provider fails until the retries are spent.
-async fn given_up(stack: &Stack, customer: &Customer) {
+async fn given_up(stack: &Stack, customer: &Customer) -> Uuid {
     let order = customer.place("pm_provider_error").await;
     customer
         .reads_timeline(order, &["order.created", "payment.failed.dlq"])
@@ -172,6 +176,7 @@ async fn given_up(stack: &Stack, customer: &Customer) {
     assert_eq!(letter.body()["payment_method"], "pm_provider_error");
     customer.pays(order, "processing").await;
     assert_eq!(customer.order(order).await["status"], "pending");
+    order
 }
 
 /// From the POST to the last fact, through outbox rows and Kafka.

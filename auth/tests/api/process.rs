@@ -212,4 +212,32 @@ fn the_configuration_is_printed_without_its_secrets() {
     assert_eq!(printed["password"]["memory_kib"], 19_456);
     assert_eq!(printed["keys"]["encryption_secret"], "[redacted]");
     assert_eq!(printed["keys"]["previous_encryption_secret"], "[redacted]");
+    assert_eq!(printed["messaging"]["batch_max"], 500);
+    assert_eq!(
+        printed["messaging"]["retry_delays_ms"],
+        serde_json::json!([1_000, 5_000, 30_000])
+    );
+    let sources = &printed["sources"];
+    assert_eq!(sources["messaging.batch_max"], "default of the messaging kernel");
+    assert_eq!(sources["database.url"], "environment QUADRILLE__DATABASE__URL");
+}
+
+#[test]
+fn a_setting_that_there_is_none_of_is_an_error_before_anything_is_done() {
+    for command_name in ["config", "migrate", "serve"] {
+        let output = command("postgres://auth:s3cret@127.0.0.1/auth")
+            .env("QUADRILLE__HTTP__BODY_LIMIT", "1")
+            .env("QUADRILLE__MESSAGING__RETRY_DELAY_MS", "1")
+            .arg(command_name)
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains("there is no setting QUADRILLE__HTTP__BODY_LIMIT; the nearest is QUADRILLE__HTTP__BODY_LIMIT_BYTES")
+                && said.contains("QUADRILLE__MESSAGING__RETRY_DELAYS_MS"),
+            "{said}"
+        );
+        assert!(!said.contains("s3cret"), "{said}");
+    }
 }

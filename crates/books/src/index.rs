@@ -53,7 +53,17 @@ impl<'a> Index<'a> {
         for of_key in facts.values_mut() {
             of_key.sort_by_key(|fact| (fact.sequence, fact.time, fact.id));
         }
-        let charges = reading.charges.iter().flatten();
+        // of an order that was charged anew after a correction, the charge that took the money stands for it
+        let mut charges: HashMap<Uuid, &Charge> = HashMap::new();
+        for charge in reading.charges.iter().flatten() {
+            let Some(order) = charge.order() else { continue };
+            let kept = charges.entry(order).or_insert(charge);
+            let takes_its_place = (charge.status == "approved", charge.created_at)
+                > (kept.status == "approved", kept.created_at);
+            if takes_its_place {
+                *kept = charge;
+            }
+        }
         let mut index = Self {
             reading,
             limits,
@@ -63,9 +73,7 @@ impl<'a> Index<'a> {
                 .iter()
                 .map(|payment| (payment.order_id, payment))
                 .collect(),
-            charges: charges
-                .filter_map(|charge| Some((charge.idempotency_key.parse().ok()?, charge)))
-                .collect(),
+            charges,
             facts,
             fact_by_id: reading.facts.iter().map(|fact| (fact.id, fact)).collect(),
             in_flight: HashSet::new(),

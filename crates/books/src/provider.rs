@@ -23,7 +23,15 @@ pub(crate) fn check(index: &Index<'_>, found: &mut Findings) {
         }
     }
     let mut by_reference: HashMap<&str, &str> = HashMap::new();
+    let mut approved: HashMap<Uuid, &str> = HashMap::new();
     for charge in charges {
+        let order = charge.order().filter(|_| charge.status == "approved");
+        if let Some(other) = order.and_then(|order| approved.insert(order, &charge.idempotency_key)) {
+            found.push(twice(
+                &charge.idempotency_key,
+                format!("it has taken money, and so has the charge {other}"),
+            ));
+        }
         stray(index, charge, found);
         let Some(reference) = &charge.reference else {
             continue;
@@ -43,7 +51,7 @@ fn twice(key: &str, is: String) -> Mismatch {
         Kind::ChargedTwice,
         format!("charge {key}"),
         is,
-        "one charge an order, under the order's id",
+        "one charge an order that takes money",
         "refund the charge that no payment speaks of",
     );
     mismatch.order_id = order_within(key);
@@ -58,7 +66,7 @@ fn order_within(key: &str) -> Option<Uuid> {
 fn stray(index: &Index<'_>, charge: &Charge, found: &mut Findings) {
     let key = charge.idempotency_key.as_str();
     let order = order_within(key);
-    let exact = key.len() == 36 && order.is_some();
+    let exact = charge.order().is_some();
     if order.is_some_and(|order| !index.is_still(order)) || !index.is_settled(charge.created_at) {
         return;
     }

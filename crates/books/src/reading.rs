@@ -51,6 +51,8 @@ pub struct Reading {
     pub dead_letters: Vec<DeadLetter>,
     /// Records that are no events.
     pub unreadable: Vec<Unreadable>,
+    /// Entries of the timeline that are no events.
+    pub unreadable_entries: u64,
     /// The tables that the kernel keeps for each service, by its name.
     pub desks: BTreeMap<String, Desk>,
     /// Orders that a client was told of; those in the stored answers of idempotency keys included.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::index::Index;
 use crate::kind::Kind;
-use crate::reading::Fact;
+use crate::reading::{Fact, FactsFrom};
 
 /// What came of a comparison.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -42,11 +42,12 @@ pub struct Counts {
     pub in_flight: u64,
     /// Facts by topic; one that was published again counts once.
     pub facts: BTreeMap<String, u64>,
-    /// Records of a fact beyond its first.
-    pub published_again: u64,
-    /// Records that are no events.
+    /// Records of a fact beyond its first; absent where only its entry in the timeline is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published_again: Option<u64>,
+    /// Records, or entries of the timeline, that are no events.
     pub unreadable: u64,
-    /// Dead letters by service, as announced.
+    /// Dead letters by service, as announced; those that were replayed since are among them.
     pub dead_letters: BTreeMap<String, u64>,
     /// Charges in the provider's books.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +58,7 @@ pub struct Counts {
     /// Entries of the timeline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeline: Option<u64>,
-    /// What each service has on its desk.
+    /// What each service has on its desk; absent of a service that does not tell.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub backlog: BTreeMap<String, Backlog>,
 }
@@ -72,21 +73,23 @@ pub struct Backlog {
     pub pending: u64,
     /// Dead letters that nobody has dealt with.
     pub dead: u64,
-    /// Records that have not been consumed yet.
-    pub lag: u64,
-    /// Ids of events taken charge of.
-    pub processed: u64,
+    /// Records that have not been consumed yet; absent where the topics are not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag: Option<u64>,
+    /// Ids of events taken charge of; absent where the table is not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processed: Option<u64>,
 }
 
 impl Backlog {
     /// Whether nothing is on the way. Dead letters wait for a person.
     #[must_use]
-    pub const fn is_drained(&self) -> bool {
-        self.outbox == 0 && self.pending == 0 && self.lag == 0
+    pub fn is_drained(&self) -> bool {
+        self.outbox == 0 && self.pending == 0 && self.lag.is_none_or(|lag| lag == 0)
     }
 }
 
-/// The money of one currency, in minor units. Of what is in flight nothing is counted.
+/// The money of one currency, in minor units. Of what is in flight nothing is counted, but what is on its way back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Sum {
     /// ISO 4217 code.
@@ -250,8 +253,8 @@ impl Counts {
             payments: tally(reading.payments.iter().map(|payment| payment.status.as_str())),
             in_flight: count(index.in_flight.len()),
             facts: tally(reading.facts.iter().map(Fact::topic)),
-            published_again: count(again.sum()),
-            unreadable: count(reading.unreadable.len()),
+            published_again: (reading.facts_from == FactsFrom::Topics).then(|| count(again.sum())),
+            unreadable: count(reading.unreadable.len()).saturating_add(reading.unreadable_entries),
             dead_letters: tally(reading.dead_letters.iter().map(|letter| letter.service.as_str())),
             charges: reading.charges.as_ref().map(|rows| count(rows.len())),
             notifications: reading.notifications.as_ref().map(|rows| count(rows.len())),
@@ -264,8 +267,8 @@ impl Counts {
                         outbox: count(desk.outbox.len()),
                         pending: count(desk.work.iter().filter(|work| work.is_pending()).count()),
                         dead: count(desk.work.iter().filter(|work| work.is_dead()).count()),
-                        lag: index.lag_of(service),
-                        processed: count(desk.processed.len()),
+                        lag: Some(index.lag_of(service)),
+                        processed: Some(count(desk.processed.len())),
                     };
                     (service.clone(), backlog)
                 })

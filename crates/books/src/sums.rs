@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use uuid::Uuid;
-
 use crate::Kind;
 use crate::index::Index;
 use crate::reading::{Amount, OrderStatus, PaymentStatus};
@@ -58,7 +56,7 @@ fn add(sums: &mut BTreeMap<String, Sum>, amount: &Amount, column: impl Fn(&mut S
 
 fn by_charges(index: &Index<'_>, sums: &mut BTreeMap<String, Sum>) {
     for charge in index.reading.charges.iter().flatten() {
-        let order: Option<Uuid> = charge.idempotency_key.parse().ok();
+        let order = charge.order();
         if charge.status != "approved" || order.is_some_and(|order| !index.is_still(order)) {
             continue;
         }
@@ -72,11 +70,13 @@ fn by_charges(index: &Index<'_>, sums: &mut BTreeMap<String, Sum>) {
     }
 }
 
-/// Where the provider's books are not shown, payments stand for them.
+/// Where the provider's books are not shown, payments stand for them. Money on its way back is in flight there for as long
+/// as it takes, and counted all the same: it is held and captured alike.
 fn by_payments(index: &Index<'_>, sums: &mut BTreeMap<String, Sum>) {
     for payment in &index.reading.payments {
-        let counted = index.is_still(payment.order_id) && index.orders.contains_key(&payment.order_id);
-        if !counted || !payment.status.took_money() {
+        let known = index.orders.contains_key(&payment.order_id);
+        let counted = index.is_still(payment.order_id) || payment.status == PaymentStatus::Refunding;
+        if !known || !counted || !payment.status.took_money() {
             continue;
         }
         add(sums, &payment.amount, |sum| &mut sum.captured_minor);

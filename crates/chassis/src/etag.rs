@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// 200 with the resource and its tag, or 304 when the client has this version already. `version` must change
 /// whenever the representation does, for example the row's version number.
-pub fn respond<T: Serialize>(request: &HttpRequest, version: i64, resource: &T) -> HttpResponse {
+pub fn respond<T: Serialize>(request: &HttpRequest, version: impl ToString, resource: &T) -> HttpResponse {
     let tag = EntityTag::new_strong(version.to_string());
     if is_current(request, &tag) {
         return HttpResponse::NotModified()

@@ -65,6 +65,16 @@ where
     T: DeserializeOwned + Validate,
     T::Context: Default,
 {
+    let value: T = read(body)?;
+    value.validate().map_err(|report| validation_problem(&report))?;
+    Ok(value)
+}
+
+/// As [`parse`], for what has no rules besides its type.
+///
+/// # Errors
+/// 400 when it is not JSON, 422 when it does not fit.
+pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         // serde would read an array as a struct's members in their order.
         serde_json::from_slice::<serde::de::IgnoredAny>(body)
@@ -88,7 +98,6 @@ where
         }
     })?;
     json.end().map_err(|error| read_problem(&error, String::new()))?;
-    value.validate().map_err(|report| validation_problem(&report))?;
     Ok(value)
 }
 

@@ -41,7 +41,7 @@ enum Command<C: Subcommand> {
     Migrate,
     /// Print the OpenAPI document
     Openapi,
-    /// Print the effective configuration, secrets blacked out
+    /// Print the effective configuration, secrets blacked out, and where each value came from
     Config,
     /// Ask the running service on this machine whether it is ready
     Healthcheck,
@@ -82,7 +82,7 @@ fn run<S: Service>(command: Command<S::Command>) -> anyhow::Result<ExitCode> {
         println!("{}", S::openapi().to_pretty_json()?);
         return Ok(ExitCode::SUCCESS);
     }
-    let layers = Layers::from_process(S::DEFAULTS).context("configuration")?;
+    let layers = Layers::from_process::<S>().context("configuration")?;
     if let Command::Config = command {
         println!("{}", serde_json::to_string_pretty(&layers.redacted()?)?);
     }

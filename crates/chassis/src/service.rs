@@ -19,10 +19,18 @@ pub trait Service: 'static {
     const NAME: &'static str;
     /// The service's defaults as TOML, laid over the chassis' own.
     const DEFAULTS: &'static str;
-    /// The service's own settings, read from the same tree as [`CoreSettings`] (unknown sections ignored).
+    /// Settings of the service that have no default, dotted: any other name without one is refused.
+    const OPTIONAL: &'static [&'static str] = &[];
+    /// The service's own settings, read from the same tree as [`CoreSettings`].
     type Settings: DeserializeOwned + Clone + Send + Sync + 'static;
     /// Extra subcommands; [`NoCommand`] when there are none.
     type Command: clap::Subcommand;
+
+    /// The defaults of the messaging kernel, for those who use it: what its settings say of themselves. The service's own
+    /// are laid over them.
+    fn kernel_defaults() -> serde_json::Value {
+        serde_json::json!({})
+    }
 
     /// The embedded migrations of the service's database.
     fn migrations() -> EmbeddedMigrations;

@@ -1,7 +1,7 @@
 //! Layered configuration: embedded defaults, an optional file, the environment. Read once at start.
 //!
-//! The defaults also give each key its type: an environment variable for a number must be a number, and one
-//! for an array is split at its commas.
+//! The defaults also say which settings there are, and give each its type: any other name is refused wherever it is given,
+//! an environment variable for a number must be a number, and one for an array is split at its commas.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -12,9 +12,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 mod layers;
+mod names;
 mod redact;
 
 pub use layers::Layers;
+pub use names::Unknown;
 
 /// Characters of a cursor secret at least.
 const CURSOR_SECRET_MIN: usize = 32;
@@ -35,6 +37,9 @@ pub enum SettingsError {
         /// The type that was expected.
         expected: &'static str,
     },
+    /// Settings that there are none of.
+    #[error("{}", names::list(.0))]
+    Unknown(Vec<Unknown>),
     /// A value is of the right type but makes no sense.
     #[error("{key}: {reason}")]
     Invalid {

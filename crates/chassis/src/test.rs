@@ -1,12 +1,14 @@
 //! The same process inside a test: a service on free ports, with settings of the test's own.
 
 mod client;
+mod constants;
 mod issuer;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use client::{Answer, TestClient};
+pub use constants::constants;
 pub use issuer::{TestIssuer, claims};
 use tokio::runtime::Runtime;
 
@@ -45,7 +47,7 @@ impl TestService {
             let variable = format!("QUADRILLE__{}", key.replace('.', "__").to_ascii_uppercase());
             (variable, (*value).to_owned())
         });
-        let layers = Layers::new(S::DEFAULTS, None, variables)?;
+        let layers = Layers::of::<S>(None, variables)?;
         let (core, settings) = (layers.core()?, layers.read()?);
         let (runtime, running) = tokio::task::spawn_blocking(move || up::<S>(core, settings)).await??;
         Ok(Self {

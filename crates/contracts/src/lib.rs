@@ -12,8 +12,10 @@ pub mod schema;
 pub mod topics;
 
 pub use envelope::{Envelope, EnvelopeError};
-pub use events::{Event, Fact};
+pub use events::{Event, Fact, FactVisitor};
 pub use ids::{EventId, OrderId, PaymentId, UserId};
 pub use money::{Currency, Money, MoneyError};
-pub use reaction::{Aggregate, Context, NoAction, Reaction, Rejection, Step, Transition};
+pub use reaction::{
+    Aggregate, Context, InvalidField, NoAction, Obsolete, Reaction, Rejection, Step, Transition,
+};
 pub use topics::Topic;

@@ -75,6 +75,31 @@ pub struct Rejection {
     pub detail: String,
 }
 
+/// Why a state no longer asks for an action, for the operator: what is owed to nobody any more is not performed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct Obsolete(pub &'static str);
+
+/// Something wrong with a document, and where: what an operator sends in place of a dead letter's payload.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{pointer}: {detail}")]
+pub struct InvalidField {
+    /// RFC 6901 pointer into the document; empty for the whole.
+    pub pointer: String,
+    /// What is wrong there.
+    pub detail: String,
+}
+
+impl InvalidField {
+    /// `detail` is wrong at `pointer`.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }
+    }
+}
+
 /// What a reaction returns.
 pub type Reaction<S, A = NoAction> = Result<Step<S, A>, Rejection>;
 

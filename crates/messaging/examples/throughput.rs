@@ -26,8 +26,11 @@ use stack::postgres::{Options, Postgres};
 use uuid::Uuid;
 
 const MESSAGES: u32 = 100_000;
-const OPERATIONS: &str = include_str!("../../../migrations/order/00000000000010_operations/up.sql");
-const PUBLICATIONS: &str = include_str!("../../../migrations/order/00000000000011_publications/up.sql");
+const LATER: [&str; 3] = [
+    include_str!("../../../migrations/order/00000000000010_operations/up.sql"),
+    include_str!("../../../migrations/order/00000000000011_publications/up.sql"),
+    include_str!("../../../migrations/order/00000000000013_letters/up.sql"),
+];
 const KERNEL: &str = include_str!("../../../migrations/order/00000000000001_kernel/up.sql");
 
 #[tokio::main]
@@ -47,8 +50,9 @@ async fn main() -> Result<()> {
     let url = postgres.ensure_database("order", "secret").await?;
     let mut conn = AsyncPgConnection::establish(&url).await?;
     conn.batch_execute(KERNEL).await?;
-    conn.batch_execute(OPERATIONS).await?;
-    conn.batch_execute(PUBLICATIONS).await?;
+    for later in LATER {
+        conn.batch_execute(later).await?;
+    }
     conn.batch_execute("create table sums (id uuid primary key, version bigint not null)")
         .await?;
 

@@ -219,7 +219,7 @@ impl Inbox {
         taken: &mut Taken,
     ) {
         match verdict {
-            Verdict::Done => {}
+            Verdict::Done { .. } => {}
             Verdict::Behind => parked.push(NewWork::behind(arrival.record(), arrival.id(), now)),
             Verdict::Failed(failure) => {
                 let row = NewWork::parked(arrival.record(), arrival.id(), &failure, &self.core.settings, now);
@@ -264,7 +264,7 @@ impl Inbox {
 fn last_class(decided: &[(&Arrival, Verdict)]) -> String {
     let class = |(_, verdict): &(&Arrival, Verdict)| match verdict {
         Verdict::Failed(failure) => Some(failure.class.clone()),
-        Verdict::Done | Verdict::Behind => None,
+        Verdict::Done { .. } | Verdict::Behind => None,
     };
     decided.iter().rev().find_map(class).unwrap_or_default()
 }

@@ -94,7 +94,7 @@ impl Intake {
         let mut gate = self.gate();
         for judged in verdicts {
             match judged.verdict {
-                Verdict::Done => {
+                Verdict::Done { .. } => {
                     gate.breaker.succeeded();
                     return Blame::Own;
                 }
@@ -164,7 +164,10 @@ mod tests {
         assert_eq!(intake.allowance(probe), Allowance::Not(next), "one has the turn");
         assert_eq!(judge(&intake, &batch[..1], probe), Blame::Probe);
         assert_eq!(judge(&intake, &batch[..1], probe), Blame::Nobody);
-        assert_eq!(judge(&intake, &[("e", Verdict::Done)], probe), Blame::Own);
+        assert_eq!(
+            judge(&intake, &[("e", Verdict::Done { moved: true })], probe),
+            Blame::Own
+        );
         assert_eq!(intake.allowance(probe), Allowance::All);
     }
 
@@ -172,7 +175,7 @@ mod tests {
     fn one_that_is_done_shows_that_the_handler_works() {
         let (intake, now) = (intake(), Instant::now());
         let mut batch: Vec<_> = ["a", "b", "c", "d"].map(|key| (key, failed("panic"))).into();
-        batch.push(("e", Verdict::Done));
+        batch.push(("e", Verdict::Done { moved: true }));
         assert_eq!(judge(&intake, &batch, now), Blame::Own);
         assert_eq!(intake.allowance(now), Allowance::All);
     }

@@ -325,6 +325,10 @@ impl Kernel {
         }
         let jobs = core.clone();
         tasks.spawn("replays", |stop| async move { jobs.replay_jobs(stop).await });
+        let obsolete = core.clone();
+        tasks.spawn("obsolete letters", |stop| async move {
+            obsolete.settle_obsolete(stop).await;
+        });
         let retention = core.clone();
         tasks.spawn(
             "retention",

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contracts::{Context, Envelope, Fact, Reaction, Step, Topic};
+use contracts::{Context, Envelope, Fact, InvalidField, Obsolete, Reaction, Step, Topic};
+use uuid::Uuid;
 
 use crate::Failure;
 use crate::performer::{ActionError, Attempt, Performer};
@@ -69,7 +70,14 @@ type Listener<R> =
 /// A reaction to an outcome, with the outcome inside.
 pub(crate) type Answer<R> =
     Box<dyn Fn(Option<<R as Repository>::State>, &Context) -> StepResult<R> + Send + Sync>;
-type Guard<R> = fn(&<R as Repository>::State, &<R as Repository>::Action) -> bool;
+type Guard<R> = fn(&<R as Repository>::State, &<R as Repository>::Action) -> Result<(), Obsolete>;
+/// A pure correction: the state, the action that an operator puts in place of a dead one, and that one's letter.
+pub type CorrectionOf<R> =
+    fn(
+        <R as Repository>::State,
+        <R as Repository>::Action,
+        Uuid,
+    ) -> Result<(<R as Repository>::State, <R as Repository>::Action), Vec<InvalidField>>;
 
 /// One kind of aggregate with everything that moves it.
 pub struct Participant<R: Repository> {
@@ -77,6 +85,7 @@ pub struct Participant<R: Repository> {
     /// One a topic; a second one for a topic is refused when the kernel is built.
     pub(crate) listeners: Vec<(Topic, Listener<R>)>,
     pub(crate) performer: Option<Box<dyn Performs<R>>>,
+    pub(crate) correction: Option<CorrectionOf<R>>,
 }
 
 impl<R: Repository> Participant<R> {
@@ -87,6 +96,7 @@ impl<R: Repository> Participant<R> {
             repository,
             listeners: Vec::new(),
             performer: None,
+            correction: None,
         }
     }
 
@@ -115,20 +125,28 @@ impl<R: Repository> Participant<R> {
         self
     }
 
-    /// Carries out the actions that reactions ask for. An action that `wanted` no longer holds for, by the
-    /// state of that moment, is dropped; an outcome goes through `reaction`.
+    /// Carries out the actions that reactions ask for. An action that its `precondition` no longer holds for, by the
+    /// state of that moment, is dropped, and its dead letter is obsolete; an outcome goes through `reaction`.
     #[must_use]
     pub fn performing<P: Performer<R::Action>>(
         mut self,
         performer: P,
-        wanted: Guard<R>,
+        precondition: Guard<R>,
         reaction: ReactionTo<R, P::Outcome>,
     ) -> Self {
         self.performer = Some(Box::new(PerformerOf {
             performer,
-            wanted,
+            precondition,
             reaction,
         }));
+        self
+    }
+
+    /// Lets the state know of an action that an operator has corrected, in the transaction of the edit. Without it an
+    /// edited action only has to be one.
+    #[must_use]
+    pub fn correcting(mut self, correction: CorrectionOf<R>) -> Self {
+        self.correction = Some(correction);
         self
     }
 }
@@ -136,20 +154,20 @@ impl<R: Repository> Participant<R> {
 /// A performer with its outcome type erased.
 #[async_trait]
 pub(crate) trait Performs<R: Repository>: Send + Sync {
-    fn wanted(&self, state: &R::State, action: &R::Action) -> bool;
+    fn precondition(&self, state: &R::State, action: &R::Action) -> Result<(), Obsolete>;
     async fn perform(&self, action: &R::Action, attempt: Attempt) -> Result<Answer<R>, ActionError>;
 }
 
 struct PerformerOf<R: Repository, P: Performer<R::Action>> {
     performer: P,
-    wanted: Guard<R>,
+    precondition: Guard<R>,
     reaction: ReactionTo<R, P::Outcome>,
 }
 
 #[async_trait]
 impl<R: Repository, P: Performer<R::Action>> Performs<R> for PerformerOf<R, P> {
-    fn wanted(&self, state: &R::State, action: &R::Action) -> bool {
-        (self.wanted)(state, action)
+    fn precondition(&self, state: &R::State, action: &R::Action) -> Result<(), Obsolete> {
+        (self.precondition)(state, action)
     }
 
     async fn perform(&self, action: &R::Action, attempt: Attempt) -> Result<Answer<R>, ActionError> {

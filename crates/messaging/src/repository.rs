@@ -1,12 +1,14 @@
 //! How a participant's state gets in and out of its database: in bulk, guarded by a version.
 
 use async_trait::async_trait;
-use contracts::{Aggregate, Envelope, NoAction};
+use contracts::{Aggregate, Envelope, InvalidField, NoAction};
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
+
+use crate::correction;
 
 /// A connection to the service's database.
 pub type Conn = AsyncPgConnection;
@@ -61,6 +63,23 @@ pub trait Action: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// longest of the retry delays.
     fn keeps_trying(&self) -> bool {
         false
+    }
+
+    /// Reads the action `name` from what an operator sends in place of a dead letter's payload: stricter than what is
+    /// read from a row, and with everything that is wrong.
+    ///
+    /// # Errors
+    /// What is wrong, and where in the payload.
+    fn corrected(name: &str, payload: &[u8]) -> Result<Self, Vec<InvalidField>> {
+        let action: Self = correction::read(payload)?;
+        if action.name() == name {
+            return Ok(action);
+        }
+        let detail = format!(
+            "must be the action {name}, as the dead letter is, not {}",
+            action.name()
+        );
+        Err(vec![InvalidField::new("", detail)])
     }
 }
 

@@ -59,7 +59,7 @@ impl<'a, R: Repository> Run<'a, R> {
             return Verdict::Behind;
         }
         match self.react(&input.body, effects) {
-            Ok(()) => Verdict::Done,
+            Ok(moved) => Verdict::Done { moved },
             Err(failure) => {
                 self.failed_lanes.extend(input.lane);
                 Verdict::Failed(failure)
@@ -67,7 +67,8 @@ impl<'a, R: Repository> Run<'a, R> {
         }
     }
 
-    fn react(&mut self, body: &Body<'_>, effects: &mut Effects) -> Result<(), Failure> {
+    /// Whether the state moved.
+    fn react(&mut self, body: &Body<'_>, effects: &mut Effects) -> Result<bool, Failure> {
         let caused = Caused::of(body)?;
         let id = self
             .participant
@@ -82,7 +83,7 @@ impl<'a, R: Repository> Run<'a, R> {
             .or_else(|| self.loaded.get(&id).map(|stored| &stored.state));
         let step = guarded(|| self.participant.react(state.cloned(), body, &caused.context))?;
         let Step::Next(transition) = step else {
-            return Ok(());
+            return Ok(false);
         };
         let trace = TraceContext::of(&span).or(&caused.trace);
         let rows = self.announcements(&caused, &trace, &transition)?;
@@ -90,7 +91,7 @@ impl<'a, R: Repository> Run<'a, R> {
         effects.outbox.extend(rows);
         effects.actions.extend(actions);
         self.moved.insert(id, transition.state);
-        Ok(())
+        Ok(true)
     }
 
     fn announcements(

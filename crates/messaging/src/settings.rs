@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
 
 /// Settings of one service's kernel. Times are in milliseconds.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MessagingSettings {
     /// Messages in one consumer transaction at most (500).
@@ -88,7 +89,9 @@ pub struct MessagingSettings {
     pub replay_in_flight: u32,
     /// A bulk replay stops by itself once so many of its letters have failed again (5).
     pub replay_halt_after: u32,
-    /// Days that settled dead letters (replayed, discarded, superseded) and ended bulk replays are remembered (90).
+    /// How often dead letters are looked for whose purpose is gone (5000).
+    pub obsolete_check_ms: u64,
+    /// Days that settled dead letters (replayed, discarded, superseded, obsolete) and ended bulk replays are remembered (90).
     pub dead_letter_retention_days: i32,
     /// How often partitions of processed events are made ahead and dropped behind, and old letters deleted (3600000).
     pub retention_interval_ms: u64,
@@ -135,6 +138,7 @@ impl Default for MessagingSettings {
             replay_poll_ms: 250,
             replay_in_flight: 100,
             replay_halt_after: 5,
+            obsolete_check_ms: 5_000,
             dead_letter_retention_days: 90,
             retention_interval_ms: 3_600_000,
             retention_retry_ms: 60_000,
@@ -144,6 +148,12 @@ impl Default for MessagingSettings {
 }
 
 impl MessagingSettings {
+    /// The defaults as the section that they are configured in: `{"messaging": {"batch_max": 500, …}}`.
+    #[must_use]
+    pub fn defaults() -> Value {
+        json!({"messaging": Self::default()})
+    }
+
     /// The wait before retry number `retry` (from 1), before it is varied; none when retries are spent.
     #[must_use]
     pub fn retry_delay(&self, retry: usize) -> Option<Duration> {

@@ -5,16 +5,17 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 
 use async_trait::async_trait;
-use contracts::Topic;
+use contracts::{Obsolete, Topic};
 use diesel::result::Error as DieselError;
 use futures::FutureExt;
 use uuid::Uuid;
 
+use crate::correction::{Original, Refused};
 use crate::failure::HandlerPanic;
 use crate::outbox::Effects;
 use crate::participant::{Message, Participant};
 use crate::performer::{ActionError, Attempt};
-use crate::repository::{Action, Conn, Repository, Versioned};
+use crate::repository::{Action, Change, Conn, Repository, Versioned};
 use crate::run::Run;
 use crate::work::WorkRow;
 use crate::{Failure, Outage};
@@ -40,7 +41,10 @@ pub(crate) enum Body<'a> {
 /// What became of one input.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    Done,
+    /// `moved` is false where it meant nothing to the state.
+    Done {
+        moved: bool,
+    },
     /// An earlier input of its lane failed.
     Behind,
     Failed(Failure),
@@ -68,8 +72,25 @@ pub(crate) trait Steps: Send + Sync {
         effects: &mut Effects,
     ) -> Result<Vec<Verdict>, Outage>;
 
-    /// Which of `rows` (actions) are still wanted.
-    async fn wanted(&self, conn: &mut Conn, rows: &[WorkRow]) -> Result<Vec<bool>, DieselError>;
+    /// Which of `rows` (actions) are still wanted, and why not.
+    async fn wanted(
+        &self,
+        conn: &mut Conn,
+        rows: &[WorkRow],
+    ) -> Result<Vec<Result<(), Obsolete>>, DieselError>;
+
+    /// Whether `input` would mean anything to its state now. Nothing is written.
+    async fn would_move(&self, service: &str, conn: &mut Conn, input: Input<'_>)
+    -> Result<bool, DieselError>;
+
+    /// The action in place of a dead one, as it is to be performed; the state that knows of it is saved in the caller's
+    /// transaction.
+    async fn correct(
+        &self,
+        conn: &mut Conn,
+        original: &Original<'_>,
+        payload: &[u8],
+    ) -> Result<Vec<u8>, Refused>;
 
     /// Whether the action must be done in the end, however often it fails.
     fn keeps_trying(&self, row: &WorkRow) -> bool;
@@ -116,13 +137,17 @@ impl<R: Repository> Steps for Participant<R> {
         .await
     }
 
-    async fn wanted(&self, conn: &mut Conn, rows: &[WorkRow]) -> Result<Vec<bool>, DieselError> {
+    async fn wanted(
+        &self,
+        conn: &mut Conn,
+        rows: &[WorkRow],
+    ) -> Result<Vec<Result<(), Obsolete>>, DieselError> {
         let Some(performer) = &self.performer else {
-            return Ok(vec![true; rows.len()]);
+            return Ok(vec![Ok(()); rows.len()]);
         };
         let ids = distinct(rows.iter().filter_map(aggregate_of_row));
         if ids.is_empty() {
-            return Ok(vec![true; rows.len()]);
+            return Ok(vec![Ok(()); rows.len()]);
         }
         caught(async {
             let states: HashMap<Uuid, Versioned<R::State>> =
@@ -130,14 +155,66 @@ impl<R: Repository> Steps for Participant<R> {
             let wanted = rows.iter().map(|row| {
                 let state = aggregate_of_row(row).and_then(|id| states.get(&id));
                 match (state, action_of::<R::Action>(row)) {
-                    (Some(stored), Ok(action)) => performer.wanted(&stored.state, &action),
+                    (Some(stored), Ok(action)) => performer.precondition(&stored.state, &action),
                     // what cannot be read must come to light: performing it fails with the reason
-                    _ => true,
+                    _ => Ok(()),
                 }
             });
             Ok(wanted.collect())
         })
         .await
+    }
+
+    async fn would_move(
+        &self,
+        service: &str,
+        conn: &mut Conn,
+        input: Input<'_>,
+    ) -> Result<bool, DieselError> {
+        caught(async {
+            let mut run = Run::load(self, service, conn, std::slice::from_ref(&input)).await?;
+            let verdict = run.take(&input, &mut Effects::default());
+            Ok(!matches!(verdict, Verdict::Done { moved: false }))
+        })
+        .await
+    }
+
+    async fn correct(
+        &self,
+        conn: &mut Conn,
+        original: &Original<'_>,
+        payload: &[u8],
+    ) -> Result<Vec<u8>, Refused> {
+        let action = R::Action::corrected(original.name, payload).map_err(Refused::Invalid)?;
+        let id = crate::record::uuid_key(original.key);
+        let stored = match id {
+            Some(id) => self.repository.load(conn, &[id]).await?.pop(),
+            None => None,
+        };
+        let Some((id, Versioned { version, state })) = stored else {
+            return Ok(payload.to_vec());
+        };
+        if let Some(performer) = &self.performer {
+            performer
+                .precondition(&state, &action)
+                .map_err(Refused::Obsolete)?;
+        }
+        let Some(correction) = self.correction else {
+            return Ok(payload.to_vec());
+        };
+        let (state, action) = correction(state, action, original.letter).map_err(Refused::Invalid)?;
+        let version = version.saturating_add(1);
+        if self
+            .repository
+            .save(conn, &[Change { id, version, state }])
+            .await?
+            != 1
+        {
+            // its row is locked, so nobody else can have moved it
+            return Err(Refused::Database(DieselError::RollbackTransaction));
+        }
+        serde_json::to_vec(&action)
+            .map_err(|error| Refused::Database(DieselError::SerializationError(error.into())))
     }
 
     async fn perform(&self, row: &WorkRow) -> Performed {

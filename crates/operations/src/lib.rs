@@ -70,7 +70,13 @@ fn problem(error: OperationError) -> Problem {
         OperationError::NotFound => {
             Problem::new(Code::NotFound).detail("there is no such dead letter or job")
         }
-        OperationError::Conflict(_) => Problem::new(Code::Conflict).detail(error.to_string()),
+        OperationError::Invalid(fields) => fields.into_iter().fold(
+            Problem::new(Code::Validation).detail("the payload is not one that this dead letter may have"),
+            |problem, field| problem.error(format!("/payload{}", field.pointer), field.detail),
+        ),
+        OperationError::Conflict(_) | OperationError::Obsolete(_) => {
+            Problem::new(Code::Conflict).detail(error.to_string())
+        }
         OperationError::Database(error) => error.into(),
         OperationError::Outage(error) => Problem::unavailable(error),
     }

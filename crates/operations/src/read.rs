@@ -23,6 +23,7 @@ pub(crate) enum State {
     Replayed,
     Discarded,
     Superseded,
+    Obsolete,
 }
 
 impl State {
@@ -33,6 +34,7 @@ impl State {
             Self::Replayed => "replayed",
             Self::Discarded => "discarded",
             Self::Superseded => "superseded",
+            Self::Obsolete => "obsolete",
         }
     }
 }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 #[schema(as = DeadLetter)]
 pub(crate) struct Summary {
     id: Uuid,
-    /// `open`, `replaying`, `replayed`, `discarded` or `superseded`.
+    /// `open`, `replaying`, `replayed`, `discarded`, `superseded` or `obsolete`.
     state: String,
     /// `message`, `action` or `publication`.
     kind: String,
@@ -34,6 +34,10 @@ pub(crate) struct Summary {
     last_failed_at: Option<DateTime<Utc>>,
     /// The edited letter that took its place.
     superseded_by: Option<Uuid>,
+    /// The letter that this one is an edit of.
+    edited_from: Option<Uuid>,
+    /// Why it is obsolete: its purpose is gone, and a replay would do nothing.
+    settled_reason: Option<String>,
     /// The bulk replay that sent it round last.
     job_id: Option<Uuid>,
     created_at: DateTime<Utc>,
@@ -176,6 +180,8 @@ impl From<&Letter> for Summary {
             first_failed_at: letter.first_failed_at,
             last_failed_at: letter.last_failed_at,
             superseded_by: letter.superseded_by,
+            edited_from: letter.edited_from,
+            settled_reason: letter.settled_reason.clone(),
             job_id: letter.job_id,
             created_at: letter.created_at,
             updated_at: letter.updated_at,

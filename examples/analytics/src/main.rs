@@ -128,6 +128,10 @@ impl Service for Analytics {
     type Settings = Settings;
     type Command = NoCommand;
 
+    fn kernel_defaults() -> serde_json::Value {
+        MessagingSettings::defaults()
+    }
+
     fn migrations() -> EmbeddedMigrations {
         const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
         MIGRATIONS

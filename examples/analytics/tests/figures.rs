@@ -272,6 +272,8 @@ fn the_kernels_migrations_are_those_of_the_services() {
         "00000000000001_kernel",
         "00000000000010_operations",
         "00000000000011_publications",
+        "00000000000013_letters",
+        "00000000000014_letter_states",
     ] {
         for file in ["up.sql", "down.sql"] {
             let read = |directory: &Path| std::fs::read_to_string(directory.join(name).join(file)).unwrap();

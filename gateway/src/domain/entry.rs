@@ -51,20 +51,15 @@ impl Entry {
         }
     }
 
-    /// The data as somebody without a role in operations may see it: of a dead letter only that there is one, and
-    /// of what kind. Its message may quote the inside of a service.
+    /// The data as somebody without a role in operations may see it: of a dead letter only that there is one, what
+    /// about, and how often it was tried. What it died of is the inside of a service.
     #[must_use]
     pub fn public_data(&self) -> Value {
         if !self.kind.ends_with(".dlq") {
             return self.data.clone();
         }
         let shown = |name: &str| Some((name.to_owned(), self.data.get(name)?.clone()));
-        Value::Object(
-            ["name", "error_class", "retries"]
-                .into_iter()
-                .filter_map(shown)
-                .collect(),
-        )
+        Value::Object(["name", "retries"].into_iter().filter_map(shown).collect())
     }
 }
 
@@ -153,7 +148,7 @@ mod tests {
             json!({"name": "charge", "error_class": "provider", "retries": 3, "error_message": "10.0.0.7"});
         assert_eq!(
             entry("payment.failed.dlq", details).public_data(),
-            json!({"name": "charge", "error_class": "provider", "retries": 3})
+            json!({"name": "charge", "retries": 3})
         );
     }
 

@@ -1,9 +1,10 @@
 //! Reads what the platform's interfaces show: orders and payments from their services, in the caller's own name, and
 //! the facts from the gateway's timeline. The comparison itself is `books`, as `stack books` has it.
 //!
-//! What no interface shows is not compared here: notifications and deliveries, the provider's charges, outboxes, tables
-//! of work, and what is on the topics.
+//! What no interface shows is not compared here: notifications and deliveries, the provider's charges, and what is on the
+//! topics. Of outboxes and tables of work only the sizes are told.
 
+mod backlog;
 mod pages;
 mod timeline;
 
@@ -14,6 +15,7 @@ use books::{Limits, Reading, Report, compare};
 use chassis::problem::Problem;
 use chassis::{Pool, clock};
 use chrono::{DateTime, Utc};
+use messaging::operations::Operations;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -36,6 +38,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) request_id: HeaderValue,
     pub(crate) proxy: &'a Proxy,
     pub(crate) pool: &'a Pool,
+    pub(crate) operations: &'a Operations,
 }
 
 /// Reads and compares; a mismatch is told when two readings have it.
@@ -47,13 +50,15 @@ pub(crate) async fn balance(
     window: &Window,
     limits: &Limits,
 ) -> Result<(Report, Window), Problem> {
-    let (reading, narrowed) = read(reader, window).await?;
-    let first = compare(&reading, limits);
-    if first.balanced {
-        return Ok((first, narrowed));
+    let (reading, mut narrowed) = read(reader, window).await?;
+    let mut report = compare(&reading, limits);
+    if !report.balanced {
+        let (reading, again) = read(reader, window).await?;
+        report = compare(&reading, limits).confirming(&report);
+        narrowed = again;
     }
-    let (reading, narrowed) = read(reader, window).await?;
-    Ok((compare(&reading, limits).confirming(&first), narrowed))
+    report.counts.backlog = reader.backlogs().await;
+    Ok((report, narrowed))
 }
 
 /// Orders first, then payments, then the timeline: of an order that is read, nothing that was announced about it can be
@@ -90,8 +95,13 @@ async fn read(reader: &Reader<'_>, window: &Window) -> Result<(Reading, Window),
             .filter(|fact| in_window(fact.key))
             .collect(),
         facts_from: FactsFrom::Timeline,
-        dead_letters: Vec::new(),
+        dead_letters: told
+            .dead_letters
+            .into_iter()
+            .filter(|letter| letter.key.is_some_and(in_window))
+            .collect(),
         unreadable: Vec::new(),
+        unreadable_entries: told.malformed,
         desks: std::collections::BTreeMap::new(),
         accepted: std::collections::HashSet::new(),
         horizon: Some(horizon),
@@ -101,10 +111,10 @@ async fn read(reader: &Reader<'_>, window: &Window) -> Result<(Reading, Window),
     Ok((reading, window))
 }
 
-fn notes(window: &Window, malformed: usize) -> Vec<String> {
+fn notes(window: &Window, malformed: u64) -> Vec<String> {
     let mut notes = vec![
         "read from the services' interfaces and the gateway's timeline; not compared here, and only by `stack books`: \
-         notifications, the provider's charges, outboxes, pending work and the topics"
+         notifications, the provider's charges, rows of outboxes and work, and the topics"
             .to_owned(),
     ];
     if !window.complete {

@@ -1,11 +1,12 @@
 //! Facts from the gateway's own timeline.
 
-use books::reading::{Fact, time_of};
+use books::reading::{DeadLetter, Fact, time_of};
 use books::wire;
 use chassis::Pool;
 use chassis::problem::Problem;
 use chrono::{DateTime, Utc};
-use contracts::Topic;
+use contracts::{OrderId, Topic};
+use serde_json::Value;
 
 use crate::domain::entry::Entry;
 use crate::store::timeline;
@@ -17,8 +18,10 @@ const ENTRIES_PER_ORDER: usize = 12;
 #[derive(Debug, Default)]
 pub(super) struct Told {
     pub(super) facts: Vec<Fact>,
+    /// Dead letters about the same orders, as they were announced.
+    pub(super) dead_letters: Vec<DeadLetter>,
     /// Entries whose body is no fact.
-    pub(super) malformed: usize,
+    pub(super) malformed: u64,
 }
 
 /// Facts about orders that were placed after `horizon`; a limit that is reached moves the horizon.
@@ -34,7 +37,15 @@ pub(super) async fn read(pool: &Pool, horizon: &mut DateTime<Utc>, orders: usize
     }
     let mut told = Told::default();
     for entry in entries {
-        match fact(entry) {
+        let topic: Option<Topic> = entry.kind.parse().ok();
+        let (Some(topic), Some(order)) = (topic, entry.order_id) else {
+            continue;
+        };
+        if topic.is_dead_letter() {
+            told.dead_letters.push(dead_letter(order, entry));
+            continue;
+        }
+        match fact(topic, order, entry) {
             Ok(fact) => told.facts.extend(fact),
             Err(_not_a_fact) => told.malformed = told.malformed.saturating_add(1),
         }
@@ -42,12 +53,22 @@ pub(super) async fn read(pool: &Pool, horizon: &mut DateTime<Utc>, orders: usize
     Ok(told)
 }
 
-/// The fact that an entry tells of; dead letters are none.
-fn fact(entry: Entry) -> Result<Option<Fact>, serde_json::Error> {
-    let topic: Option<Topic> = entry.kind.parse().ok();
-    let (Some(topic), Some(order)) = (topic, entry.order_id) else {
-        return Ok(None);
-    };
+fn dead_letter(order: OrderId, entry: Entry) -> DeadLetter {
+    let text = |name: &str| entry.data.get(name).and_then(Value::as_str).unwrap_or_default();
+    DeadLetter {
+        record_id: entry.event_id.uuid(),
+        work_id: text("dead_letter_id").parse().unwrap_or_default(),
+        kind: text("kind").to_owned(),
+        name: text("name").to_owned(),
+        key: Some(order.uuid()),
+        event_id: Some(entry.causation_id),
+        time: entry.occurred_at,
+        places: Vec::new(),
+        service: entry.source,
+    }
+}
+
+fn fact(topic: Topic, order: OrderId, entry: Entry) -> Result<Option<Fact>, serde_json::Error> {
     Ok(wire::event(topic, entry.data)?.map(|event| Fact {
         id: entry.event_id.uuid(),
         source: entry.source,

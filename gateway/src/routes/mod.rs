@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod docs;
 mod forward;
 pub(crate) mod health;
+mod payment_progress;
 pub(crate) mod reconciliation;
 pub(crate) mod timeline;
 

@@ -8,6 +8,7 @@ use chassis::query::Query;
 use chassis::{Pool, clock};
 use chrono::{DateTime, TimeDelta, Utc};
 use garde::Validate;
+use messaging::operations::Operations;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -66,6 +67,7 @@ pub(crate) async fn reconciliation(
     proxy: web::Data<Proxy>,
     pool: web::Data<Pool>,
     settings: web::Data<ReconciliationSettings>,
+    operations: web::Data<Operations>,
 ) -> Result<HttpResponse, Problem> {
     let principal = edge::admit(&request).await?;
     if !principal.is_admin() {
@@ -88,6 +90,7 @@ pub(crate) async fn reconciliation(
         request_id: request_id(&request),
         proxy: &proxy,
         pool: &pool,
+        operations: &operations,
     };
     let (report, window) = balance(&reader, &window, &limits).await?;
     Ok(HttpResponse::Ok()

@@ -14,9 +14,11 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::payment_progress::{self, PaymentProgress};
 use crate::domain::entry::Entry;
 use crate::domain::timeline::causal_order;
 use crate::edge;
+use crate::proxy::Proxy;
 use crate::store::timeline;
 
 /// The events of one saga, causes before effects.
@@ -24,6 +26,9 @@ use crate::store::timeline;
 pub(crate) struct Timeline {
     order_id: Uuid,
     items: Vec<TimelineItem>,
+    /// How the payment goes; told to admins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payment: Option<PaymentProgress>,
 }
 
 /// One event.
@@ -79,6 +84,7 @@ pub(crate) async fn timeline(
     request: HttpRequest,
     id: web::Path<String>,
     pool: web::Data<Pool>,
+    proxy: web::Data<Proxy>,
 ) -> Result<HttpResponse, Problem> {
     let principal = edge::admit(&request).await?;
     let order = OrderId::from_str(&id).map_err(|error| Problem::new(Code::NotFound).caused_by(error))?;
@@ -88,6 +94,11 @@ pub(crate) async fn timeline(
     if !may_see(&principal, &entries) {
         return Err(Problem::new(Code::NotFound));
     }
+    let payment = if principal.is_admin() {
+        payment_progress::of(&request, &proxy, order).await
+    } else {
+        None
+    };
     let items = causal_order(entries, Entry::position);
     let items = items
         .into_iter()
@@ -98,6 +109,7 @@ pub(crate) async fn timeline(
         .json(Timeline {
             order_id: order.uuid(),
             items,
+            payment,
         }))
 }
 

@@ -9,7 +9,7 @@ use messaging::{Change, Repository};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::upstream::echo;
+use crate::harness::upstream::{documents, echo};
 use crate::harness::{Gateway, token};
 
 const ORDER: Uuid = Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_00aa);
@@ -120,7 +120,8 @@ async fn only_its_owner_and_admins_see_it() {
     let owner = told(gateway.customer().get(&path(ORDER)).await.json());
     assert_eq!(
         owner,
-        json!({"name": "order.created", "error_class": "panic", "retries": 3})
+        json!({"name": "order.created", "retries": 3}),
+        "no inside of a service"
     );
     let admin = told(gateway.admin().get(&path(ORDER)).await.json());
     assert_eq!(admin["error_message"], "secret");
@@ -149,4 +150,26 @@ async fn before_its_owner_is_known_only_admins_see_it() {
         .await
         .problem(404, "not-found");
     assert_eq!(gateway.admin().get(&path(ORDER)).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn support_sees_how_often_the_payment_was_tried_and_when_it_is_tried_next() {
+    let payment = json!({
+        "id": ORDER, "order_id": ORDER, "status": "processing", "attempts": 3,
+        "next_attempt_at": "2026-11-21T10:00:30Z",
+    });
+    let payments = json!({"items": [payment], "next_cursor": null}).to_string();
+    let gateway = Gateway::before(documents(&[("/payments", 200, &payments)])).await;
+    record(&gateway, saga()).await;
+    let seen = gateway.admin().get(&path(ORDER)).await.json();
+    assert_eq!(
+        seen["payment"],
+        json!({"status": "processing", "attempts": 3, "next_attempt_at": "2026-11-21T10:00:30Z"})
+    );
+    assert_eq!(
+        gateway.upstream.only().target,
+        format!("/payments?order_id={ORDER}&limit=1")
+    );
+    let seen = gateway.customer().get(&path(ORDER)).await.json();
+    assert_eq!(seen.get("payment"), None);
 }

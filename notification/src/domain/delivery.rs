@@ -2,7 +2,7 @@
 //! delivery's own to say, because a user's endpoint may be down for hours and is nobody else's trouble.
 
 use chrono::{DateTime, Utc};
-use contracts::{Aggregate, Context, EventId, Reaction, Step, Transition, UserId};
+use contracts::{Aggregate, Context, EventId, Obsolete, Reaction, Step, Transition, UserId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
@@ -211,9 +211,17 @@ pub fn on_outcome(
 }
 
 /// Whether the attempt is still owed.
-#[must_use]
-pub fn is_wanted(delivery: &Delivery, action: &DeliveryAction) -> bool {
-    delivery.status == Status::Sending && delivery.attempts.saturating_add(1) == action.attempt
+///
+/// # Errors
+/// Why it is not.
+pub fn precondition(delivery: &Delivery, action: &DeliveryAction) -> Result<(), Obsolete> {
+    if delivery.status != Status::Sending {
+        return Err(Obsolete("the delivery waits for no attempt any more"));
+    }
+    if delivery.attempts.saturating_add(1) != action.attempt {
+        return Err(Obsolete("the delivery is at another attempt"));
+    }
+    Ok(())
 }
 
 impl Delivery {

@@ -5,7 +5,7 @@ mod notification;
 mod wording;
 
 pub use delivery::{
-    ATTEMPTS_MAX, Attempted, Delivery, DeliveryAction, Outcome, ResendError, Status, Target, Way, is_wanted,
-    on_outcome, resend, resume, start,
+    ATTEMPTS_MAX, Attempted, Delivery, DeliveryAction, Outcome, ResendError, Status, Target, Way, on_outcome,
+    precondition, resend, resume, start,
 };
 pub use notification::{Address, Channel, Kind, Notification, Wording, notify, webhook_disabled};

@@ -7,7 +7,7 @@ use contracts::events::{
 use messaging::Participant;
 
 use crate::actions::Deliverer;
-use crate::domain::{is_wanted, notify, on_outcome};
+use crate::domain::{notify, on_outcome, precondition};
 use crate::store::{Channels, DeliveryRepository, NotificationRepository};
 
 /// Tells every fact that concerns a user.
@@ -24,5 +24,5 @@ pub(crate) fn telling(channels: Channels) -> Participant<NotificationRepository>
 
 /// Attempts deliveries.
 pub(crate) fn delivering(channels: Channels, deliverer: Deliverer) -> Participant<DeliveryRepository> {
-    Participant::new(DeliveryRepository(channels)).performing(deliverer, is_wanted, on_outcome)
+    Participant::new(DeliveryRepository(channels)).performing(deliverer, precondition, on_outcome)
 }

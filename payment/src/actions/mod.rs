@@ -1,10 +1,12 @@
-//! Charging, voiding and refunding at the provider, with one idempotency key an order.
+//! Charging, voiding and refunding at the provider, with one idempotency key a charge.
+
+mod corrected;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contracts::OrderId;
+use contracts::{InvalidField, OrderId};
 use messaging::{Action, ActionError, Attempt, Failure, Performer};
 
 use crate::domain::{Answer, PaymentAction};
@@ -17,6 +19,10 @@ impl Action for PaymentAction {
             Self::Void { .. } => "void",
             Self::Refund { .. } => "refund",
         }
+    }
+
+    fn corrected(name: &str, payload: &[u8]) -> Result<Self, Vec<InvalidField>> {
+        corrected::charge(name, payload)
     }
 
     /// Money that was taken for a cancelled order must go back; a charge may be given up.
@@ -59,7 +65,8 @@ async fn asked<T>(call: impl Future<Output = Result<T, ProviderError>>) -> Resul
     })
 }
 
-/// The provider knows an order's charge by the order's id; void and refund name the same charge.
+/// The provider knows an order's charge by the order's id; void and refund name the same charge. Which one that is where
+/// an operator has corrected it, [`crate::provider::ByPayment`] knows.
 fn key(order_id: OrderId) -> String {
     order_id.to_string()
 }

@@ -7,7 +7,7 @@ fn settings(with: &[(&str, &str)]) -> Settings {
         let variable = format!("QUADRILLE__{}", key.replace('.', "__").to_ascii_uppercase());
         (variable, (*value).to_owned())
     });
-    let layers = Layers::new(include_str!("../../defaults.toml"), None, variables).unwrap();
+    let layers = Layers::of::<crate::PaymentService>(None, variables).unwrap();
     layers.read().unwrap()
 }
 

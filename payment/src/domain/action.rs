@@ -1,12 +1,12 @@
 //! What a payment asks of the provider, and what the provider may answer.
 
-use contracts::{Money, OrderId};
+use contracts::{Money, Obsolete, OrderId};
 use serde::{Deserialize, Serialize};
 
 use super::{Payment, Status};
 
-/// Something the provider is to do. All of them carry the order, from which the idempotency key follows: however often
-/// an action is performed, the provider does it once.
+/// Something the provider is to do. All of them carry the order, from which the payment's [`super::ChargeKey`]s follow:
+/// however often an action is performed, the provider does it once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum PaymentAction {
@@ -85,11 +85,33 @@ pub enum VoidAnswer {
 
 /// Whether a payment still asks for `action`. A charge that waits for its retry (or lies among the dead letters) when
 /// the order is cancelled must not be made any more.
-#[must_use]
-pub fn is_wanted(payment: &Payment, action: &PaymentAction) -> bool {
-    match action {
+///
+/// # Errors
+/// Why it does not.
+pub fn precondition(payment: &Payment, action: &PaymentAction) -> Result<(), Obsolete> {
+    let wanted = match action {
         PaymentAction::Charge { .. } => payment.status == Status::Processing { cancel_wanted: false },
         PaymentAction::Void { .. } => payment.status == Status::Processing { cancel_wanted: true },
         PaymentAction::Refund { .. } => matches!(payment.status, Status::Refunding { .. }),
+    };
+    if wanted {
+        return Ok(());
     }
+    Err(Obsolete(match payment.status {
+        Status::Processing { cancel_wanted: true } => {
+            "the order is cancelled, and the payment is being voided"
+        }
+        Status::Processing { cancel_wanted: false } => "the payment waits for its charge",
+        Status::Completed { .. } => "the payment is completed",
+        Status::Failed { .. } => "the payment has failed for good",
+        Status::Voided => "the order is cancelled, and the payment is voided",
+        Status::Refunding { .. } => "the order is cancelled, and the money is on its way back",
+        Status::Refunded { .. } => "the order is cancelled, and the money is given back",
+    }))
+}
+
+/// Whether a payment still asks for `action`.
+#[must_use]
+pub fn is_wanted(payment: &Payment, action: &PaymentAction) -> bool {
+    precondition(payment, action).is_ok()
 }

@@ -1,14 +1,16 @@
 //! Pure: no I/O, no clock, no ids of its own making.
 
 mod action;
+mod charge_key;
 mod notice;
 mod payment;
 mod provider;
 
-pub use action::{Answer, ChargeAnswer, PaymentAction, VoidAnswer, is_wanted};
+pub use action::{Answer, ChargeAnswer, PaymentAction, VoidAnswer, is_wanted, precondition};
+pub use charge_key::{ChargeKey, NoChargeKey};
 pub use notice::Notice;
 pub use payment::{
-    Payment, Status, on_order_cancelled, on_order_cancelled_at, on_order_created, on_order_created_at,
-    on_provider_answer, on_provider_notice,
+    Payment, Status, on_charge_corrected, on_order_cancelled, on_order_cancelled_at, on_order_created,
+    on_order_created_at, on_provider_answer, on_provider_notice,
 };
 pub use provider::Provider;

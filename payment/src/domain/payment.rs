@@ -18,13 +18,16 @@ use contracts::events::{OrderCancelled, OrderCreated, PaymentCompleted, PaymentF
 use contracts::{
     Aggregate, Context, Money, OrderId, PaymentId, Reaction, Rejection, Step, Transition, UserId,
 };
+use uuid::Uuid;
 
 use super::{PaymentAction, Provider};
 
 mod answers;
+mod correction;
 mod notices;
 
 pub use answers::on_provider_answer;
+pub use correction::on_charge_corrected;
 pub use notices::on_provider_notice;
 
 /// The payment of one order.
@@ -40,6 +43,8 @@ pub struct Payment {
     pub amount: Money,
     /// How the customer pays; empty when the order was cancelled before it was heard of.
     pub payment_method: String,
+    /// Dead letters of its charge that operators have corrected, the oldest first: each stands for a key of its own.
+    pub corrections: Vec<Uuid>,
     /// The provider's name.
     pub provider: String,
     /// How far it is.
@@ -139,6 +144,7 @@ pub fn on_order_created_at(
         customer_id: order.customer_id,
         amount: order.total,
         payment_method: order.payment_method.clone(),
+        corrections: Vec::new(),
         provider: provider.as_str().to_owned(),
         status: Status::Processing { cancel_wanted: false },
         attempts: 0,
@@ -201,6 +207,7 @@ fn never_charged(provider: Provider, order: &OrderCancelled, context: &Context) 
         customer_id: order.customer_id,
         amount: order.total,
         payment_method: String::new(),
+        corrections: Vec::new(),
         provider: provider.as_str().to_owned(),
         status: Status::Voided,
         attempts: 0,
@@ -224,7 +231,7 @@ fn require_amount(order_id: OrderId, total: Money) -> Result<(), Rejection> {
 /// What is no payment method at all is not taken to the provider; which ones there are is for the provider to know.
 fn require_method(order: &OrderCreated) -> Result<(), Rejection> {
     let method = &order.payment_method;
-    if (1..=PAYMENT_METHOD_MAX).contains(&method.len()) && !method.chars().any(char::is_control) {
+    if correction::is_method(method) {
         return Ok(());
     }
     let detail = format!(

@@ -38,9 +38,8 @@ pub(super) async fn get_payment(
         .await?
         .filter(|payment| caller.may_see(payment.state.customer_id))
         .ok_or_else(not_found)?;
-    Ok(etag::respond(
-        &request,
-        payment.version,
-        &PaymentView::from(payment),
-    ))
+    let charges = store::charges_of(&mut conn, std::slice::from_ref(&payment)).await?;
+    let charge = charges.get(&payment.state.order_id.uuid());
+    let view = PaymentView::new(payment, charge);
+    Ok(etag::respond(&request, view.tag(), &view))
 }

@@ -61,6 +61,13 @@ pub(super) async fn list_payments(
     let limit = limit(query.limit);
     let mut conn = state.pool.get().await?;
     let payments = store::list(&mut conn, &filter, i64::from(limit) + 1).await?;
-    let views: Vec<PaymentView> = payments.into_iter().map(PaymentView::from).collect();
+    let charges = store::charges_of(&mut conn, &payments).await?;
+    let views: Vec<PaymentView> = payments
+        .into_iter()
+        .map(|payment| {
+            let charge = charges.get(&payment.state.order_id.uuid());
+            PaymentView::new(payment, charge)
+        })
+        .collect();
     Ok(list.page(views, limit, |payment| payment.id)?.respond(&request))
 }

@@ -1,5 +1,6 @@
 //! The endpoints, one file each.
 
+mod delete_simulator;
 mod get_payment;
 mod get_simulator;
 mod list_payments;
@@ -21,6 +22,7 @@ use crate::provider::ProviderError;
     paths(
         get_simulator::get_simulator,
         put_simulator::put_simulator,
+        delete_simulator::delete_simulator,
         list_payments::list_payments,
         get_payment::get_payment,
         stripe_webhook::stripe_webhook,
@@ -41,6 +43,7 @@ pub(crate) fn configure(config: &mut ServiceConfig, state: State) {
         // before /payments/{id}, which would take it for an id
         .service(get_simulator::get_simulator)
         .service(put_simulator::put_simulator)
+        .service(delete_simulator::delete_simulator)
         .service(stripe_webhook::stripe_webhook)
         .service(list_payments::list_payments)
         .service(get_payment::get_payment);

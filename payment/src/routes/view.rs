@@ -4,6 +4,7 @@ use chassis::money::MoneyBody;
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use messaging::Versioned;
+use messaging::attempts::ActionAttempts;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -33,11 +34,15 @@ pub(crate) struct PaymentView {
     failure_code: Option<String>,
     /// Empty when the order was cancelled before the payment service heard of it.
     payment_method: String,
-    /// How often the provider was asked to charge, once it has answered.
+    /// How often the provider was asked to charge, failed attempts included.
     attempts: u32,
+    /// When it is asked again, while it has not answered; null while it is being asked, when it has answered, and where the
+    /// charge was given up and waits for an operator.
+    #[schema(required)]
+    next_attempt_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-    /// Grows with each change; the payment's `ETag`.
+    /// Grows with each change of the payment; its `ETag` begins with it.
     version: i64,
 }
 
@@ -60,9 +65,11 @@ enum StatusView {
     Refunded,
 }
 
-impl From<Versioned<Payment>> for PaymentView {
-    fn from(stored: Versioned<Payment>) -> Self {
+impl PaymentView {
+    /// A payment, and how its charge goes while the provider has not answered.
+    pub(crate) fn new(stored: Versioned<Payment>, charge: Option<&ActionAttempts>) -> Self {
         let payment = stored.state;
+        let charge = charge.filter(|_| matches!(payment.status, Status::Processing { .. }));
         let (status, provider_reference, refund_reference, failure_code) = match payment.status {
             Status::Processing { .. } => (StatusView::Processing, None, None, None),
             Status::Completed { reference } => (StatusView::Completed, Some(reference), None, None),
@@ -90,10 +97,21 @@ impl From<Versioned<Payment>> for PaymentView {
             refund_reference,
             failure_code,
             payment_method: payment.payment_method,
-            attempts: payment.attempts,
+            attempts: charge.map_or(payment.attempts, |charge| charge.failed.max(payment.attempts)),
+            next_attempt_at: charge.and_then(|charge| charge.next_at),
             created_at: payment.created_at,
             updated_at: payment.updated_at,
             version: stored.version,
+        }
+    }
+
+    /// Changes whenever the view does.
+    pub(crate) fn tag(&self) -> String {
+        let next = self.next_attempt_at.map_or(0, |at| at.timestamp_micros());
+        match (&self.status, next, self.attempts) {
+            (StatusView::Processing, 0, 0) => self.version.to_string(),
+            (StatusView::Processing, next, attempts) => format!("{}-{attempts}-{next}", self.version),
+            _ => self.version.to_string(),
         }
     }
 }
@@ -106,15 +124,27 @@ pub(crate) struct SimulatorBody {
     /// How the next payments end, whatever their method.
     #[garde(skip)]
     mode: Mode,
-    /// How many payments; null or left out: all, until this is changed; 0: none, payments behave by their method.
+    /// How many payments: one when it is left out; null: all, until this is changed; 0: none, payments behave by their
+    /// method.
     #[garde(range(max = 1_000_000))]
-    #[schema(maximum = 1_000_000)]
+    #[serde(default = "one")]
+    #[schema(maximum = 1_000_000, default = 1)]
     remaining: Option<u32>,
     /// How late the answer to each charge is, in milliseconds. A charge that is asked for again answers at once.
     #[garde(range(max = 60_000))]
     #[serde(default)]
     #[schema(maximum = 60_000)]
     latency_ms: u32,
+}
+
+/// To force one payment is the usual request, and to force all of them must be asked for: left in force by mistake it
+/// declines every customer.
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "null is another value than one that is left out"
+)]
+const fn one() -> Option<u32> {
+    Some(1)
 }
 
 impl SimulatorBody {

@@ -8,4 +8,4 @@ pub(crate) mod simulator_schema;
 #[allow(missing_docs, unreachable_pub, reason = "generated")]
 pub(crate) mod stripe_schema;
 
-pub use payments::{ListFilter, PaymentRepository, find, list, provider_of};
+pub use payments::{ListFilter, PaymentRepository, charges_of, find, list, provider_of};

@@ -1,5 +1,7 @@
 //! Payments' rows: bulk load and save for the kernel, reads for the endpoints.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use contracts::{Currency, Money, OrderId, PaymentId, UserId};
@@ -7,6 +9,7 @@ use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
+use messaging::attempts::{self, ActionAttempts};
 use messaging::{Change, Conn, Repository, Versioned};
 use uuid::Uuid;
 
@@ -40,6 +43,7 @@ struct Row {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    corrections: Vec<Uuid>,
 }
 
 /// What a status is in columns.
@@ -110,6 +114,7 @@ impl Row {
             version: change.version,
             created_at: state.created_at,
             updated_at: state.updated_at,
+            corrections: state.corrections.clone(),
         })
     }
 
@@ -123,6 +128,7 @@ impl Row {
             customer_id: UserId::new(self.customer_id),
             amount: Money::new(self.amount_minor, currency),
             payment_method: self.payment_method,
+            corrections: self.corrections,
             provider: self.provider,
             status,
             attempts: u32::try_from(self.attempts).map_err(unreadable)?,
@@ -196,12 +202,14 @@ impl Repository for PaymentRepository {
     async fn save(&self, conn: &mut Conn, changes: &[Change<Payment>]) -> QueryResult<usize> {
         use diesel::query_dsl::methods::FilterDsl;
         let rows = changes.iter().map(Row::of).collect::<QueryResult<Vec<_>>>()?;
-        // who pays how much for what never changes
+        // who pays how much for what never changes, and how only when an operator corrects it
         diesel::insert_into(payment::table)
             .values(&rows)
             .on_conflict(payment::order_id)
             .do_update()
             .set((
+                payment::payment_method.eq(excluded(payment::payment_method)),
+                payment::corrections.eq(excluded(payment::corrections)),
                 payment::status.eq(excluded(payment::status)),
                 payment::cancel_wanted.eq(excluded(payment::cancel_wanted)),
                 payment::provider_reference.eq(excluded(payment::provider_reference)),
@@ -243,17 +251,33 @@ pub async fn find(conn: &mut Conn, id: PaymentId) -> QueryResult<Option<Versione
     row.map(Row::into_payment).transpose()
 }
 
-/// The name of the provider that the order's payment goes through.
+/// The name of the provider that the order's payment goes through, and the dead letters of its charge that operators have
+/// corrected, the oldest first.
 ///
 /// # Errors
 /// The database's.
-pub async fn provider_of(conn: &mut Conn, order_id: OrderId) -> QueryResult<Option<String>> {
+pub async fn provider_of(conn: &mut Conn, order_id: OrderId) -> QueryResult<Option<(String, Vec<Uuid>)>> {
     payment::table
         .find(order_id.uuid())
-        .select(payment::provider)
+        .select((payment::provider, payment::corrections))
         .first(conn)
         .await
         .optional()
+}
+
+/// How the charges of those payments go that the provider has not answered, by order.
+///
+/// # Errors
+/// The database's.
+pub async fn charges_of(
+    conn: &mut Conn,
+    payments: &[Versioned<Payment>],
+) -> QueryResult<HashMap<Uuid, ActionAttempts>> {
+    let waiting = payments
+        .iter()
+        .filter(|payment| matches!(payment.state.status, Status::Processing { .. }))
+        .map(|payment| payment.state.order_id.uuid());
+    attempts::of(conn, "charge", &waiting.collect::<Vec<_>>()).await
 }
 
 /// The newest payments first, `limit` at most.

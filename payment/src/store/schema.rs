@@ -19,5 +19,6 @@ diesel::table! {
         version -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        corrections -> Array<Uuid>,
     }
 }

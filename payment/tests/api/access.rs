@@ -1,7 +1,8 @@
 //! Who may see and do what.
 
 use chassis::auth::Role;
-use chassis::test::claims;
+use chassis::test::{Answer, claims};
+use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::{Payments, completed, ids, user};
@@ -88,10 +89,13 @@ async fn only_admins_see_and_change_the_simulator() {
     let path = "/payments/simulator";
     client.get(path).await.problem(403, "forbidden");
     let body = json!({"mode": "decline", "remaining": null, "latency_ms": 0});
-    client.put(path, &body).await.problem(403, "forbidden");
-    let setting = payments.admin().get(path).await.ok(200);
-    assert_eq!(
-        setting,
-        json!({"mode": "approve", "remaining": 0, "latency_ms": 0})
-    );
+    let admin = payments.admin();
+    admin.put(path, &body).await.ok(200);
+    let other = json!({"mode": "approve"});
+    client.put(path, &other).await.problem(403, "forbidden");
+    let reset = client.request(Method::DELETE, path);
+    Answer::to(reset).await.problem(403, "forbidden");
+    let reset = payments.service.client(None).request(Method::DELETE, path);
+    Answer::to(reset).await.problem(401, "unauthenticated");
+    assert_eq!(admin.get(path).await.ok(200), body);
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
+use chassis::test::Answer;
 use contracts::OrderId;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{Order, Payments, until};
@@ -178,6 +180,31 @@ async fn a_charge_that_always_fails_is_a_dead_letter_and_voided_when_the_order_i
     assert!(payments.cancelled(&order).await);
     payments.becomes(&order, "voided").await;
     booked(&payments, order.id, "voided").await;
+    let settled = until("the dead letter is settled", async || {
+        let letters = payments
+            .rows("select state, settled_reason from dead_letter")
+            .await;
+        letters.into_iter().find(|letter| letter["state"] != "open")
+    })
+    .await;
+    let why = "the order is cancelled, and the payment is voided";
+    let meanwhile = "the order is cancelled, and the payment is being voided";
+    assert_eq!(settled["state"], "obsolete");
+    assert!(
+        settled["settled_reason"] == why || settled["settled_reason"] == meanwhile,
+        "{settled}"
+    );
+    let admin = payments.admin();
+    let letters = admin.get("/payments/dead-letters?state=obsolete").await.ok(200);
+    let path = format!(
+        "/payments/dead-letters/{}/replay",
+        letters["items"][0]["id"].as_str().unwrap()
+    );
+    let refused = admin.post(&path, &json!({"reason": "try again"})).await;
+    let refused = refused.problem(409, "conflict");
+    assert!(refused.detail.unwrap().contains("the order is cancelled"));
+    let status = admin.get("/payments/events/status").await.ok(200);
+    assert_eq!(status["dead_letters"], 0, "nobody has to look");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -293,4 +320,38 @@ async fn what_the_books_say_adds_up_when_orders_are_cancelled_at_any_moment() {
         ];
         assert!(stories.contains(&topics.as_slice()), "{topics:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_attempts_and_the_next_one_are_seen_before_the_provider_has_answered() {
+    let payments = Payments::with(&[("messaging.retry_delays_ms", "20,20,600000")]).await;
+    let order = Order::by("pm_provider_error");
+    payments.placed(&order).await;
+    let client = payments.customer(order.customer);
+    let of_order = format!("/payments?order_id={}", order.id);
+    let waits = until("the charge has failed three times", async || {
+        let page = client.get(&of_order).await.ok(200);
+        let payment = page["items"].get(0)?.clone();
+        (payment["attempts"] == 3 && payment["next_attempt_at"].is_string()).then_some(payment)
+    })
+    .await;
+    assert_eq!(waits["status"], "processing");
+    let path = format!("/payments/{}", waits["id"].as_str().unwrap());
+    let seen = client.get(&path).await;
+    let tag = seen.header("etag").to_owned();
+    assert_eq!(seen.ok(200), waits);
+    // the next attempt is the last one: the letter waits for somebody
+    payments.run("update work set next_attempt_at = now()").await;
+    let given_up = until("the charge is given up", async || {
+        let request = client.request(Method::GET, &path).header("if-none-match", &tag);
+        let answer = Answer::to(request).await;
+        (answer.status == 200)
+            .then(|| answer.json())
+            .filter(|payment| payment["attempts"] == 4)
+    })
+    .await;
+    assert_eq!(
+        (&given_up["status"], &given_up["next_attempt_at"]),
+        (&json!("processing"), &Value::Null)
+    );
 }

@@ -51,6 +51,7 @@ impl Payments {
             ("token.jwks_url", &jwks_url),
             ("messaging.dispatch_poll_ms", "20"),
             ("messaging.retry_delays_ms", "20,20,20"),
+            ("messaging.obsolete_check_ms", "50"),
         ];
         settings.extend(more);
         let service = TestService::start::<PaymentService>(&settings).await.unwrap();
@@ -295,6 +296,7 @@ pub(crate) fn payment(customer: UserId, status: Status) -> Payment {
         customer_id: customer,
         amount: PRICE,
         payment_method: "pm_card_visa".to_owned(),
+        corrections: Vec::new(),
         provider: "simulated".to_owned(),
         status,
         attempts: 1,

@@ -10,6 +10,7 @@
 mod access;
 mod acting;
 mod bad_input;
+mod correcting;
 mod forcing;
 mod harness;
 mod kafka;

@@ -1,5 +1,7 @@
-//! `GET` and `PUT /payments/simulator`
+//! `GET`, `PUT` and `DELETE /payments/simulator`
 
+use chassis::test::Answer;
+use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::{Order, Payments};
@@ -24,14 +26,40 @@ async fn a_setting_is_shown_as_it_was_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_left_out_forces_all_payments_without_delay() {
+async fn what_is_left_out_forces_one_payment_without_delay() {
     let payments = Payments::start().await;
     let client = payments.admin();
     let setting = client.put(SIMULATOR, &json!({"mode": "decline"})).await.ok(200);
     assert_eq!(
         setting,
-        json!({"mode": "decline", "remaining": null, "latency_ms": 0})
+        json!({"mode": "decline", "remaining": 1, "latency_ms": 0})
     );
+    paid(&payments, "failed").await;
+    paid(&payments, "completed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_that_was_reset_forces_nothing() {
+    let payments = Payments::start().await;
+    let client = payments.admin();
+    let declines = json!({"mode": "decline", "remaining": null, "latency_ms": 60_000});
+    client.put(SIMULATOR, &declines).await.ok(200);
+    for _again in 0..2 {
+        let reset = Answer::to(client.request(Method::DELETE, SIMULATOR)).await;
+        assert_eq!((reset.status, reset.text()), (204, String::new()));
+        assert_eq!(
+            client.get(SIMULATOR).await.ok(200),
+            json!({"mode": "approve", "remaining": 0, "latency_ms": 0})
+        );
+    }
+    paid(&payments, "completed").await;
+}
+
+/// An order by a card that is good ends so.
+async fn paid(payments: &Payments, status: &str) {
+    let order = Order::by("pm_card_visa");
+    payments.placed(&order).await;
+    payments.becomes(&order, status).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,9 +69,7 @@ async fn the_next_payments_end_as_they_are_forced_to() {
     let forced = json!({"mode": "decline", "remaining": 2, "latency_ms": 0});
     client.put(SIMULATOR, &forced).await.ok(200);
     for (status, left) in [("failed", 1), ("failed", 0), ("completed", 0)] {
-        let order = Order::by("pm_card_visa");
-        payments.placed(&order).await;
-        payments.becomes(&order, status).await;
+        paid(&payments, status).await;
         assert_eq!(client.get(SIMULATOR).await.ok(200)["remaining"], left);
     }
 }

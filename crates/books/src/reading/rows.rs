@@ -143,7 +143,7 @@ pub struct Payment {
 /// One charge in the provider's books.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Charge {
-    /// The key it was asked for under: the order's id.
+    /// The key it was asked for under: the order's id, `<order>`, or after a correction by an operator `<order>.<letter>`.
     pub idempotency_key: String,
     /// How much.
     pub amount: Amount,
@@ -157,6 +157,19 @@ pub struct Charge {
     pub refund_reference: Option<String>,
     /// When it was first asked for.
     pub created_at: DateTime<Utc>,
+}
+
+impl Charge {
+    /// The order that its key names; none where it is no key of ours.
+    #[must_use]
+    pub fn order(&self) -> Option<Uuid> {
+        let (order, letter) = match self.idempotency_key.split_once('.') {
+            Some((order, letter)) => (order, Some(letter)),
+            None => (self.idempotency_key.as_str(), None),
+        };
+        let is_id = |text: &str| text.parse::<Uuid>().is_ok();
+        letter.is_none_or(is_id).then(|| order.parse().ok()).flatten()
+    }
 }
 
 /// One account.

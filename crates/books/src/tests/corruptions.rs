@@ -173,6 +173,16 @@ const BREAKS: &[(&str, Break, &[Kind])] = &[
         &[Kind::ChargedTwice, Kind::SumsDiffer],
     ),
     (
+        "charge taken twice after a correction",
+        |w| {
+            let mut charge = charges(w)[0].clone();
+            charge.idempotency_key = format!("{}.{}", charge.idempotency_key, uuid::Uuid::new_v4());
+            charge.reference = Some("ch_again".to_owned());
+            charges(w).push(charge);
+        },
+        &[Kind::ChargedTwice, Kind::SumsDiffer],
+    ),
+    (
         "charge for nobody",
         |w| {
             let mut charge = charges(w)[1].clone();

@@ -62,6 +62,7 @@ impl World {
                 facts_from: FactsFrom::Topics,
                 dead_letters: Vec::new(),
                 unreadable: Vec::new(),
+                unreadable_entries: 0,
                 desks: BTreeMap::from(desks),
                 accepted: HashSet::new(),
                 horizon: None,

@@ -19,13 +19,23 @@ use crate::schema::EventSchema;
 use crate::topics::Topic;
 
 /// One kind of fact: where it is announced and in which version.
-pub trait Fact: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
+pub trait Fact: Serialize + DeserializeOwned + Into<Event> + Clone + Send + Sync + 'static {
     /// The topic it travels on; its name is the event's name.
     const TOPIC: Topic;
     /// The major version this code reads and writes.
     const MAJOR: u32;
+    /// The member of the body that is its key.
+    const KEY: &'static str;
     /// The aggregate that the fact is about; the Kafka key.
     fn key(&self) -> Uuid;
+}
+
+/// Something to do with the kind of fact that a topic carries.
+pub trait FactVisitor {
+    /// What comes of it.
+    type Output;
+    /// Does it.
+    fn visit<F: Fact>(self) -> Self::Output;
 }
 
 macro_rules! facts {
@@ -72,10 +82,25 @@ macro_rules! facts {
             }
         }
 
+        impl Topic {
+            /// Calls `visitor` with the kind of fact that the topic carries; none of a topic of dead letters.
+            pub fn visit<V: FactVisitor>(self, visitor: V) -> Option<V::Output> {
+                match self {
+                    $(Self::$fact => Some(visitor.visit::<$fact>()),)+
+                    Self::AuthDeadLetters
+                    | Self::GatewayDeadLetters
+                    | Self::NotificationDeadLetters
+                    | Self::OrderDeadLetters
+                    | Self::PaymentDeadLetters => None,
+                }
+            }
+        }
+
         $(
             impl Fact for $fact {
                 const TOPIC: Topic = Topic::$fact;
                 const MAJOR: u32 = $major;
+                const KEY: &'static str = stringify!($key);
 
                 fn key(&self) -> Uuid {
                     self.$key.uuid()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use contracts::Obsolete;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -148,8 +149,8 @@ impl ActionLoop {
         drop(conn);
         for (claimed, wanted) in std::mem::take(&mut hands.claimed).into_iter().zip(wanted) {
             match wanted {
-                Ok(true) => self.begin(claimed, &mut hands.in_flight),
-                Ok(false) => hands.finished.push(self.ready(claimed, ReadyBody::Unwanted)),
+                Ok(Ok(())) => self.begin(claimed, &mut hands.in_flight),
+                Ok(Err(why)) => hands.finished.push(self.ready(claimed, ReadyBody::Unwanted(why))),
                 Err(failure) => hands
                     .finished
                     .push(self.ready(claimed, ReadyBody::Failed(failure))),
@@ -272,7 +273,7 @@ impl Hands {
                     self.breaker.succeeded();
                     Performance::Ready(ready)
                 }
-                ReadyBody::Failed(_) | ReadyBody::Unwanted | ReadyBody::Message(_) => {
+                ReadyBody::Failed(_) | ReadyBody::Unwanted(_) | ReadyBody::Message(_) => {
                     Performance::Ready(ready)
                 }
             },
@@ -320,7 +321,7 @@ async fn sift(
     participant: &dyn Steps,
     conn: &mut Conn,
     claimed: &[Claimed],
-) -> Result<Vec<Result<bool, Failure>>, Outage> {
+) -> Result<Vec<Result<Result<(), Obsolete>, Failure>>, Outage> {
     let rows: Vec<WorkRow> = claimed.iter().map(|claimed| claimed.row.clone()).collect();
     match participant.wanted(conn, &rows).await {
         Ok(wanted) => return Ok(wanted.into_iter().map(Ok).collect()),
@@ -330,7 +331,7 @@ async fn sift(
     let mut each = Vec::with_capacity(rows.len());
     for row in &rows {
         match participant.wanted(conn, std::slice::from_ref(row)).await {
-            Ok(wanted) => each.push(Ok(wanted.first().copied().unwrap_or(true))),
+            Ok(wanted) => each.push(Ok(wanted.first().copied().unwrap_or(Ok(())))),
             Err(error) if blame(&error) == Blame::Infrastructure => return Err(error.into()),
             Err(error) => each.push(Err(Failure::of_spoiled(&error.into()))),
         }

@@ -97,7 +97,8 @@ impl MessageLoop {
     }
 }
 
-fn message(row: &WorkRow, retention_days: u32) -> Result<Message, Failure> {
+/// The message in a row, if it may be processed.
+pub(crate) fn message(row: &WorkRow, retention_days: u32) -> Result<Message, Failure> {
     let record = row.record();
     let envelope = record
         .envelope()

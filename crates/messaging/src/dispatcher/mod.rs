@@ -6,5 +6,5 @@ mod messages;
 mod settle;
 
 pub(crate) use actions::ActionLoop;
-pub(crate) use messages::MessageLoop;
+pub(crate) use messages::{MessageLoop, message};
 use settle::{Ready, ReadyBody, Settle};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use contracts::Obsolete;
 use diesel_async::AsyncConnection;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -16,6 +17,7 @@ use crate::dead_letter::{self, Death};
 use crate::intake::{Blame, Judged};
 use crate::isolate::Transactional;
 use crate::kernel::Core;
+use crate::obsolete::{self, MEANS_NOTHING};
 use crate::outbox::{self, Effects};
 use crate::participant::Message;
 use crate::steps::{Body, Input, Verdict};
@@ -36,20 +38,20 @@ pub(super) enum ReadyBody {
     Answer(Box<dyn Any + Send + Sync>),
     Failed(Failure),
     /// The state of the aggregate no longer asks for the action.
-    Unwanted,
+    Unwanted(Obsolete),
 }
 
 impl Ready {
     fn kind(&self) -> &'static str {
         match self.body {
             ReadyBody::Message(_) => MESSAGE,
-            ReadyBody::Answer(_) | ReadyBody::Failed(_) | ReadyBody::Unwanted => ACTION,
+            ReadyBody::Answer(_) | ReadyBody::Failed(_) | ReadyBody::Unwanted(_) => ACTION,
         }
     }
 
     fn body(&self, condemned: Option<&Failure>) -> Option<Body<'_>> {
         Some(match (&self.body, condemned) {
-            (ReadyBody::Unwanted, _) => return None,
+            (ReadyBody::Unwanted(_), _) => return None,
             (_, Some(failure)) => Body::Failed(failure.clone()),
             (ReadyBody::Failed(failure), None) => Body::Failed(failure.clone()),
             (ReadyBody::Answer(answer), None) => Body::Outcome {
@@ -90,7 +92,7 @@ impl Settle {
             .filter(|ready| held.contains(&ready.row.id))
             .collect();
         let mut effects = Effects::default();
-        let (mut done, mut put_off) = (Vec::new(), Vec::new());
+        let (mut done, mut put_off, mut obsolete) = (Vec::new(), Vec::new(), Vec::new());
         let mut settled = Settled::default();
         for (index, participant) in self.core.participants.iter().enumerate() {
             let (mut rows, mut inputs) = (Vec::new(), Vec::new());
@@ -101,7 +103,12 @@ impl Settle {
                         rows.push(*ready);
                         inputs.push(Input { lane: None, body });
                     }
-                    None => done.push(ready.row.id),
+                    None => {
+                        if let ReadyBody::Unwanted(why) = ready.body {
+                            obsolete.push((ready.row.id, why));
+                        }
+                        done.push(ready.row.id);
+                    }
                 }
             }
             let verdicts = participant
@@ -110,7 +117,12 @@ impl Settle {
             let excused = self.excused(&rows, &verdicts);
             for (ready, verdict) in rows.into_iter().zip(verdicts) {
                 match verdict {
-                    Verdict::Done => done.push(ready.row.id),
+                    Verdict::Done { moved } => {
+                        if !moved && ready.kind() == MESSAGE {
+                            obsolete.push((ready.row.id, MEANS_NOTHING));
+                        }
+                        done.push(ready.row.id);
+                    }
                     Verdict::Behind => {}
                     Verdict::Failed(_) if excused => put_off.push(ready),
                     Verdict::Failed(failure) => {
@@ -124,6 +136,8 @@ impl Settle {
                 }
             }
         }
+        // before its work is gone, or it would be taken for one that was replayed with success
+        obsolete::settle_replayed(conn, &obsolete).await?;
         work::delete(conn, &done).await?;
         self.put_off(conn, &put_off).await?;
         settled.outbox = effects.outbox.len();

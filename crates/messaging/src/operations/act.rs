@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 use super::{Letter, Mandate, OperationError, Operations};
 use crate::Conn;
+use crate::correction::{Original, check_fact, difference};
+use crate::kernel::Core;
 use chassis::clock;
 
 /// What to do with a letter.
@@ -55,10 +57,10 @@ const PUBLISH: &str = "insert into outbox (event_id, topic, key, headers, payloa
     select coalesce(event_id, id), name, key, headers, payload, id from dead_letter where id = $1";
 /// In place: the edited message keeps its place among those of its key.
 const RENAME: &str = "update work set id = $2, payload = $3 where id = $1 and state = 'dead'";
-const COPY_LETTER: &str = "insert into dead_letter (id, state, kind, name, key, event_id, headers, payload, attempts,
+const COPY_LETTER: &str = "insert into dead_letter (id, edited_from, state, kind, name, key, event_id, headers, payload, attempts,
         deaths, origin_topic, origin_partition, origin_offset, origin_timestamp, error_class, error_message,
         error_fingerprint, first_failed_at, last_failed_at)
-    select $2, 'replaying', kind, name, key, event_id, headers, $3, attempts, deaths, origin_topic, origin_partition,
+    select $2, id, 'replaying', kind, name, key, event_id, headers, $3, attempts, deaths, origin_topic, origin_partition,
         origin_offset, origin_timestamp, error_class, error_message, error_fingerprint, first_failed_at, last_failed_at
     from dead_letter where id = $1";
 const AUDIT: &str = "insert into operation_audit (actor, action, subject, reason, before, after)
@@ -72,7 +74,7 @@ impl Operations {
     pub async fn act(&self, id: Uuid, act: Act, mandate: &Mandate) -> Result<Letter, OperationError> {
         let mut conn = self.core.connection().await?;
         let letter = conn
-            .transaction(async |conn| apply(conn, id, &act, mandate, None).await)
+            .transaction(async |conn| apply(&self.core, conn, id, &act, mandate, None).await)
             .await?;
         self.core.signals.woke(true, true);
         Ok(letter)
@@ -89,6 +91,7 @@ async fn lock(conn: &mut Conn, id: Uuid) -> Result<Letter, OperationError> {
 }
 
 pub(super) async fn apply(
+    core: &Core,
     conn: &mut Conn,
     id: Uuid,
     act: &Act,
@@ -96,21 +99,32 @@ pub(super) async fn apply(
     job: Option<Uuid>,
 ) -> Result<Letter, OperationError> {
     let before = lock(conn, id).await?;
+    if before.state == "obsolete" {
+        return Err(OperationError::Obsolete(
+            before.settled_reason.unwrap_or_default(),
+        ));
+    }
     if !act.is_due(&before.state)? {
         if let (Act::Edit(payload), Some(by)) = (act, before.superseded_by) {
             // the same edit again is a double click; another one contradicts it
-            if lock(conn, by).await?.payload.as_deref() != Some(payload.as_slice()) {
+            let successor = lock(conn, by).await?;
+            if !is_same(successor.payload.as_deref(), payload) {
                 return Err(OperationError::Conflict(before.state));
             }
         }
         return Ok(before);
     }
+    let mut changes = None;
     match act {
         Act::Replay => {
             set(conn, id, "replaying", None, job).await?;
             send_round(conn, id, &before.kind).await?;
         }
-        Act::Edit(payload) => edit(conn, &before, payload).await?,
+        Act::Edit(payload) => {
+            let corrected = core.corrected(conn, &before, payload).await?;
+            changes = Some(difference(before.payload.as_deref(), &corrected));
+            edit(conn, &before, &corrected).await?;
+        }
         Act::Discard => set(conn, id, "discarded", None, before.job_id).await?,
         Act::Restore => set(conn, id, "open", None, before.job_id).await?,
     }
@@ -121,10 +135,57 @@ pub(super) async fn apply(
         id,
         mandate,
         Some(before.audited()),
-        Some(after.audited()),
+        Some(with(after.audited(), changes)),
     )
     .await?;
     Ok(after)
+}
+
+/// What an edit has changed goes into the audit.
+fn with(mut audited: Value, changes: Option<Value>) -> Value {
+    if let (Some(members), Some(changes)) = (audited.as_object_mut(), changes) {
+        members.insert("payload_changes".to_owned(), changes);
+    }
+    audited
+}
+
+/// Whether what an operator sends is what has been taken, however it is written.
+fn is_same(taken: Option<&[u8]>, sent: &[u8]) -> bool {
+    let value = |bytes| serde_json::from_slice::<Value>(bytes).ok();
+    taken == Some(sent)
+        || taken
+            .and_then(value)
+            .is_some_and(|taken| Some(taken) == value(sent))
+}
+
+impl Core {
+    /// What is to be performed or processed in place of the letter's payload.
+    async fn corrected(
+        &self,
+        conn: &mut Conn,
+        letter: &Letter,
+        payload: &[u8],
+    ) -> Result<Vec<u8>, OperationError> {
+        if letter.kind != crate::work::ACTION {
+            check_fact(&letter.name, letter.key.as_deref(), payload).map_err(OperationError::Invalid)?;
+            return Ok(payload.to_vec());
+        }
+        let performer = self
+            .participants
+            .iter()
+            .find(|participant| participant.performs());
+        let Some(performer) = performer else {
+            return Err(OperationError::Conflict(
+                "an action that nothing performs".to_owned(),
+            ));
+        };
+        let original = Original {
+            letter: letter.id,
+            name: &letter.name,
+            key: letter.key.as_deref(),
+        };
+        Ok(performer.correct(conn, &original, payload).await?)
+    }
 }
 
 async fn set(conn: &mut Conn, id: Uuid, state: &str, by: Option<Uuid>, job: Option<Uuid>) -> QueryResult<()> {

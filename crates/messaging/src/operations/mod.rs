@@ -10,6 +10,7 @@ mod status;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use contracts::InvalidField;
 use diesel::prelude::*;
 use diesel::sql_types::{Bytea, Int4, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use serde_json::{Value, json};
@@ -31,6 +32,12 @@ pub enum OperationError {
     /// Its state forbids it.
     #[error("it is {0}, which forbids this")]
     Conflict(String),
+    /// Its purpose is gone.
+    #[error("it is obsolete: {0}")]
+    Obsolete(String),
+    /// The payload in its place is none.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Invalid(Vec<InvalidField>),
     /// The database would not.
     #[error("database: {0}")]
     Database(#[from] diesel::result::Error),
@@ -104,6 +111,10 @@ pub struct Letter {
     #[diesel(sql_type = Nullable<SqlUuid>)]
     pub superseded_by: Option<Uuid>,
     #[diesel(sql_type = Nullable<SqlUuid>)]
+    pub edited_from: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub settled_reason: Option<String>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
     pub job_id: Option<Uuid>,
     #[diesel(sql_type = Timestamptz)]
     pub created_at: DateTime<Utc>,
@@ -115,6 +126,7 @@ impl Letter {
     fn audited(&self) -> Value {
         json!({
             "state": self.state, "deaths": self.deaths, "superseded_by": self.superseded_by,
+            "edited_from": self.edited_from,
             "error_fingerprint": self.error_fingerprint, "job_id": self.job_id,
         })
     }

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::act::{Act, apply};
 use super::job::{Count, Found, end};
 use super::{Mandate, OperationError};
+use crate::Conn;
 use crate::kernel::Core;
-use crate::{Conn, MessagingSettings};
 
 /// Letters that a filter ($1 fingerprint, $2 key, $3 name) means.
 pub(super) const MEANT: &str =
@@ -80,9 +80,7 @@ impl Core {
     /// One step of one job. Returns whether there was one.
     async fn replay_one(&self) -> Result<bool, OperationError> {
         let mut conn = self.connection().await?;
-        let worked = conn
-            .transaction(async |conn| step(conn, &self.settings).await)
-            .await?;
+        let worked = conn.transaction(async |conn| step(self, conn).await).await?;
         if worked {
             self.signals.woke(true, true);
         }
@@ -90,7 +88,8 @@ impl Core {
     }
 }
 
-async fn step(conn: &mut Conn, settings: &MessagingSettings) -> Result<bool, OperationError> {
+async fn step(core: &Core, conn: &mut Conn) -> Result<bool, OperationError> {
+    let settings = &core.settings;
     let due = "select id, fingerprint, key, name, actor, reason from dead_letter_job
         where state = 'running' and next_at <= now() order by next_at limit 1 for update skip locked";
     let Some(job) = diesel::sql_query(due).get_result::<Job>(conn).await.optional()? else {
@@ -118,7 +117,7 @@ async fn step(conn: &mut Conn, settings: &MessagingSettings) -> Result<bool, Ope
         actor: job.actor,
         reason: job.reason,
     };
-    apply(conn, next, &Act::Replay, &mandate, Some(job.id)).await?;
+    apply(core, conn, next, &Act::Replay, &mandate, Some(job.id)).await?;
     // late, it makes up for a second at most
     diesel::sql_query(format!(
         "update dead_letter_job set replayed = replayed + 1, failed_again = {FAILED},

@@ -113,6 +113,9 @@ pub struct Totals {
     /// Those in whose place an edited one went.
     #[diesel(sql_type = BigInt)]
     pub superseded: i64,
+    /// Those whose purpose was gone.
+    #[diesel(sql_type = BigInt)]
+    pub obsolete: i64,
 }
 
 const STANDING: &str = "select waiting.*, pending, open
@@ -125,7 +128,8 @@ const TOTALS: &str = "select count(*) as dead_letters, count(*) filter (where st
         count(*) filter (where state = 'replaying') as replaying,
         count(*) filter (where state = 'replayed') as replayed,
         count(*) filter (where state = 'discarded') as discarded,
-        count(*) filter (where state = 'superseded') as superseded
+        count(*) filter (where state = 'superseded') as superseded,
+        count(*) filter (where state = 'obsolete') as obsolete
     from dead_letter";
 
 #[derive(QueryableByName)]

@@ -23,6 +23,8 @@ mod forgetting;
 #[cfg(test)]
 mod maintenance;
 #[cfg(test)]
+mod obsolete;
+#[cfg(test)]
 mod operating;
 #[cfg(test)]
 mod outages;

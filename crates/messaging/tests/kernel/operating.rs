@@ -53,12 +53,18 @@ async fn a_replayed_action_that_is_no_longer_wanted_is_never_performed() {
     let (script, order) = (Script::new(), chassis::clock::new_id());
     script.plan("errand", &[Fortune::Fails; 4]);
     broker.produce(&[Sent::new(order, "errand")]).await;
-    let service = Setup::new(&broker, &database).start(running_errands(&script));
+    // nobody looks for it meanwhile
+    let service = Setup::new(&broker, &database)
+        .limits(|limits| limits.obsolete_check_ms = 600_000)
+        .start(running_errands(&script));
     let id = service.open_letter().await.id;
     broker.produce(&[Sent::new(order, "never mind errand")]).await;
     database.until_seen(order, &["errand", "never mind errand"]).await;
     service.act(id, Act::Replay).await.unwrap();
-    database.until_zero("select count(*) from work").await;
+    service.until_letter(id, "obsolete").await;
+    let letter = service.operations.letter(id).await.unwrap();
+    assert_eq!(letter.settled_reason.as_deref(), Some("somebody said never mind"));
+    assert_eq!(database.number("select count(*) from work").await, 0);
     assert_eq!(script.attempts("errand").len(), 4, "as before the replay");
     assert_eq!(database.seen(order).await, ["errand", "never mind errand"]);
     service.stop().await;
@@ -105,6 +111,43 @@ async fn discarding_and_restoring_pressed_twice_act_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_edit_that_is_none_is_refused_with_all_its_places_and_changes_nothing() {
+    let broker = Broker::start().await;
+    let mut database = Database::create().await;
+    let (script, order) = (Script::new(), chassis::clock::new_id());
+    script.plan("errand", &[Fortune::Fails; 4]);
+    broker.produce(&[Sent::new(order, "errand")]).await;
+    let service = Setup::new(&broker, &database).start(running_errands(&script));
+    let action = service.open_letter().await.id;
+    let sick = sick_orders(&broker, 1).await[0];
+    let letters = service.open_letters(2).await;
+    let message = letters.iter().find(|letter| letter.kind == "message").unwrap().id;
+    let before = database.everything().await;
+    let mut malformed = serde_json::to_value(fact(sick, "2")).unwrap();
+    malformed["total"]["amount_minor"] = "a lot".into();
+    let other = serde_json::to_value(fact(order, "2")).unwrap();
+    let none = serde_json::json!({"foo": 1});
+    for (id, payload, pointer) in [
+        (message, &malformed, Some("/total/amount_minor")),
+        (message, &other, Some("/order_id")),
+        (message, &none, None),
+        (action, &none, None),
+    ] {
+        let refused = service.act(id, Act::Edit(payload.to_string().into_bytes())).await;
+        let Err(OperationError::Invalid(fields)) = refused else {
+            panic!("{payload}: {refused:?}")
+        };
+        assert!(!fields.is_empty());
+        assert!(
+            pointer.is_none_or(|pointer| fields[0].pointer == pointer),
+            "{fields:?}"
+        );
+    }
+    assert_eq!(database.everything().await, before);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_edit_pressed_twice_acts_once_and_another_edit_contradicts() {
     let broker = Broker::start().await;
     let mut database = Database::create().await;
@@ -122,6 +165,25 @@ async fn an_edit_pressed_twice_acts_once_and_another_edit_contradicts() {
     assert_eq!(one.superseded_by, two.superseded_by);
     database.until_seen(order, &["mended"]).await;
     service.until_letter(one.superseded_by.unwrap(), "replayed").await;
+    let successor = service
+        .operations
+        .letter(one.superseded_by.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(
+        (successor.edited_from, one.edited_from),
+        (Some(id), None),
+        "linked both ways"
+    );
+    let told = "select after->>'payload_changes' from operation_audit where action = 'edit-and-replay'";
+    let told: Vec<serde_json::Value> = database
+        .texts(told)
+        .await
+        .iter()
+        .map(|text| serde_json::from_str(text).unwrap())
+        .collect();
+    let changed = serde_json::json!([{"pointer": "/payment_method", "before": "1", "after": "mended"}]);
+    assert_eq!(told, [changed], "what it changed, once");
     let other = service.act(id, edited(order, "otherwise"));
     assert!(contradicts(other.await));
     assert_eq!(

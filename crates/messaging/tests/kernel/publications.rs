@@ -1,7 +1,7 @@
 //! Publications that Kafka refuses, and what operators do about them.
 
 use diesel_async::SimpleAsyncConnection;
-use messaging::operations::{Act, Filter};
+use messaging::operations::{Act, Filter, OperationError};
 
 use crate::broker::Broker;
 use crate::relaying::{CONFIRMED, append, confirmed, limit, noise};
@@ -102,13 +102,16 @@ async fn an_edited_publication_goes_out_in_the_place_of_the_refused_one() {
     database.execute(&append(CONFIRMED, "a", &noise(50))).await;
     let letter = service.open_letter().await;
     let edit = |payload: Vec<u8>| service.act(letter.id, Act::Edit(payload));
-    let by = edit(b"shorter".to_vec()).await.unwrap().superseded_by.unwrap();
+    let none = edit(b"shorter".to_vec()).await;
+    assert!(matches!(none, Err(OperationError::Invalid(_))), "{none:?}");
+    let shorter = serde_json::to_vec(&crate::tally::confirmed(chassis::clock::new_id())).unwrap();
+    let by = edit(shorter.clone()).await.unwrap().superseded_by.unwrap();
     service.until_letter(by, "replayed").await;
-    assert_eq!(edit(b"shorter".to_vec()).await.unwrap().superseded_by, Some(by));
+    assert_eq!(edit(shorter.clone()).await.unwrap().superseded_by, Some(by));
     database.until_zero(OUTBOX).await;
     let records = confirmed(&broker).await;
     assert_eq!(records.len(), 1);
-    assert_eq!(records[0].payload.as_deref(), Some(b"shorter".as_slice()));
+    assert_eq!(records[0].payload.as_deref(), Some(shorter.as_slice()));
     assert_eq!(records[0].key_text(), "a");
     assert_eq!(database.number("select count(*) from work").await, 0);
     let states = "select state from dead_letter order by id";

@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use stack::postgres::TestDatabase;
 
-use crate::world::{KERNEL, OPERATIONS, PUBLICATIONS};
+use crate::world::{KERNEL, LATER};
 
 macro_rules! kernel_of {
     ($service:literal, $file:literal) => {
@@ -58,6 +58,16 @@ macro_rules! later_ones_of {
                     $service,
                     "/00000000000011_publications/up.sql"
                 )),
+                include_str!(concat!(
+                    "../../../../migrations/",
+                    $service,
+                    "/00000000000013_letters/up.sql"
+                )),
+                include_str!(concat!(
+                    "../../../../migrations/",
+                    $service,
+                    "/00000000000014_letter_states/up.sql"
+                )),
             ],
             [
                 include_str!(concat!(
@@ -69,6 +79,16 @@ macro_rules! later_ones_of {
                     "../../../../migrations/",
                     $service,
                     "/00000000000011_publications/down.sql"
+                )),
+                include_str!(concat!(
+                    "../../../../migrations/",
+                    $service,
+                    "/00000000000013_letters/down.sql"
+                )),
+                include_str!(concat!(
+                    "../../../../migrations/",
+                    $service,
+                    "/00000000000014_letter_states/down.sql"
                 )),
             ],
         )
@@ -85,7 +105,7 @@ fn all_five_services_have_the_same_operations() {
         later_ones_of!("order"),
         later_ones_of!("payment"),
     ] {
-        assert_eq!(up_sql, [OPERATIONS, PUBLICATIONS], "up.sql of {service}");
+        assert_eq!(up_sql, LATER, "up.sql of {service}");
         assert_eq!(down_sql, down, "down.sql of {service}");
     }
 }
@@ -100,7 +120,7 @@ struct Column {
 async fn the_code_knows_the_columns_that_the_migration_makes() {
     let database = TestDatabase::empty().await.unwrap();
     let mut conn = AsyncPgConnection::establish(database.url()).await.unwrap();
-    for up_sql in [KERNEL, OPERATIONS, PUBLICATIONS] {
+    for up_sql in [KERNEL].iter().chain(&LATER) {
         conn.batch_execute(up_sql).await.unwrap();
     }
     let columns: Vec<Column> = diesel::sql_query(
@@ -117,9 +137,9 @@ async fn the_code_knows_the_columns_that_the_migration_makes() {
     let found: Vec<String> = columns.into_iter().map(|column| column.line).collect();
     assert_eq!(found, declared(include_str!("../../src/schema.rs")));
     // and going down leaves nothing behind
-    let (_, _, [operations, publications]) = later_ones_of!("order");
+    let (_, _, later) = later_ones_of!("order");
     let kernel = include_str!("../../../../migrations/order/00000000000001_kernel/down.sql");
-    for down in [publications, operations, kernel] {
+    for down in later.iter().rev().chain([&kernel]) {
         conn.batch_execute(down).await.unwrap();
     }
     let left: Vec<Column> = diesel::sql_query(

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use async_trait::async_trait;
 use contracts::events::{OrderConfirmed, OrderCreated};
-use contracts::{Aggregate, Context, OrderId, PaymentId, Reaction, Rejection};
+use contracts::{Aggregate, Context, Obsolete, OrderId, PaymentId, Reaction, Rejection};
 use contracts::{Currency, Money, Step, Transition, UserId};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text};
@@ -80,7 +80,7 @@ impl Action for Errand {
     }
 }
 
-/// A label `announce…` also announces the order as confirmed, a label `errand…` also asks for an action.
+/// A label means nothing any more once `never mind` of it has been seen. A label `announce…` also announces the order as confirmed, a label `errand…` also asks for an action.
 pub(crate) fn write_down(tally: Option<Tally>, fact: &OrderCreated, _: &Context) -> Reaction<Tally, Errand> {
     let (order, mut label) = (fact.order_id.uuid(), fact.payment_method.clone());
     let mut tally = tally.unwrap_or_default();
@@ -93,6 +93,9 @@ pub(crate) fn write_down(tally: Option<Tally>, fact: &OrderCreated, _: &Context)
     }
     if is(order, Ill::HasNul) {
         label = "a\0b".to_owned();
+    }
+    if tally.seen.contains(&format!("never mind {label}")) {
+        return Ok(Step::Unchanged);
     }
     tally.seen.push(label.clone());
     let mut next = Transition::to(tally);
@@ -180,9 +183,14 @@ pub(crate) fn listening() -> Participant<Tallies> {
 
 /// One that runs errands too, as `script` says.
 pub(crate) fn running_errands(script: &Arc<Script>) -> Participant<Tallies> {
-    let wanted =
-        |tally: &Tally, errand: &Errand| !tally.seen.contains(&format!("never mind {}", errand.label));
-    listening().performing(Runner(script.clone()), wanted, come_back)
+    listening().performing(Runner(script.clone()), still_to_do, come_back)
+}
+
+fn still_to_do(tally: &Tally, errand: &Errand) -> Result<(), Obsolete> {
+    if tally.seen.contains(&format!("never mind {}", errand.label)) {
+        return Err(Obsolete("somebody said never mind"));
+    }
+    Ok(())
 }
 
 fn come_back(tally: Option<Tally>, label: &String, _: &Context) -> Reaction<Tally, Errand> {

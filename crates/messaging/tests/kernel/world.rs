@@ -20,10 +20,13 @@ use crate::broker::Broker;
 use crate::tally::TABLE;
 
 pub(crate) const KERNEL: &str = include_str!("../../../../migrations/order/00000000000001_kernel/up.sql");
-pub(crate) const OPERATIONS: &str =
-    include_str!("../../../../migrations/order/00000000000010_operations/up.sql");
-pub(crate) const PUBLICATIONS: &str =
-    include_str!("../../../../migrations/order/00000000000011_publications/up.sql");
+/// What the kernel's tables have become since, in the order of the migrations.
+pub(crate) const LATER: [&str; 4] = [
+    include_str!("../../../../migrations/order/00000000000010_operations/up.sql"),
+    include_str!("../../../../migrations/order/00000000000011_publications/up.sql"),
+    include_str!("../../../../migrations/order/00000000000013_letters/up.sql"),
+    include_str!("../../../../migrations/order/00000000000014_letter_states/up.sql"),
+];
 /// The service of most stories: its name is its consumer group and names its dead letters.
 pub(crate) const SERVICE: &str = "order";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -141,8 +144,9 @@ impl Database {
 
 async fn prepare(conn: &mut AsyncPgConnection) {
     conn.batch_execute(KERNEL).await.unwrap();
-    conn.batch_execute(OPERATIONS).await.unwrap();
-    conn.batch_execute(PUBLICATIONS).await.unwrap();
+    for later in LATER {
+        conn.batch_execute(later).await.unwrap();
+    }
     conn.batch_execute(TABLE).await.unwrap();
 }
 

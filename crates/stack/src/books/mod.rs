@@ -145,6 +145,7 @@ pub async fn read(sources: &Sources, options: &Options) -> Result<Reading> {
         facts_from: comparison::reading::FactsFrom::Topics,
         dead_letters: told.dead_letters,
         unreadable: told.unreadable,
+        unreadable_entries: 0,
         desks,
         accepted: rows.accepted,
         horizon: told.horizon,

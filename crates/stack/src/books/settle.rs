@@ -49,7 +49,7 @@ fn not_settled(report: &mut Report, patience: Duration) {
         .iter()
         .filter(|(_, backlog)| !backlog.is_drained())
         .map(|(service, backlog)| {
-            let (outbox, pending, lag) = (backlog.outbox, backlog.pending, backlog.lag);
+            let (outbox, pending, lag) = (backlog.outbox, backlog.pending, backlog.lag.unwrap_or_default());
             format!("{service}: {outbox} in the outbox, {pending} to do, {lag} unread")
         })
         .collect();

@@ -151,15 +151,16 @@ fn counts(counts: &Counts) {
     single("notifications", counts.notifications);
     single("timeline", counts.timeline);
     single("in flight", Some(counts.in_flight));
-    single(
-        "sent again",
-        Some(counts.published_again).filter(|count| *count > 0),
-    );
+    single("sent again", counts.published_again.filter(|count| *count > 0));
     single("unreadable", Some(counts.unreadable).filter(|count| *count > 0));
     for (service, desk) in &counts.backlog {
         println!(
             "{service:<14} {:>7} events taken in; {} in the outbox, {} to do, {} dead, {} unread",
-            desk.processed, desk.outbox, desk.pending, desk.dead, desk.lag
+            desk.processed.unwrap_or_default(),
+            desk.outbox,
+            desk.pending,
+            desk.dead,
+            desk.lag.unwrap_or_default()
         );
     }
 }

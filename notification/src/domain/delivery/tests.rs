@@ -48,10 +48,10 @@ fn after(delivery: &Delivery, outcome: &Outcome) -> Delivery {
 fn it_begins_with_one_attempt_that_is_wanted_until_it_has_an_outcome() {
     let (delivery, action) = started();
     assert_eq!((action.attempt, action.tries, action.way), (1, 0, Way::Webhook));
-    assert!(is_wanted(&delivery, &action));
+    assert_eq!(precondition(&delivery, &action), Ok(()));
     let delivered = after(&delivery, &Outcome::Delivered(attempted(1)));
     assert_eq!((delivered.status, delivered.attempts), (Status::Delivered, 1));
-    assert!(!is_wanted(&delivered, &action));
+    assert!(precondition(&delivered, &action).is_err());
 }
 
 #[test]

@@ -50,6 +50,15 @@ pub struct Setting {
     pub latency_ms: u32,
 }
 
+impl Setting {
+    /// Forces nothing: payments behave by their method, without delay. In force until somebody says otherwise.
+    pub const NOTHING: Self = Self {
+        mode: Mode::Approve,
+        remaining: Some(0),
+        latency_ms: 0,
+    };
+}
+
 /// A setting, told apart from those before and after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct InForce {

@@ -2,7 +2,7 @@
 
 use chassis::clock;
 use chrono::{DateTime, Utc};
-use contracts::{Context, OrderId, Rejection};
+use contracts::{Context, OrderId, Rejection, Step};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::{AsyncConnection, RunQueryDsl};
@@ -15,7 +15,7 @@ use super::StripeProvider;
 use super::books::{self, Entry};
 use super::events::{self, Told, What};
 use super::wire::Event;
-use crate::domain::{Notice, on_provider_notice};
+use crate::domain::{ChargeKey, Notice, Payment, on_provider_notice};
 use crate::provider::ProviderError;
 use crate::store::PaymentRepository;
 use crate::store::stripe_schema::event;
@@ -82,7 +82,7 @@ async fn take_in(conn: &mut Conn, received: &Event, told: &Told) -> QueryResult<
         let outcome = Outcome::Ignored("the payment is none of this service's");
         return store(conn, received, None, outcome).await;
     };
-    let order: Option<OrderId> = entry.order.parse().ok();
+    let order = entry.order.parse().ok().map(|key: ChargeKey| key.order_id);
     // the id goes in first: a second delivery waits here, and finds that it is one
     if store(conn, received, order, Outcome::Unchanged).await? == Outcome::Duplicate {
         return Ok(Outcome::Duplicate);
@@ -147,7 +147,13 @@ async fn hear(conn: &mut Conn, entry: &Entry, order: Option<OrderId>, what: &Wha
         cause_id: clock::new_id(),
         correlation_id: order.uuid(),
     };
-    let decide = |payment, context: &Context| Ok(on_provider_notice(payment, &notice, context)?);
+    let decide = |payment: Option<Payment>, context: &Context| {
+        let current = payment.as_ref().map(|payment| payment.charge_key().to_string());
+        if is_of_another_charge(&notice, current.as_deref(), &entry.order) {
+            return Ok(Step::Unchanged);
+        }
+        Ok(on_provider_notice(payment, &notice, context)?)
+    };
     let service = <crate::PaymentService as chassis::Service>::NAME;
     let done: Result<_, NotHeard> =
         command::execute(&PaymentRepository, conn, service, order.uuid(), &context, decide).await;
@@ -156,6 +162,14 @@ async fn hear(conn: &mut Conn, entry: &Entry, order: Option<OrderId>, what: &Wha
         Ok(Done::Unchanged(_)) => Ok(Outcome::Unchanged),
         Err(NotHeard::Rejected(rejection)) => Ok(Outcome::Refused(rejection.to_string())),
         Err(NotHeard::Database(error)) => Err(error),
+    }
+}
+
+/// Whether it only tells that a charge takes nothing that an operator has corrected since: another one takes its place.
+fn is_of_another_charge(notice: &Notice, current: Option<&str>, told: &str) -> bool {
+    match notice {
+        Notice::Declined { .. } | Notice::Cancelled => current.is_some_and(|current| current != told),
+        Notice::Taken { .. } | Notice::GivenBack { .. } => false,
     }
 }
 

@@ -147,6 +147,7 @@ async fn admins_acts(arena: &Arena) -> Outcome {
             "/payments/simulator".to_owned(),
             json!({"mode": "approve", "remaining": null, "latency_ms": 0}),
         ),
+        ("DELETE", "/payments/simulator".to_owned(), json!({})),
         ("POST", format!("{letter}/replay"), reason.clone()),
         (
             "POST",

@@ -11,6 +11,7 @@ fn a_placed_order_is_charged() {
         customer_id: CUSTOMER,
         amount: PRICE,
         payment_method: METHOD.to_owned(),
+        corrections: Vec::new(),
         provider: "simulated".to_owned(),
         status: Status::Processing { cancel_wanted: false },
         attempts: 0,

@@ -1,0 +1,2 @@
+-- the constraint stays as it is
+select 1;

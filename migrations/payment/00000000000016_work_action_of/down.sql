@@ -1,0 +1,1 @@
+drop index concurrently if exists work_action_of;

@@ -1,0 +1,1 @@
+create index concurrently if not exists work_action_of on work (key) where kind = 'action';

@@ -1,0 +1,25 @@
+//! `DELETE /payments/simulator`
+
+use actix_web::web::Data;
+use actix_web::{HttpResponse, delete};
+use chassis::auth::AdminPrincipal;
+use chassis::problem::{Problem, ProblemBody};
+
+use crate::app::State;
+use crate::provider::Setting;
+
+/// Forces no more payments: they behave by their method again, without delay. Idempotent.
+#[utoipa::path(
+    tag = "simulator",
+    security(("bearer" = [])),
+    responses(
+        (status = 204, description = "Nothing is forced"),
+        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+#[delete("/payments/simulator")]
+pub(super) async fn delete_simulator(_: AdminPrincipal, state: Data<State>) -> Result<HttpResponse, Problem> {
+    state.simulator.force(&Setting::NOTHING).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
