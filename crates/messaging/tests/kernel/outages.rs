@@ -346,9 +346,18 @@ async fn a_column_that_changes_its_type_under_a_running_service_counts_no_attemp
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_that_stays_open_in_another_database_shows_in_the_metrics() {
+async fn a_transaction_that_stays_open_or_prepared_in_another_database_shows_in_the_metrics() {
     let broker = Broker::start().await;
-    let (cluster, database) = Cluster::start().await;
+    let (mut cluster, mut database) = Cluster::start().await;
+    let admin = cluster.postgres.admin("postgres").await.unwrap();
+    admin
+        .batch_execute("alter system set max_prepared_transactions = 4")
+        .await
+        .unwrap();
+    drop(admin);
+    cluster.postgres.stop().await;
+    cluster.postgres.restart().await.unwrap();
+    database.reconnect().await;
     let service = Setup::new(&broker, &database)
         .limits(|limits| limits.gauge_interval_ms = 100)
         .start(listening());
@@ -361,5 +370,14 @@ async fn a_transaction_that_stays_open_in_another_database_shows_in_the_metrics(
     until("its age is seen to grow", async || age() >= 2).await;
     open.commit().await.unwrap();
     until("it is gone", async || age() == 0).await;
+
+    let prepare = "create table forgotten (id int); begin; insert into forgotten values (1); prepare transaction 'forgotten'";
+    elsewhere.batch_execute(prepare).await.unwrap();
+    until("a prepared one is seen, too", async || age() >= 2).await;
+    elsewhere
+        .batch_execute("rollback prepared 'forgotten'")
+        .await
+        .unwrap();
+    until("that one is gone as well", async || age() == 0).await;
     service.stop().await;
 }
