@@ -86,6 +86,7 @@ impl Service for GatewayService {
             .probe(messaging)
             .probe(revocations)
             .without_docs()
+            .without_heads()
             .without_health_route())
     }
 

@@ -14,6 +14,6 @@ pub mod topics;
 pub use envelope::{Envelope, EnvelopeError};
 pub use events::{Event, Fact};
 pub use ids::{EventId, OrderId, PaymentId, UserId};
-pub use money::{Currency, Money, MoneyError};
+pub use money::{Currency, Money, MoneyError, is_paid_with};
 pub use reaction::{Aggregate, Context, NoAction, Reaction, Rejection, Step, Transition};
 pub use topics::Topic;

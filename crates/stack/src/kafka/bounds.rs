@@ -87,8 +87,11 @@ fn ask(consumer: &BaseConsumer, topic: &str, partition: i32, deadline: Instant) 
 
 fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Vec<i32>> {
     let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
-    let found = metadata.topics().iter().flat_map(|found| found.partitions());
-    let partitions: Vec<i32> = found.map(|partition| partition.id()).collect();
+    let found = metadata
+        .topics()
+        .iter()
+        .flat_map(rdkafka::metadata::MetadataTopic::partitions);
+    let partitions: Vec<i32> = found.map(rdkafka::metadata::MetadataPartition::id).collect();
     if partitions.is_empty() {
         return Err(Error::Invalid(format!("the broker has no topic {topic}")));
     }
