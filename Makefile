@@ -1,6 +1,6 @@
 # Each target is one line; what is behind it is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help up demo down status logs books chaos starve attacks contracts analytics test lint fmt advisories bench-quick bench-flood clean
+.PHONY: help up demo down status logs books chaos starve attacks clients contracts analytics test lint fmt advisories bench-quick bench-flood clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ starve: ## Starve the broker of a platform of its own under load, see all recove
 
 attacks: ## Send hostile requests to the running platform and check the answers; URL= ADMIN= STACK= CA= ONLY=TOK
 	@scripts/platform attacks
+
+clients: ## Send 1,000 POSTs through the gateway with each of seven real HTTP clients; none may be lost
+	@scripts/clients
 
 contracts: ## Write docs/contracts and docs/ERRORS.md anew from the code
 	@scripts/contracts

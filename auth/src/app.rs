@@ -16,7 +16,7 @@ use utoipa::OpenApi as _;
 use crate::bulkhead::Bulkhead;
 use crate::command::{self, Command};
 use crate::config::{AuthSettings, KeySettings, SessionSettings};
-use crate::crypto::{Hasher, Issuer, KeyEncryption};
+use crate::crypto::{AnswerSealing, Hasher, Issuer, KeyEncryption};
 use crate::domain::password::Rules;
 use crate::metrics::AuthMetrics;
 use crate::signing::{self, KeyRing};
@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(crate) rules: Rules,
     pub(crate) throttle: Throttle,
     pub(crate) issuer: Arc<Issuer>,
+    /// Keeps what refreshes were answered with.
+    pub(crate) answers: Arc<AnswerSealing>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) key_settings: KeySettings,
     pub(crate) metrics: AuthMetrics,
@@ -89,6 +91,7 @@ impl Service for AuthService {
             rules: settings.password.rules(),
             throttle: Throttle::new(&settings.throttle, &encryption, metrics.clone()),
             issuer: Arc::new(Issuer::new(&parts.core.token, settings.session.access_ttl())),
+            answers: Arc::new(AnswerSealing::new(&encryption)),
             keys: Arc::clone(&keys),
             key_settings: settings.keys.clone(),
             metrics,

@@ -41,6 +41,12 @@ impl AuthSettings {
             life <= longest,
             "session.access_ttl_s: must not be over token.lifetime_max_s ({longest} s): nobody takes a token that lives longer"
         );
+        let grace = self.session.retry_grace_s;
+        ensure!(
+            grace <= life,
+            "session.retry_grace_s: must not be over session.access_ttl_s ({life} s): the access token of an answer that is \
+             repeated would have expired"
+        );
         let (lead, seen) = (self.keys.lead_s, self.keys.seen_after_s(token));
         ensure!(
             lead > seen,

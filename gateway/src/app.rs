@@ -91,6 +91,7 @@ impl Service for GatewayService {
             .probe(messaging)
             .probe(revocations)
             .without_docs()
+            .without_heads()
             .without_health_route())
     }
 

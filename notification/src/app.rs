@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chassis::{App, NoCommand, Parts, Pool, Service};
+use chrono::TimeDelta;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use messaging::metrics::KernelMetrics;
 use messaging::{Kernel, MessagingSettings, Signals};
@@ -90,6 +91,7 @@ impl Service for NotificationService {
         let streams = Streams::new(
             settings.stream.per_user_max.into(),
             settings.stream.per_process_max.into(),
+            Duration::from_millis(settings.stream.place_wait_ms.into()),
         );
         let state = State {
             pool,
@@ -104,9 +106,13 @@ impl Service for NotificationService {
         let poll = Duration::from_millis(settings.stream.poll_ms.max(1).into());
         let of_streams = background.clone();
         tasks.spawn("streams", move |stop| streams.run(of_streams, poll, stop));
-        let (of_retention, days) = (background.clone(), settings.deliveries.retention_days);
-        tasks.spawn("delivery_retention", move |stop| {
-            jobs::forget_old(of_retention, days, stop)
+        let of_retention = background.clone();
+        let kept = jobs::Kept {
+            deliveries: TimeDelta::days(settings.deliveries.retention_days.into()),
+            keys: TimeDelta::seconds(settings.idempotency.retention_s.into()),
+        };
+        tasks.spawn("retention", move |stop| {
+            jobs::forget_old(of_retention, kept, stop)
         });
         let deliveries = settings.deliveries;
         tasks.spawn("deliveries", move |stop| {

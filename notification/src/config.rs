@@ -21,6 +21,16 @@ pub struct Settings {
     pub email: EmailSettings,
     /// The live stream.
     pub stream: StreamSettings,
+    /// Keys by which requests are recognised.
+    pub idempotency: IdempotencySettings,
+}
+
+/// `idempotency.*`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdempotencySettings {
+    /// How long a key is remembered, in seconds.
+    pub retention_s: u32,
 }
 
 /// `deliveries.*`
@@ -121,6 +131,8 @@ pub struct StreamSettings {
     pub per_user_max: u16,
     /// Streams of all users at the same time.
     pub per_process_max: u16,
+    /// How long whoever finds no place waits for one, in milliseconds.
+    pub place_wait_ms: u32,
 }
 
 impl Settings {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use chassis::Pool;
 use contracts::UserId;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
@@ -21,8 +22,10 @@ const CHUNK: usize = 1_000;
 #[derive(Debug, Clone)]
 pub(crate) struct Streams {
     taken: Arc<Mutex<Taken>>,
+    freed: Arc<Notify>,
     per_user_max: usize,
     per_process_max: usize,
+    wait: Duration,
 }
 
 /// Places that are taken.
@@ -56,16 +59,33 @@ pub(crate) struct Seat {
 }
 
 impl Streams {
-    pub(crate) fn new(per_user_max: usize, per_process_max: usize) -> Self {
+    pub(crate) fn new(per_user_max: usize, per_process_max: usize, wait: Duration) -> Self {
         Self {
             taken: Arc::default(),
+            freed: Arc::default(),
             per_user_max,
             per_process_max,
+            wait,
         }
     }
 
-    /// A place for one more stream of the user's, if there is one.
-    pub(crate) fn join(&self, user: UserId) -> Result<Seat, NoSeat> {
+    /// A place for one more stream of the user's, as soon as there is one.
+    ///
+    /// # Errors
+    /// Why there is none when the wait for one is over.
+    pub(crate) async fn join(&self, user: UserId) -> Result<Seat, NoSeat> {
+        let give_up = Instant::now() + self.wait;
+        loop {
+            // before it is looked: what becomes free in between counts
+            let freed = self.freed.notified();
+            match self.take(user) {
+                Err(_) if timeout_at(give_up, freed).await.is_ok() => {}
+                taken => return taken,
+            }
+        }
+    }
+
+    fn take(&self, user: UserId) -> Result<Seat, NoSeat> {
         let user = user.uuid();
         let mut taken = self.taken();
         let there = taken.listening.get(&user).map_or(0, |it| it.streams);
@@ -143,6 +163,8 @@ impl Drop for Seat {
                 taken.listening.remove(&self.user);
             }
         }
+        drop(taken);
+        self.streams.freed.notify_waiters();
     }
 }
 
@@ -150,16 +172,16 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
-    #[test]
-    fn places_are_counted_by_user_and_in_all_and_given_back() {
+    #[tokio::test]
+    async fn places_are_counted_by_user_and_in_all_and_given_back() {
         let (ada, eve) = (UserId::new(Uuid::from_u128(1)), UserId::new(Uuid::from_u128(2)));
-        let streams = Streams::new(2, 3);
-        let of_ada = [(); 2].map(|()| streams.join(ada).unwrap());
-        assert_eq!(streams.join(ada).unwrap_err(), NoSeat::User);
-        let of_eve = streams.join(eve).unwrap();
-        assert_eq!(streams.join(eve).unwrap_err(), NoSeat::Process);
-        drop(of_ada);
-        let more = streams.join(eve).unwrap();
+        let streams = Streams::new(2, 3, Duration::from_millis(200));
+        let of_ada = [streams.join(ada).await.unwrap(), streams.join(ada).await.unwrap()];
+        assert_eq!(streams.join(ada).await.unwrap_err(), NoSeat::User);
+        let of_eve = streams.join(eve).await.unwrap();
+        assert_eq!(streams.join(eve).await.unwrap_err(), NoSeat::Process);
+        let (more, ()) = tokio::join!(streams.join(eve), async { drop(of_ada) });
+        let more = more.unwrap();
         drop((of_eve, more));
         let taken = streams.taken();
         assert!(taken.listening.is_empty() && taken.streams == 0);

@@ -27,6 +27,8 @@ pub(crate) struct State {
     pub(crate) signals: Signals,
     /// How long a request waits for another that has its idempotency key in hand.
     pub(crate) key_patience: Duration,
+    /// The highest price of a product, in minor units.
+    pub(crate) price_max_minor: i64,
     /// Those who follow an order.
     pub(crate) streams: Streams,
     /// Whose payment methods are taken.
@@ -71,6 +73,7 @@ impl Service for OrderService {
             pool: parts.pool,
             signals: kernel.signals(),
             key_patience: parts.settings.idempotency.patience(),
+            price_max_minor: parts.settings.catalogue.price_max_minor.get(),
             streams: Streams::new(parts.settings.streams, parts.tasks.draining()),
             payment_methods: parts.settings.payment_methods.kind,
         };

@@ -1,5 +1,6 @@
 //! Settings of this service besides those every service has.
 
+use std::num::NonZeroI64;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -17,6 +18,8 @@ pub struct Settings {
     pub idempotency: IdempotencySettings,
     /// Who may follow orders.
     pub streams: StreamSettings,
+    /// What may be offered.
+    pub catalogue: CatalogueSettings,
     /// How orders may be paid.
     pub payment_methods: PaymentMethodSettings,
     /// Limits of the messaging kernel.
@@ -88,6 +91,14 @@ pub struct PaymentMethodSettings {
     pub kind: PaymentMethods,
 }
 
+/// `catalogue.*`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogueSettings {
+    /// The highest price of a product, in minor units.
+    pub price_max_minor: NonZeroI64,
+}
+
 /// `idempotency.*`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -128,6 +139,8 @@ pub struct StreamSettings {
     pub per_user: usize,
     /// How many streams a process has at most.
     pub per_process: usize,
+    /// How long whoever finds no seat waits for one, in milliseconds.
+    pub seat_wait_ms: u32,
     /// How often new facts are looked for, in milliseconds: one query for all streams of the process.
     pub poll_ms: u32,
     /// How often a stream on which nothing happens gives a sign of life, in milliseconds.
@@ -139,6 +152,12 @@ impl StreamSettings {
     #[must_use]
     pub fn poll(&self) -> Duration {
         Duration::from_millis(self.poll_ms.max(1).into())
+    }
+
+    /// How long whoever finds no seat waits for one.
+    #[must_use]
+    pub fn seat_wait(&self) -> Duration {
+        Duration::from_millis(self.seat_wait_ms.into())
     }
 
     /// How often a stream gives a sign of life.

@@ -11,7 +11,7 @@ pub struct SessionSettings {
     pub access_ttl_s: u32,
     /// Life of a refresh token.
     pub refresh_ttl_s: u32,
-    /// How long a spent refresh token may be sent again by a client that missed the answer.
+    /// How long whoever repeats a refresh gets the same answer again.
     pub retry_grace_s: u32,
     /// How long sessions are kept after their end.
     pub retention_s: u32,
@@ -32,7 +32,7 @@ impl SessionSettings {
         TimeDelta::seconds(self.refresh_ttl_s.into())
     }
 
-    /// How long a spent refresh token may be sent again.
+    /// How long whoever repeats a refresh gets the same answer again.
     #[must_use]
     pub fn retry_grace(&self) -> TimeDelta {
         TimeDelta::seconds(self.retry_grace_s.into())

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
 use crate::config::PasswordSettings;
+use crate::domain::password::prepared;
 use memory::Memory;
 use threads::Job;
 
@@ -78,7 +79,7 @@ pub(crate) enum Verdict {
     Wrong,
     /// It is.
     Right {
-        /// Its hash by the parameters of today, where the stored one has others.
+        /// Its hash by the parameters of today and in normal form, where the stored one is of others.
         rehashed: Option<PasswordHash>,
     },
 }
@@ -188,11 +189,11 @@ impl Hasher {
         place: Place,
         password: SecretString,
     ) -> Result<PasswordHash, HasherError> {
-        self.run(place, move |inner, memory| inner.hash(memory, &password))
+        self.run(place, move |inner, memory| inner.hash(memory, &normal(&password)))
             .await?
     }
 
-    /// Whether the password is the one of `stored`. Without a stored hash it is not, after the same work; a stored one of
+    /// Whether the password is the one of `stored`, in its normal form or as it was sent. Without a stored hash it is not, after the same work; a stored one of
     /// other parameters takes a time of its own, until its owner's next login makes it anew.
     ///
     /// # Errors
@@ -204,12 +205,18 @@ impl Hasher {
         stored: Option<PasswordHash>,
     ) -> Result<Verdict, HasherError> {
         self.run(place, move |inner, memory| {
-            let matches = inner.verify(memory, &password, stored.as_ref().unwrap_or(&inner.dummy))?;
-            let Some(stored) = stored.filter(|_| matches) else {
+            let normal = normal(&password);
+            let compared = stored.as_ref().unwrap_or(&inner.dummy);
+            let matches = inner.verify(memory, &normal, compared)?;
+            // the hash of an account that was made before passwords were normalized
+            let as_sent = !matches
+                && normal.expose_secret() != password.expose_secret()
+                && inner.verify(memory, &password, compared)?;
+            let Some(stored) = stored.filter(|_| matches || as_sent) else {
                 return Ok(Verdict::Wrong);
             };
-            let rehashed = (!inner.is_current(&stored)?)
-                .then(|| inner.hash(memory, &password))
+            let rehashed = (as_sent || !inner.is_current(&stored)?)
+                .then(|| inner.hash(memory, &normal))
                 .transpose()?;
             Ok(Verdict::Right { rehashed })
         })
@@ -301,6 +308,11 @@ impl Inner {
             && (params.m_cost(), params.t_cost(), params.p_cost())
                 == (today.m_cost(), today.t_cost(), today.p_cost()))
     }
+}
+
+/// What is hashed of a password.
+fn normal(password: &SecretString) -> SecretString {
+    prepared(password.expose_secret()).into()
 }
 
 impl PasswordHash {

@@ -28,9 +28,9 @@ impl RefreshToken {
         Sha256::digest(self.0.expose_secret()).into()
     }
 
-    /// The token, for the response.
-    pub(crate) fn into_text(self) -> String {
-        self.0.expose_secret().to_owned()
+    /// The token itself.
+    pub(crate) fn expose(&self) -> &str {
+        self.0.expose_secret()
     }
 }
 
@@ -42,7 +42,7 @@ mod tests {
     fn a_token_comes_back_to_its_hash() {
         let token = RefreshToken::generate();
         let hash = token.hash();
-        let text = token.into_text();
+        let text = token.expose().to_owned();
         assert_eq!(text.len(), PREFIX.len() + 43);
         assert_eq!(RefreshToken::received(text.into()).hash(), hash);
         assert_ne!(RefreshToken::generate().hash(), hash);

@@ -139,16 +139,25 @@ impl KeyEncryption {
 
     /// A key for another purpose, made from this one: who knows it learns nothing about this one.
     pub(crate) fn derive(&self, purpose: &str) -> SecretBox<[u8; KEY_LENGTH]> {
-        let digest = Sha256::new()
-            .chain_update(b"quadrille derived key v1\0")
-            .chain_update(self.current.key.expose_secret())
-            .chain_update(purpose)
-            .finalize();
-        SecretBox::new(Box::new(digest.into()))
+        self.current.derive(purpose)
+    }
+
+    /// The key that `derive` made for that purpose from the key-encryption key before, while that is being replaced.
+    pub(crate) fn derive_previous(&self, purpose: &str) -> Option<SecretBox<[u8; KEY_LENGTH]>> {
+        self.previous.as_ref().map(|sealer| sealer.derive(purpose))
     }
 }
 
 impl Sealer {
+    fn derive(&self, purpose: &str) -> SecretBox<[u8; KEY_LENGTH]> {
+        let digest = Sha256::new()
+            .chain_update(b"quadrille derived key v1\0")
+            .chain_update(self.key.expose_secret())
+            .chain_update(purpose)
+            .finalize();
+        SecretBox::new(Box::new(digest.into()))
+    }
+
     fn read(secret: &SecretString) -> Result<Self, SecretError> {
         let mut text = secret.expose_secret().trim().replace('-', "+").replace('_', "/");
         if text.is_empty() {

@@ -2,11 +2,13 @@
 //!
 //! Length is the first rule (NIST 800-63B-4, OWASP ASVS 5 section 6.2): no rule of composition makes people choose
 //! better ones. Then those are refused that are guessed first: common ones, those made of repetitions, sequences and
-//! keyboard walks, and the account's own name. The password itself is kept as it came: nothing is trimmed or
-//! normalised.
+//! keyboard walks, and the account's own name. Nothing is trimmed; what counts is the form of [`prepared`].
 
 mod common;
+mod prepared;
 mod trivial;
+
+pub use prepared::prepared;
 
 use super::EmailAddress;
 use super::email::canonical;
@@ -46,6 +48,7 @@ impl Rules {
     /// # Errors
     /// When it is refused; the error says why and does not repeat it.
     pub fn check(&self, password: &str, email: &EmailAddress) -> Result<(), PasswordError> {
+        let password = &prepared(password);
         let length = password.chars().count();
         if length < self.length_min {
             return Err(PasswordError::TooShort(self.length_min));

@@ -1,10 +1,8 @@
 //! A login, and the rule by which its refresh tokens follow each other.
 //!
-//! Each token is used once and then replaced by the next generation's. A token that comes back after its
-//! successor has been used is in two hands: the whole family ends. A client that merely missed the answer
-//! sends the same token again at once, before anyone used the successor: it gets another successor, and the
-//! one that was lost is overtaken. Nobody should have an overtaken token, so one that comes ends the family too.
-//! At any time one token of a family is live.
+//! Each token has exactly one successor. Whoever repeats a token within the grace, because the answer was lost or because
+//! two tabs share it, gets that same successor again. Once the successor was used, or after the grace, a token that comes
+//! back is in two hands: the whole family ends. At any time one token of a family is live.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::UserId;
@@ -44,8 +42,6 @@ pub enum TokenState {
         /// When.
         at: DateTime<Utc>,
     },
-    /// Its answer was lost, and another of its generation took its place.
-    Overtaken,
 }
 
 /// What happens to a refresh token that was sent.
@@ -56,11 +52,8 @@ pub enum Refresh {
         /// The new token's generation.
         generation: i32,
     },
-    /// A retry: another token of the live generation overtakes the one whose answer was lost.
-    Retry {
-        /// The new token's generation.
-        generation: i32,
-    },
+    /// It was exchanged a moment ago, and its successor is unused: the same answer again.
+    Repeat,
     /// It is in two hands: the family ends.
     Reuse,
     /// The login is over.
@@ -80,9 +73,9 @@ impl Session {
         }
     }
 
-    /// Judges a token of this login.
+    /// Decides what a token of this login is answered with.
     #[must_use]
-    pub fn refresh(&self, token: PresentedToken, now: DateTime<Utc>, retry_grace: TimeDelta) -> Refresh {
+    pub fn refresh(&self, token: PresentedToken, now: DateTime<Utc>, grace: TimeDelta) -> Refresh {
         if self.ended || self.expires_at <= now {
             return Refresh::Over;
         }
@@ -91,10 +84,8 @@ impl Session {
             TokenState::Live => Refresh::Rotate {
                 generation: self.generation.saturating_add(1),
             },
-            TokenState::Used { at } if successor_is_unused && now - at <= retry_grace => Refresh::Retry {
-                generation: self.generation,
-            },
-            TokenState::Used { .. } | TokenState::Overtaken => Refresh::Reuse,
+            TokenState::Used { at } if successor_is_unused && now - at <= grace => Refresh::Repeat,
+            TokenState::Used { .. } => Refresh::Reuse,
         }
     }
 }

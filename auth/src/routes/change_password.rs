@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use super::{caller, guess};
 use crate::app::{State, context};
 use crate::crypto::{PasswordHash, Place};
+use crate::domain::password::prepared;
 use crate::store::{self, Conn, StoreError};
 
 /// The password, and the one to have instead.
@@ -87,7 +88,8 @@ async fn change(
         Ok((stored, attempt))
     });
     let (stored, attempt) = admitted.await?;
-    let unchanged = body.current_password.expose_secret() == body.new_password.expose_secret();
+    let unchanged =
+        prepared(body.current_password.expose_secret()) == prepared(body.new_password.expose_secret());
     let verdict = guess::judge(state, place, attempt, body.current_password, Some(stored.clone())).await?;
     let Some((attempt, _rehashed)) = verdict else {
         return Err(Problem::invalid(

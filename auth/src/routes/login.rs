@@ -102,7 +102,8 @@ async fn log_in(
         return Err(refused(Some(user)));
     };
     tracing::info!(user.id = %user.id, session.id = %session_id, "login");
-    token_response::respond(state, &user, session_id, token, &context)
+    let body = token_response::body(state, &user, session_id, &token, &context).map_err(Problem::internal)?;
+    Ok(token_response::respond(&body))
 }
 
 /// Every refusal is the same to the client; the log says which account it was, if there is one.

@@ -11,13 +11,14 @@ use garde::Validate;
 use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::token_response::{self, TokenResponse};
 use crate::app::{State, context};
-use crate::config::SessionSettings;
 use crate::crypto::RefreshToken;
 use crate::domain::User;
 use crate::domain::session::{Refresh, Session};
+use crate::store::sessions::Successor;
 use crate::store::{self, Conn, StoreError};
 
 /// The token of the last login or refresh.
@@ -33,12 +34,12 @@ pub(crate) struct RefreshRequest {
 
 /// What became of it.
 enum Outcome {
-    Refreshed {
-        session: Session,
-        user: User,
-        token: RefreshToken,
-        context: Context,
+    /// A new pair, or the same one again.
+    Answered {
+        body: SecretString,
     },
+    /// It was given an answer that this replica cannot open: another one knows a newer key-encryption key.
+    Sealed,
     Reused {
         session: Session,
     },
@@ -47,13 +48,14 @@ enum Outcome {
 
 /// Exchanges a refresh token for a new pair.
 ///
-/// Each token is good for one refresh. One that comes back after its successor was used ends the login: it is
-/// in two hands. A client that missed the answer may send its token again at once.
+/// Each token has one successor. Whoever sends it again within `session.retry_grace_s` (60 s), because the answer was
+/// lost or another tab was first, gets the same answer again. One that comes back later, or after its successor was used,
+/// is in two hands and ends the login.
 #[utoipa::path(
     post, path = "/auth/refresh", tag = "auth",
     request_body = RefreshRequest,
     responses(
-        (status = 200, description = "A new pair of tokens", body = TokenResponse),
+        (status = 200, description = "The token's one successor and an access token; the same ones again when it is repeated within the grace", body = TokenResponse),
         (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "The token does not hold", body = ProblemBody,
             content_type = "application/problem+json"),
@@ -71,15 +73,10 @@ pub(crate) async fn refresh(
     let presented = RefreshToken::received(request.refresh_token);
     let mut connection = state.connection().await?;
     let outcome = connection
-        .transaction::<Outcome, StoreError, _>(async |conn| exchange(conn, &state.session, &presented).await)
+        .transaction::<Outcome, StoreError, _>(async |conn| exchange(conn, &state, &presented).await)
         .await?;
     match outcome {
-        Outcome::Refreshed {
-            session,
-            user,
-            token,
-            context,
-        } => token_response::respond(&state, &user, session.id, token, &context),
+        Outcome::Answered { body } => Ok(token_response::respond(&body)),
         Outcome::Reused { session } => {
             state.signals.committed();
             state.metrics.token_reuse.inc();
@@ -91,42 +88,85 @@ pub(crate) async fn refresh(
             );
             Err(Problem::new(Code::InvalidRefreshToken))
         }
+        Outcome::Sealed => Err(Problem::unavailable(anyhow::anyhow!(
+            "the answer to a refresh is sealed with another key-encryption key"
+        ))),
         Outcome::Refused => Err(Problem::new(Code::InvalidRefreshToken)),
     }
 }
 
-async fn exchange(
-    conn: &mut Conn,
-    settings: &SessionSettings,
-    presented: &RefreshToken,
-) -> Result<Outcome, StoreError> {
+async fn exchange(conn: &mut Conn, state: &State, presented: &RefreshToken) -> Result<Outcome, StoreError> {
     let Some((session, token)) = store::sessions::lock_by_token(conn, presented).await? else {
         return Ok(Outcome::Refused);
     };
     let context = context();
-    match session.refresh(token, context.now, settings.retry_grace()) {
+    match session.refresh(token, context.now, state.session.retry_grace()) {
         Refresh::Over => Ok(Outcome::Refused),
         Refresh::Reuse => {
             end_family(conn, &session, &context).await?;
             Ok(Outcome::Reused { session })
         }
-        Refresh::Rotate { generation } | Refresh::Retry { generation } => {
-            let user = store::users::by_id(conn, session.user_id).await?;
-            let Some(user) = user.filter(|user| !user.disabled) else {
-                return Ok(Outcome::Refused);
-            };
-            let token = RefreshToken::generate();
-            let expires_at = context.now + settings.refresh_ttl();
-            store::sessions::replace_token(conn, session.id, generation, &token, context.now, expires_at)
-                .await?;
-            Ok(Outcome::Refreshed {
-                session,
-                user,
-                token,
-                context,
-            })
-        }
+        Refresh::Rotate { generation } => match active_user(conn, &session).await? {
+            Some(user) => {
+                let next = Next {
+                    session_id: session.id,
+                    generation,
+                    user,
+                };
+                rotate(conn, state, presented, &next, &context).await
+            }
+            None => Ok(Outcome::Refused),
+        },
+        Refresh::Repeat => match active_user(conn, &session).await? {
+            Some(_) => repeat(conn, state, presented).await,
+            None => Ok(Outcome::Refused),
+        },
     }
+}
+
+async fn active_user(conn: &mut Conn, session: &Session) -> Result<Option<User>, StoreError> {
+    let user = store::users::by_id(conn, session.user_id).await?;
+    Ok(user.filter(|user| !user.disabled))
+}
+
+/// Whose next token, and which.
+struct Next {
+    session_id: Uuid,
+    generation: i32,
+    user: User,
+}
+
+/// Makes the token's one successor, and keeps the answer for whoever repeats the request.
+async fn rotate(
+    conn: &mut Conn,
+    state: &State,
+    presented: &RefreshToken,
+    next: &Next,
+    context: &Context,
+) -> Result<Outcome, StoreError> {
+    let token = RefreshToken::generate();
+    let body = token_response::body(state, &next.user, next.session_id, &token, context)
+        .map_err(StoreError::Making)?;
+    let sealed = state.answers.seal(presented, &body).map_err(StoreError::Making)?;
+    let successor = Successor {
+        token: &token,
+        generation: next.generation,
+        expires_at: context.now + state.session.refresh_ttl(),
+        sealed_answer: &sealed,
+    };
+    store::sessions::replace_token(conn, next.session_id, &successor, context.now).await?;
+    Ok(Outcome::Answered { body })
+}
+
+async fn repeat(conn: &mut Conn, state: &State, presented: &RefreshToken) -> Result<Outcome, StoreError> {
+    // None is kept of a token that a replica of an earlier release exchanged.
+    let Some(sealed) = store::sessions::sealed_answer(conn, presented).await? else {
+        return Ok(Outcome::Refused);
+    };
+    Ok(match state.answers.open(presented, &sealed) {
+        Some(body) => Outcome::Answered { body },
+        None => Outcome::Sealed,
+    })
 }
 
 async fn end_family(conn: &mut Conn, session: &Session, context: &Context) -> Result<(), StoreError> {

@@ -2,8 +2,8 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, PRAGMA};
-use chassis::problem::Problem;
 use contracts::Context;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -30,15 +30,15 @@ pub(crate) struct TokenResponse {
     refresh_expires_in: u32,
 }
 
-/// 200 with an access token for the login and its new refresh token. The access token is from the moment of `context`,
+/// An access token for the login and its new refresh token, as JSON. The access token is from the moment of `context`,
 /// when the login was locked: a revocation, which waits for that lock, is after it.
-pub(crate) fn respond(
+pub(crate) fn body(
     state: &State,
     user: &User,
     session_id: Uuid,
-    refresh_token: RefreshToken,
+    refresh_token: &RefreshToken,
     context: &Context,
-) -> Result<HttpResponse, Problem> {
+) -> anyhow::Result<SecretString> {
     let grant = TokenGrant {
         user_id: user.id,
         session_id,
@@ -49,16 +49,22 @@ pub(crate) fn respond(
     let signer = state
         .keys
         .signer(context.now)
-        .ok_or_else(|| Problem::internal(anyhow::anyhow!("there is no signing key")))?;
+        .ok_or_else(|| anyhow::anyhow!("there is no signing key"))?;
     let body = TokenResponse {
-        access_token: state.issuer.issue(&signer, grant).map_err(Problem::internal)?,
+        access_token: state.issuer.issue(&signer, grant)?,
         token_type: "Bearer",
         expires_in: state.session.access_ttl_s,
-        refresh_token: refresh_token.into_text(),
+        refresh_token: refresh_token.expose().to_owned(),
         refresh_expires_in: state.session.refresh_ttl_s,
     };
-    Ok(HttpResponse::Ok()
+    Ok(serde_json::to_string(&body)?.into())
+}
+
+/// 200 with such a body.
+pub(crate) fn respond(body: &SecretString) -> HttpResponse {
+    HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((PRAGMA, "no-cache"))
-        .json(body))
+        .content_type("application/json")
+        .body(body.expose_secret().to_owned())
 }

@@ -24,6 +24,9 @@ pub(crate) enum StoreError {
         /// The column.
         column: &'static str,
     },
+    /// What was to be stored could not be made.
+    #[error(transparent)]
+    Making(anyhow::Error),
 }
 
 impl From<StoreError> for chassis::problem::Problem {
@@ -32,6 +35,7 @@ impl From<StoreError> for chassis::problem::Problem {
             // 503 when the database went away in the middle: asking again helps.
             StoreError::Database(error) => error.into(),
             corrupt @ StoreError::Corrupt { .. } => Self::internal(corrupt),
+            StoreError::Making(error) => Self::internal(error),
         }
     }
 }

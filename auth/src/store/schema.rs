@@ -17,6 +17,7 @@ diesel::table! {
         created_at -> Timestamptz,
         spent_at -> Nullable<Timestamptz>,
         overtaken -> Bool,
+        sealed_answer -> Nullable<Bytea>,
     }
 }
 

@@ -163,51 +163,68 @@ pub(crate) async fn lock_by_token(
         .optional()?;
     let Some(session) = session else { return Ok(None) };
     // Read only now: whoever held the lock may have spent it.
-    let (generation, spent_at, overtaken) = refresh_tokens::table
+    let (generation, spent_at): (i32, Option<DateTime<Utc>>) = refresh_tokens::table
         .find(&hash[..])
-        .select((
-            refresh_tokens::generation,
-            refresh_tokens::spent_at,
-            refresh_tokens::overtaken,
-        ))
+        .select((refresh_tokens::generation, refresh_tokens::spent_at))
         .first(conn)
         .await?;
-    let state = match spent_at {
-        None => TokenState::Live,
-        Some(_) if overtaken => TokenState::Overtaken,
-        Some(at) => TokenState::Used { at },
-    };
+    let state = spent_at.map_or(TokenState::Live, |at| TokenState::Used { at });
     Ok(Some((session.into(), PresentedToken { generation, state })))
 }
 
-/// Spends the login's live token and puts `token` in its place. One of the same generation was not used, but overtaken.
+/// The next token of a login, and what whoever sent the one before is answered with.
+pub(crate) struct Successor<'a> {
+    /// The token.
+    pub(crate) token: &'a RefreshToken,
+    /// Its generation.
+    pub(crate) generation: i32,
+    /// When it ends.
+    pub(crate) expires_at: DateTime<Utc>,
+    /// The answer, sealed.
+    pub(crate) sealed_answer: &'a [u8],
+}
+
+/// Spends the login's live token and puts its successor in its place. The answer to the token before it is removed:
+/// nobody gets that one again.
 pub(crate) async fn replace_token(
     conn: &mut Conn,
     session_id: Uuid,
-    generation: i32,
-    token: &RefreshToken,
+    successor: &Successor<'_>,
     now: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let live = refresh_tokens::session_id
-        .eq(session_id)
-        .and(refresh_tokens::spent_at.is_null());
-    diesel::update(refresh_tokens::table.filter(live))
+    let tokens = refresh_tokens::table.filter(refresh_tokens::session_id.eq(session_id));
+    diesel::update(tokens.filter(refresh_tokens::sealed_answer.is_not_null()))
+        .set(refresh_tokens::sealed_answer.eq(None::<Vec<u8>>))
+        .execute(conn)
+        .await?;
+    diesel::update(tokens.filter(refresh_tokens::spent_at.is_null()))
         .set((
             refresh_tokens::spent_at.eq(now),
-            refresh_tokens::overtaken.eq(refresh_tokens::generation.eq(generation)),
+            refresh_tokens::sealed_answer.eq(Some(successor.sealed_answer)),
         ))
         .execute(conn)
         .await?;
     diesel::update(sessions::table.find(session_id))
         .set((
-            sessions::generation.eq(generation),
+            sessions::generation.eq(successor.generation),
             sessions::refreshed_at.eq(now),
-            sessions::expires_at.eq(expires_at),
+            sessions::expires_at.eq(successor.expires_at),
         ))
         .execute(conn)
         .await?;
-    add_token(conn, session_id, generation, token, now).await
+    add_token(conn, session_id, successor.generation, successor.token, now).await
+}
+
+/// The answer that a spent token was given, sealed, while it is kept.
+pub(crate) async fn sealed_answer(
+    conn: &mut Conn,
+    token: &RefreshToken,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(refresh_tokens::table
+        .find(&token.hash()[..])
+        .select(refresh_tokens::sealed_answer)
+        .first(conn)
+        .await?)
 }
 
 async fn add_token(
@@ -312,6 +329,23 @@ pub(crate) async fn sweep_spent(
         "with spent as (select token_hash from refresh_tokens where spent_at < $1
             limit $2 for update skip locked)
         delete from refresh_tokens t using spent where t.token_hash = spent.token_hash",
+    )
+    .bind::<Timestamptz, _>(before)
+    .bind::<BigInt, _>(batch)
+    .execute(conn)
+    .await?)
+}
+
+/// Removes a batch of answers that were given before `before`: nobody gets them again. Returns how many.
+pub(crate) async fn sweep_answers(
+    conn: &mut Conn,
+    before: DateTime<Utc>,
+    batch: i64,
+) -> Result<usize, StoreError> {
+    Ok(diesel::sql_query(
+        "with given as (select token_hash from refresh_tokens where spent_at < $1 and sealed_answer is not null
+            limit $2 for update skip locked)
+        update refresh_tokens t set sealed_answer = null from given where t.token_hash = given.token_hash",
     )
     .bind::<Timestamptz, _>(before)
     .bind::<BigInt, _>(batch)

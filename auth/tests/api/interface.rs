@@ -10,7 +10,7 @@ async fn what_is_not_there_is_a_problem() {
     auth.get("/nothing", None).await.is_problem(404, "not-found");
     let wrong = auth.get("/auth/login", None).await;
     wrong.is_problem(405, "method-not-allowed");
-    assert_eq!(wrong.headers["allow"], "POST");
+    assert_eq!(wrong.headers["allow"], "POST, OPTIONS");
     let wrong = auth
         .send(
             Method::DELETE,
@@ -20,7 +20,7 @@ async fn what_is_not_there_is_a_problem() {
         )
         .await;
     wrong.is_problem(405, "method-not-allowed");
-    assert_eq!(wrong.headers["allow"], "PATCH");
+    assert_eq!(wrong.headers["allow"], "PATCH, OPTIONS");
 }
 
 #[tokio::test]

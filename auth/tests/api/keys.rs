@@ -247,6 +247,16 @@ async fn a_life_of_tokens_that_nobody_takes_is_no_setting() {
 }
 
 #[tokio::test]
+async fn a_grace_in_which_access_tokens_expire_is_no_setting() {
+    let auth = Auth::start().await;
+    let output = auth.run(&["keys", "list"], &[("QUADRILLE__SESSION__RETRY_GRACE_S", "901")]);
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    let why = "session.retry_grace_s: must not be over session.access_ttl_s (900 s)";
+    assert!(said.contains(why), "{said}");
+}
+
+#[tokio::test]
 async fn seeds_lie_sealed() {
     let auth = Auth::start().await;
     let sealed = "select count(*) from signing_keys where octet_length(sealed_seed) = 72";

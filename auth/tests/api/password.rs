@@ -101,7 +101,7 @@ async fn a_change_that_is_refused_changes_nothing() {
         (change(PASSWORD, "ada@example.org"), "/new_password"),
         (change(PASSWORD, "short"), "/new_password"),
         (change(PASSWORD, PASSWORD), "/new_password"),
-        (json!({"new_password": NEW}), ""),
+        (json!({"new_password": NEW}), "/current_password"),
         (
             json!({"current_password": PASSWORD, "new_password": NEW, "user_id": "x"}),
             "/user_id",
@@ -197,4 +197,42 @@ async fn a_floor_under_the_floor_is_no_setting() {
     .unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("password.length_min: must be at least 8"), "{said}");
+}
+
+/// The hash of the decomposed form, as an earlier release made it.
+const AS_SENT: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$JeBvDGYJt34XpPGqb0c4JA$C1lXJCKOBS+OWcVNx1PHls/LK1vOpC+FJuQd4GIBH58";
+
+/// One system composes an accent, another does not: it is one password, in every place where one is asked for. Who
+/// registered before passwords were normalized logs in as ever, and has a normalized one from then on.
+#[tokio::test]
+async fn composed_and_decomposed_forms_are_one_password() {
+    let auth = Auth::start().await;
+    let (composed, decomposed) = (
+        "ca\u{66}\u{e9} cr\u{e8}me br\u{fb}l\u{e9}e",
+        "cafe\u{301} cre\u{300}me bru\u{302}le\u{301}e",
+    );
+    for (email, registered, used) in [
+        ("ada@example.org", composed, decomposed),
+        ("eve@example.org", decomposed, composed),
+    ] {
+        let body = json!({"email": email, "password": registered});
+        assert_eq!(auth.post("/auth/register", &body).await.status, 201);
+        assert_eq!(auth.login_with(email, used).await.status, 200, "{email}");
+        let token = auth.login_with(email, registered).await.text("access_token");
+        let same = json!({"current_password": used, "new_password": registered});
+        auth.put("/auth/password", &token, &same)
+            .await
+            .points_at("/new_password");
+    }
+    // as an earlier release stored it: the hash of what was sent
+    let body = json!({"email": "old@example.org", "password": composed});
+    assert_eq!(auth.post("/auth/register", &body).await.status, 201);
+    auth.execute(&format!(
+        "update users set password_hash = '{AS_SENT}' where email = 'old@example.org'"
+    ))
+    .await;
+    assert_eq!(auth.login_with("old@example.org", composed).await.status, 401);
+    assert_eq!(auth.login_with("old@example.org", decomposed).await.status, 200);
+    assert_eq!(auth.login_with("old@example.org", composed).await.status, 200);
 }

@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use crate::harness::{Auth, until};
+use crate::harness::{Auth, KEY_ENCRYPTION_KEY, until};
 
 #[tokio::test]
 async fn each_refresh_answers_with_a_new_pair() {
@@ -43,67 +43,121 @@ async fn a_token_that_comes_back_after_its_successor_was_used_ends_the_login() {
 }
 
 #[tokio::test]
-async fn a_late_retry_is_reuse() {
-    let auth = Auth::start_with(&[("session.retry_grace_s", "0")]).await;
+async fn a_repetition_after_the_grace_is_reuse() {
+    let auth = Auth::start().await;
     let first = auth.customer("ada@example.org").await.text("refresh_token");
     let second = auth.refresh(&first).await.text("refresh_token");
+    let later = "update refresh_tokens set spent_at = spent_at - interval '61 seconds' where generation = 1";
+    auth.execute(later).await;
     auth.refresh(&first)
         .await
         .is_problem(401, "invalid-refresh-token");
     auth.refresh(&second)
         .await
         .is_problem(401, "invalid-refresh-token");
+    assert_eq!(auth.announced("session.revoked").await.len(), 1);
+    assert_eq!(auth.metric("refresh_token_reuse_total").await, 1);
+}
+
+/// Two tabs share a token, and the answer of one gets lost: both have the same next one, and go on with it.
+#[tokio::test]
+async fn a_token_has_one_successor_and_whoever_repeats_it_gets_the_same_answer() {
+    let auth = Auth::start().await;
+    let mut token = auth.customer("ada@example.org").await.text("refresh_token");
+    for _lap in 0..3 {
+        let tab = auth.refresh(&token).await;
+        let late = "update refresh_tokens set spent_at = spent_at - interval '50 seconds'";
+        auth.execute(late).await;
+        let other = auth.refresh(&token).await;
+        assert_eq!((tab.status, other.status), (200, 200), "{other:?}");
+        assert_eq!(tab.body, other.body);
+        token = other.text("refresh_token");
+    }
+    assert_eq!(auth.count("select count(*) from refresh_tokens").await, 4);
+    assert!(auth.announced("session.revoked").await.is_empty());
 }
 
 #[tokio::test]
-async fn a_client_that_missed_the_answer_may_ask_again_at_once() {
+async fn twenty_refreshes_at_once_get_the_same_answer_from_two_replicas() {
+    let auth = Auth::start().await;
+    let replica = auth.replica().await;
+    let token = auth.customer("ada@example.org").await.text("refresh_token");
+    let answers = futures::future::join_all((0..20).map(|n| {
+        let url = match n % 2 {
+            0 => auth.service.url("/auth/refresh"),
+            _ => replica.url("/auth/refresh"),
+        };
+        let request = reqwest::Client::new()
+            .post(url)
+            .json(&json!({ "refresh_token": token }));
+        async move { request.send().await.unwrap().text().await.unwrap() }
+    }))
+    .await;
+    assert!(answers[0].contains("access_token"), "{answers:?}");
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    let tokens = "select count(*) from refresh_tokens";
+    assert_eq!(auth.count(tokens).await, 2);
+}
+
+/// An account that is disabled between two repetitions, or a login that ends, gets nothing any more.
+#[tokio::test]
+async fn a_login_that_is_over_repeats_no_answer() {
     let auth = Auth::start().await;
     let first = auth.customer("ada@example.org").await.text("refresh_token");
-    let lost = auth.refresh(&first).await.text("refresh_token");
-    let again = auth.refresh(&first).await;
-    assert_eq!(again.status, 200, "{again:?}");
-    assert_eq!(auth.refresh(&again.text("refresh_token")).await.status, 200);
-    // Somebody has the answer that was lost, and the retry's has been used.
+    let second = auth.refresh(&first).await.text("refresh_token");
+    let logout = auth
+        .post("/auth/logout", &json!({ "refresh_token": second }))
+        .await;
+    assert_eq!(logout.status, 204);
     auth.refresh(&first)
         .await
         .is_problem(401, "invalid-refresh-token");
-    auth.refresh(&lost).await.is_problem(401, "invalid-refresh-token");
+    assert_eq!(auth.metric("refresh_token_reuse_total").await, 0);
 }
 
+/// What is kept for a repetition is no answer to whoever has the database, and is gone when nobody may ask for it.
 #[tokio::test]
-async fn twenty_parallel_refreshes_leave_one_live_token() {
-    let auth = Auth::start().await;
-    let token = auth.customer("ada@example.org").await.text("refresh_token");
-    let answers = futures::future::join_all((0..20).map(|_| auth.refresh(&token))).await;
-    assert!(
-        answers.iter().all(|answer| answer.status == 200),
-        "all within the grace"
+async fn answers_lie_sealed_and_are_forgotten_after_the_grace() {
+    let auth = Auth::start_with(&[("session.sweep_interval_s", "1")]).await;
+    let first = auth.customer("ada@example.org").await.text("refresh_token");
+    let second = auth.refresh(&first).await.text("refresh_token");
+    let sealed = "select count(*) from refresh_tokens where sealed_answer is not null";
+    assert_eq!(auth.count(sealed).await, 1);
+    let clear = format!(
+        "select count(*) from refresh_tokens where position(convert_to('{second}', 'UTF8') in sealed_answer) > 0"
     );
+    assert_eq!(auth.count(&clear).await, 0);
+    auth.refresh(&second).await;
     assert_eq!(
-        auth.count("select count(*) from refresh_tokens where spent_at is null")
-            .await,
-        1
+        auth.count(sealed).await,
+        1,
+        "of the token before it, none is kept"
     );
-    assert_eq!(auth.count("select count(*) from refresh_tokens").await, 21);
+    auth.execute("update refresh_tokens set spent_at = spent_at - interval '61 seconds'")
+        .await;
+    until("the last one is forgotten", async || {
+        auth.count(sealed).await == 0
+    })
+    .await;
 }
 
-/// Two hands have what came of one token: whichever is overtaken gives the other away.
 #[tokio::test]
-async fn a_token_that_was_overtaken_ends_the_login_even_at_once() {
+async fn an_answer_is_repeated_while_the_key_encryption_key_is_replaced() {
     let auth = Auth::start().await;
-    for used in [false, true] {
-        let email = format!("ada-{used}@example.org");
-        let first = auth.customer(&email).await.text("refresh_token");
-        let overtaken = auth.refresh(&first).await.text("refresh_token");
-        let mut live = auth.refresh(&first).await.text("refresh_token");
-        if used {
-            live = auth.refresh(&live).await.text("refresh_token");
-        }
-        auth.refresh(&overtaken)
-            .await
-            .is_problem(401, "invalid-refresh-token");
-        auth.refresh(&live).await.is_problem(401, "invalid-refresh-token");
-    }
+    let first = auth.customer("ada@example.org").await.text("refresh_token");
+    let answer = auth.refresh(&first).await;
+    let auth = auth
+        .with(&[
+            (
+                "keys.encryption_secret",
+                "6r0hGQ9Fh3D2RCEf2gP5XyBJ8lDg4cS1o7gS4nqmTnk=",
+            ),
+            ("keys.previous_encryption_secret", KEY_ENCRYPTION_KEY),
+        ])
+        .await;
+    let again = auth.refresh(&first).await;
+    assert_eq!(again.status, 200, "{again:?}");
+    assert_eq!(again.body, answer.body);
 }
 
 #[tokio::test]

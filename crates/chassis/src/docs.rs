@@ -134,6 +134,7 @@ impl AllowedMethods {
 fn methods(item: &PathItem) -> Option<HeaderValue> {
     let methods = [
         ("GET", item.get.is_some()),
+        ("HEAD", item.get.is_some()),
         ("POST", item.post.is_some()),
         ("PUT", item.put.is_some()),
         ("PATCH", item.patch.is_some()),
@@ -143,6 +144,7 @@ fn methods(item: &PathItem) -> Option<HeaderValue> {
         .iter()
         .filter(|(_, present)| *present)
         .map(|(method, _)| *method)
+        .chain(["OPTIONS"])
         .collect();
     HeaderValue::from_str(&present.join(", ")).ok()
 }

@@ -4,15 +4,20 @@ use std::future::Future;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures::StreamExt;
 use garde::Validate;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use utoipa::ToSchema;
 
+use crate::auth::decided;
 use crate::problem::{Code, Problem};
+use crate::wording;
 
+mod missing;
 mod objects;
 mod pointer;
 
@@ -40,7 +45,7 @@ impl<T> Json<T> {
 
 impl<T> FromRequest for Json<T>
 where
-    T: DeserializeOwned + Validate + 'static,
+    T: DeserializeOwned + Validate + ToSchema + 'static,
     T::Context: Default,
 {
     type Error = Problem;
@@ -49,7 +54,9 @@ where
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
+            decided(&request).await;
             require_json(&request)?;
+            require_plain(&request)?;
             let body = read_body(&request, payload).await?;
             parse(&body).map(Self)
         })
@@ -62,24 +69,35 @@ where
 /// 400 when it is not JSON, 422 when it does not fit.
 pub fn parse<T>(body: &[u8]) -> Result<T, Problem>
 where
-    T: DeserializeOwned + Validate,
+    T: DeserializeOwned + Validate + ToSchema,
     T::Context: Default,
 {
-    let value: T = read(body)?;
-    value.validate().map_err(|report| validation_problem(&report))?;
+    let value: T = deserialize(body, unfit::<T>)?;
+    value
+        .validate()
+        .map_err(|report| validation_problem(&report, body))?;
     Ok(value)
 }
 
-/// As [`parse`], for what has no rules besides its type.
+/// As [`parse`], for what has no rules besides its type and no schema: the first thing that does not fit is told.
 ///
 /// # Errors
 /// 400 when it is not JSON, 422 when it does not fit.
 pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    deserialize(body, |_, message, at| {
+        Problem::invalid(at, wording::of_type(message))
+    })
+}
+
+fn deserialize<T: DeserializeOwned>(
+    body: &[u8],
+    unfit: impl Fn(&[u8], &str, &str) -> Problem,
+) -> Result<T, Problem> {
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         // serde would read an array as a struct's members in their order.
         serde_json::from_slice::<serde::de::IgnoredAny>(body)
             .map_err(|error| read_problem(&error, String::new()))?;
-        return Err(Problem::invalid("", "must be an object"));
+        return Err(Problem::invalid("", "must be a JSON object"));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value: T = serde_path_to_error::deserialize(objects::Objects(&mut json)).map_err(|error| {
@@ -93,6 +111,8 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
                 "must be a string"
             };
             Problem::invalid(pointer, reason)
+        } else if error.inner().is_data() {
+            unfit(body, &error.inner().to_string(), &pointer)
         } else {
             read_problem(error.inner(), pointer)
         }
@@ -105,19 +125,42 @@ fn is_json(body: &[u8]) -> bool {
     std::str::from_utf8(body).is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
 }
 
+/// A 422 with what serde stopped at, and every member that is missing.
+fn unfit<T: ToSchema>(body: &[u8], message: &str, at: &str) -> Problem {
+    let Ok(value) = serde_json::from_slice::<Value>(body) else {
+        return Problem::invalid(at, wording::of_type(message));
+    };
+    let mut missing = missing::of::<T>(&value);
+    let mut problem = Problem::new(Code::Validation);
+    if message.starts_with("missing field") {
+        // the schema knows it, unless it was written by hand
+        let stopped_at = pointer::below(at, wording::named(message).unwrap_or_default());
+        if !missing.contains(&stopped_at) {
+            missing.push(stopped_at);
+        }
+    } else {
+        problem = problem.error(at, wording::of_type(message));
+    }
+    missing
+        .into_iter()
+        .fold(problem, |problem, pointer| problem.error(pointer, "is missing"))
+}
+
 /// A 422 with a pointer for each rule that was broken.
-#[must_use]
-pub fn validation_problem(report: &garde::Report) -> Problem {
+fn validation_problem(report: &garde::Report, body: &[u8]) -> Problem {
+    let value = serde_json::from_slice::<Value>(body).unwrap_or_default();
     report
         .iter()
         .fold(Problem::new(Code::Validation), |problem, (path, error)| {
-            problem.error(pointer::of_dotted(&path.to_string()), error.message())
+            let pointer = pointer::of_dotted(&path.to_string());
+            let words = wording::of_rule(error.message(), value.pointer(&pointer));
+            problem.error(pointer, words)
         })
 }
 
 fn read_problem(error: &serde_json::Error, pointer: String) -> Problem {
     match error.classify() {
-        serde_json::error::Category::Data => Problem::invalid(pointer, without_position(&error.to_string())),
+        serde_json::error::Category::Data => Problem::invalid(pointer, wording::of_type(&error.to_string())),
         serde_json::error::Category::Syntax
         | serde_json::error::Category::Eof
         | serde_json::error::Category::Io => Problem::new(Code::MalformedJson).detail(format!(
@@ -126,14 +169,6 @@ fn read_problem(error: &serde_json::Error, pointer: String) -> Problem {
             error.column()
         )),
     }
-}
-
-/// serde_json ends its messages with a position, which the pointer says better.
-fn without_position(message: &str) -> String {
-    message
-        .rsplit_once(" at line ")
-        .map_or(message, |(text, _)| text)
-        .to_owned()
 }
 
 fn require_json(request: &HttpRequest) -> Result<(), Problem> {
@@ -147,6 +182,20 @@ fn require_json(request: &HttpRequest) -> Result<(), Problem> {
         "content-type is missing"
     };
     Err(Problem::new(Code::UnsupportedMediaType).detail(detail))
+}
+
+/// Bodies are not decoded: a short one could become a long one.
+///
+/// # Errors
+/// 415 with what is taken instead (RFC 9110, section 15.5.16).
+pub fn require_plain(request: &HttpRequest) -> Result<(), Problem> {
+    let mut codings = request.headers().get_all(CONTENT_ENCODING);
+    if codings.all(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity")) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::UnsupportedMediaType)
+        .detail("the body has a Content-Encoding: send it as it is, without one")
+        .header(ACCEPT_ENCODING, HeaderValue::from_static("identity")))
 }
 
 async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, Problem> {

@@ -17,7 +17,10 @@ pub mod crossing;
 pub mod database;
 pub mod docs;
 pub mod etag;
+pub mod event_stream;
+pub mod head;
 pub mod health;
+pub mod idempotency;
 pub mod json;
 mod log_format;
 mod management;
@@ -34,6 +37,7 @@ mod tasks;
 pub mod telemetry;
 pub mod test;
 mod tls;
+mod wording;
 
 pub use database::{Connection, Pool};
 pub use health::{Health, Probe};

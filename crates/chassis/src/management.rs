@@ -4,8 +4,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 
+use crate::head;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
@@ -25,6 +27,7 @@ pub(crate) fn serve(listener: TcpListener, health: &Health, metrics: &Metrics) -
             .route("/readyz", web::get().to(readyz))
             .route("/metrics", web::get().to(encoded))
             .default_service(web::to(not_found))
+            .wrap(from_fn(head::as_get))
     });
     Ok(server
         .workers(1)

@@ -43,5 +43,5 @@ impl From<Money> for MoneyBody {
 fn known_currency(code: &str, (): &()) -> garde::Result {
     Currency::from_code(code)
         .map(drop)
-        .ok_or_else(|| garde::Error::new("not an ISO 4217 currency code"))
+        .ok_or_else(|| garde::Error::new("must be an ISO 4217 currency code"))
 }

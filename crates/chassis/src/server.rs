@@ -1,24 +1,32 @@
 //! The service's own HTTP server: the service's routes inside what all services have in common.
 
 mod connections;
+mod event_streams;
+mod upgrades;
 
 use std::net::TcpListener;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
+use actix_http::{HttpService, Protocol};
+use actix_server::ServerBuilder;
+use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::dev::{AppConfig, Server, ServiceRequest, ServiceResponse};
 use actix_web::error::{JsonPayloadError, PathError, QueryPayloadError};
-use actix_web::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
-use actix_web::http::{ConnectionType, KeepAlive, StatusCode};
-use actix_web::middleware::{Next, from_fn};
+use actix_web::http::header::{ALLOW, CONTENT_LENGTH};
+use actix_web::http::{ConnectionType, KeepAlive, Method, StatusCode};
+use actix_web::middleware::{Condition, Next, from_fn};
+use actix_web::rt::net::TcpStream;
 use actix_web::{App as ActixApp, Error, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
 use futures::FutureExt;
 use rustls::ServerConfig;
 use tracing_actix_web::TracingLogger;
+use upgrades::WithoutUpgrades;
 
 use crate::auth::TokenVerifier;
 use crate::docs::AllowedMethods;
+use crate::head;
 use crate::health::Health;
 use crate::json::BodyLimit;
 use crate::metrics::Metrics;
@@ -48,45 +56,119 @@ pub(crate) fn serve(
     tls: Option<ServerConfig>,
     surface: Surface,
 ) -> std::io::Result<Server> {
-    let limit = settings.body_limit_bytes;
-    let server = HttpServer::new(move || {
-        let metrics = surface.metrics.clone();
-        let health = surface.health.clone();
-        ActixApp::new()
-            .configure(|config| configure(config, &surface, limit))
-            .default_service(web::to(not_found))
-            .wrap(from_fn(catch_panic))
-            .wrap(from_fn(connections::count))
-            .wrap(from_fn(move |request, next| {
-                observe(metrics.clone(), request, next)
-            }))
-            .wrap(from_fn(move |request, next| {
-                say_farewell(health.clone(), request, next)
-            }))
-            .wrap(TracingLogger::<RequestSpan>::new())
-    });
-    let limits = connections::Limits::of(settings);
-    let workers = match settings.workers {
-        0 => std::thread::available_parallelism().map_or(2, usize::from),
-        asked => asked,
-    };
-    let server = server
-        .on_connect(move |io, data| connections::watch(io, limits, data))
-        .workers(workers)
+    match tls {
+        Some(tls) => secured(listener, settings, tls, surface),
+        None => plain(listener, settings, surface),
+    }
+}
+
+/// HTTP/1.1 and HTTP/2 over TLS, which is where clients learn of HTTP/2.
+fn secured(
+    listener: TcpListener,
+    settings: &HttpSettings,
+    tls: ServerConfig,
+    surface: Surface,
+) -> std::io::Result<Server> {
+    let (limit, limits) = (settings.body_limit_bytes, connections::Limits::of(settings));
+    let server = HttpServer::new(move || app(&surface, limit))
+        .on_connect(move |io, data| connections::watch(connections::secured(io), limits, data))
+        .workers(workers(settings))
         .tcp_nodelay(true)
-        // a client that hangs up is served no further: what waits for it here, others could have
-        .h1_allow_half_closed(false)
-        .keep_alive(KeepAlive::Timeout(Duration::from_secs(settings.keep_alive_s)))
-        .client_request_timeout(Duration::from_millis(settings.header_timeout_ms))
-        .tls_handshake_timeout(Duration::from_millis(settings.header_timeout_ms))
+        .h1_allow_half_closed(HALF_CLOSED)
+        .keep_alive(keep_alive(settings))
+        .client_request_timeout(header_timeout(settings))
+        .tls_handshake_timeout(header_timeout(settings))
         .max_connections(settings.max_connections)
         .shutdown_timeout(settings.shutdown_timeout_s)
         .disable_signals();
-    let server = match tls {
-        Some(tls) => server.listen_rustls_0_23(listener, tls)?,
-        None => server.listen(listener)?,
-    };
+    Ok(server.listen_rustls_0_23(listener, tls)?.run())
+}
+
+/// HTTP/1.1. What `HttpServer::listen` does, on connections on which no upgrade is offered.
+fn plain(listener: TcpListener, settings: &HttpSettings, surface: Surface) -> std::io::Result<Server> {
+    let (settings, address) = (settings.clone(), listener.local_addr()?);
+    let server = ServerBuilder::new()
+        .workers(workers(&settings))
+        .max_concurrent_connections(settings.max_connections)
+        .shutdown_timeout(settings.shutdown_timeout_s)
+        .disable_signals();
+    let stopping = server.graceful_shutdown_signal();
+    let server = server.listen("http", listener, move || {
+        let (limits, stopping) = (connections::Limits::of(&settings), stopping.clone());
+        let app = app(&surface, settings.body_limit_bytes)
+            .into_factory()
+            .map_err(|error: Error| error.error_response());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .h1_allow_half_closed(HALF_CLOSED)
+            .keep_alive(keep_alive(&settings))
+            .client_request_timeout(header_timeout(&settings))
+            .local_addr(address)
+            .on_connect_ext(move |io: &WithoutUpgrades<TcpStream>, data| {
+                connections::watch(Some(io.get_ref()), limits, data);
+            })
+            // its host and address are made up; nothing here asks for them
+            .finish(map_config(app, |()| AppConfig::default()));
+        fn_service(async |io: TcpStream| {
+            // a connection that is gone already shows when it is read
+            let _gone = io.set_nodelay(true);
+            let peer = io.peer_addr().ok();
+            Ok((WithoutUpgrades::new(io), Protocol::Http1, peer))
+        })
+        .and_then(http)
+    })?;
     Ok(server.run())
+}
+
+/// A client that hangs up is served no further: what waits for it here, others could have.
+const HALF_CLOSED: bool = false;
+
+fn workers(settings: &HttpSettings) -> usize {
+    match settings.workers {
+        0 => std::thread::available_parallelism().map_or(2, usize::from),
+        asked => asked,
+    }
+}
+
+fn keep_alive(settings: &HttpSettings) -> KeepAlive {
+    KeepAlive::Timeout(Duration::from_secs(settings.keep_alive_s))
+}
+
+fn header_timeout(settings: &HttpSettings) -> Duration {
+    Duration::from_millis(settings.header_timeout_ms)
+}
+
+/// The service's routes inside what all services have in common.
+fn app(
+    surface: &Surface,
+    limit: usize,
+) -> ActixApp<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + use<>>,
+        Error = Error,
+        InitError = (),
+    > + use<>,
+> {
+    let metrics = surface.metrics.clone();
+    let health = surface.health.clone();
+    ActixApp::new()
+        .configure(|config| configure(config, surface, limit))
+        .default_service(web::to(not_found))
+        .wrap(from_fn(catch_panic))
+        .wrap(Condition::new(surface.app.reads_heads, from_fn(head::as_get)))
+        .wrap(from_fn(connections::count))
+        .wrap(from_fn(move |request, next| {
+            observe(metrics.clone(), request, next)
+        }))
+        .wrap(from_fn(move |request, next| {
+            say_farewell(health.clone(), request, next)
+        }))
+        .wrap(TracingLogger::<RequestSpan>::new())
 }
 
 fn configure(config: &mut web::ServiceConfig, surface: &Surface, limit: usize) {
@@ -113,24 +195,28 @@ fn configure(config: &mut web::ServiceConfig, surface: &Surface, limit: usize) {
     (surface.app.configure)(config);
 }
 
-/// Where no route matches: 404, or 405 when another method has the path.
-pub(crate) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Problem> {
+/// Where no route matches: 404, or 405 when another method has the path; and what the path allows, to whoever asks that.
+pub(crate) async fn not_found(request: HttpRequest) -> HttpResponse {
     if request.match_pattern().is_some() {
-        Err(method_not_allowed(&request))
+        wrong_method(&request)
     } else {
-        Err(Problem::new(Code::NotFound))
+        Problem::new(Code::NotFound).error_response()
     }
 }
 
-fn method_not_allowed(request: &HttpRequest) -> Problem {
-    let problem = Problem::new(Code::MethodNotAllowed);
+fn wrong_method(request: &HttpRequest) -> HttpResponse {
     let allowed = request
         .match_pattern()
         .zip(request.app_data::<AllowedMethods>())
         .and_then(|(pattern, allowed)| allowed.header(&pattern));
     match allowed {
-        Some(methods) => problem.header(ALLOW, methods),
-        None => problem,
+        Some(methods) if request.method() == Method::OPTIONS => {
+            HttpResponse::NoContent().insert_header((ALLOW, methods)).finish()
+        }
+        Some(methods) => Problem::new(Code::MethodNotAllowed)
+            .header(ALLOW, methods)
+            .error_response(),
+        None => Problem::new(Code::MethodNotAllowed).error_response(),
     }
 }
 
@@ -212,15 +298,16 @@ fn as_problem<B: MessageBody + 'static>(response: ServiceResponse<B>) -> Service
     {
         return response.map_into_boxed_body();
     }
-    let problem = if status == StatusCode::METHOD_NOT_ALLOWED {
-        method_not_allowed(response.request())
-    } else {
-        Problem::new(Code::for_status(status))
-    };
     let (request, empty) = response.into_parts();
-    let mut told = problem.error_response();
+    let mut told = if status == StatusCode::METHOD_NOT_ALLOWED {
+        wrong_method(&request)
+    } else {
+        Problem::new(Code::for_status(status)).error_response()
+    };
+    // of what both say, ours counts: the router knows the methods that it has a route for, and not that HEAD goes with GET
+    let ours: Vec<_> = told.headers().keys().cloned().collect();
     for (name, value) in empty.headers() {
-        if name != CONTENT_LENGTH && name != CONTENT_TYPE {
+        if name != CONTENT_LENGTH && !ours.contains(name) {
             told.headers_mut().append(name.clone(), value.clone());
         }
     }

@@ -82,6 +82,8 @@ pub struct App {
     pub docs: bool,
     /// Whether the chassis serves `/health`; without, the service registers its own.
     pub health_route: bool,
+    /// Whether the chassis answers `HEAD` as `GET` without its body; without, the service does that itself.
+    pub reads_heads: bool,
 }
 
 impl App {
@@ -94,6 +96,7 @@ impl App {
             verifier: None,
             docs: true,
             health_route: true,
+            reads_heads: true,
         }
     }
 
@@ -115,6 +118,13 @@ impl App {
     #[must_use]
     pub fn without_docs(mut self) -> Self {
         self.docs = false;
+        self
+    }
+
+    /// Leaves `HEAD` to the service.
+    #[must_use]
+    pub fn without_heads(mut self) -> Self {
+        self.reads_heads = false;
         self
     }
 

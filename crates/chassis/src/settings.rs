@@ -90,6 +90,9 @@ pub struct HttpSettings {
     pub write_timeout_ms: u64,
     /// How long a client may take for an answer from its head to its end, in milliseconds; event streams may go on.
     pub answer_timeout_ms: u64,
+    /// How long an event stream over HTTP/2 may be silent before it is looked whether its client is still there, in
+    /// milliseconds.
+    pub event_stream_look_ms: u64,
     /// Connections a worker holds at most.
     pub max_connections: usize,
     /// Requests on one connection at once at most.

@@ -16,6 +16,16 @@ pub struct Money {
     currency: Currency,
 }
 
+/// Signs that people take for one currency.
+const SIGNS: [(Currency, &str); 6] = [
+    (Currency::EUR, "€"),
+    (Currency::GBP, "£"),
+    (Currency::JPY, "¥"),
+    (Currency::INR, "₹"),
+    (Currency::ILS, "₪"),
+    (Currency::USD, "$"),
+];
+
 /// Why an amount could not be computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum MoneyError {
@@ -55,6 +65,35 @@ impl Money {
         self.currency
     }
 
+    /// The amount as it stands in a sentence: `€12.99`, with the code before it where a sign would be that of several
+    /// currencies.
+    #[must_use]
+    pub fn in_a_sentence(self) -> String {
+        let Some((_, sign)) = SIGNS.iter().find(|(currency, _)| *currency == self.currency) else {
+            return format!("{} {}", self.currency.code(), self.digits());
+        };
+        let digits = self.digits();
+        match digits.strip_prefix('-') {
+            Some(digits) => format!("-{sign}{digits}"),
+            None => format!("{sign}{digits}"),
+        }
+    }
+
+    /// The amount in major units, with the digits of its currency.
+    fn digits(self) -> String {
+        let digits = u32::from(self.currency.exponent().unwrap_or(0));
+        let unit = 10_u64.pow(digits);
+        let sign = if self.amount_minor < 0 { "-" } else { "" };
+        let minor = self.amount_minor.unsigned_abs();
+        let (whole, rest) = (minor / unit, minor % unit);
+        if digits == 0 {
+            format!("{sign}{whole}")
+        } else {
+            let width = usize::try_from(digits).unwrap_or_default();
+            format!("{sign}{whole}.{rest:0width$}")
+        }
+    }
+
     /// The sum of both.
     ///
     /// # Errors
@@ -81,20 +120,17 @@ impl Money {
     }
 }
 
+/// Whether people pay with a currency: not with metals, units of account, codes for tests or for none, nor with one that
+/// another has replaced.
+#[must_use]
+pub fn is_paid_with(currency: Currency) -> bool {
+    !currency.is_special() && !currency.is_fund() && currency.is_superseded().is_none()
+}
+
 /// `12.99 EUR`: for people (notifications, terminals), never parsed back.
 impl std::fmt::Display for Money {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let digits = u32::from(self.currency.exponent().unwrap_or(0));
-        let unit = 10_u64.pow(digits);
-        let sign = if self.amount_minor < 0 { "-" } else { "" };
-        let minor = self.amount_minor.unsigned_abs();
-        let (whole, rest) = (minor / unit, minor % unit);
-        if digits == 0 {
-            write!(f, "{sign}{whole} {}", self.currency.code())
-        } else {
-            let width = usize::try_from(digits).unwrap_or_default();
-            write!(f, "{sign}{whole}.{rest:0width$} {}", self.currency.code())
-        }
+        write!(f, "{} {}", self.digits(), self.currency.code())
     }
 }
 
@@ -102,6 +138,26 @@ impl std::fmt::Display for Money {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn an_amount_in_a_sentence_has_its_sign_before_it() {
+        assert_eq!(Money::new(1299, Currency::EUR).in_a_sentence(), "€12.99");
+        assert_eq!(Money::new(-5, Currency::USD).in_a_sentence(), "-$0.05");
+        assert_eq!(Money::new(500, Currency::JPY).in_a_sentence(), "¥500");
+        assert_eq!(Money::new(1299, Currency::CHF).in_a_sentence(), "CHF 12.99");
+    }
+
+    #[test]
+    fn people_pay_with_money() {
+        for code in [
+            "EUR", "USD", "GBP", "JPY", "CHF", "XAF", "XOF", "XCD", "XPF", "XCG",
+        ] {
+            assert!(is_paid_with(Currency::from_code(code).unwrap()), "{code}");
+        }
+        for code in ["XXX", "XTS", "XAU", "XDR", "XBA", "BOV", "CHE", "HRK", "BGN"] {
+            assert!(!is_paid_with(Currency::from_code(code).unwrap()), "{code}");
+        }
+    }
 
     #[test]
     fn amounts_print_with_the_digits_of_their_currency() {

@@ -1,5 +1,6 @@
 //! The route table: which service answers a path, and on which terms a request gets there.
 
+use super::interface;
 pub use super::route_class::RouteClass;
 
 /// A service behind the gateway.
@@ -55,6 +56,8 @@ pub struct Route {
     pub body: BodyClass,
     /// With which other routes it fails.
     pub class: RouteClass,
+    /// Whether the service recognises a request that comes again by its `Idempotency-Key`.
+    pub honours_key: bool,
 }
 
 impl Upstream {
@@ -106,23 +109,15 @@ pub fn route(method: &str, path: &str) -> Option<Route> {
         ("POST", "/auth/login" | "/auth/register") => RateClass::Login,
         _ => RateClass::Standard,
     };
+    let operation = interface::operation(method, path);
     Some(Route {
         upstream,
-        access: access(method, path),
+        access: operation.map_or(Access::Token, |operation| operation.access),
         rate,
         body: body(first, rest),
         class: RouteClass::of(method, path),
+        honours_key: operation.is_some_and(|operation| operation.honours_key),
     })
-}
-
-fn access(method: &str, path: &str) -> Access {
-    match (method, path) {
-        ("POST", "/auth/register" | "/auth/login" | "/auth/refresh" | "/auth/logout")
-        // a payment provider's signature is its proof, which the service checks
-        | ("POST", "/payments/webhooks/stripe")
-        | ("GET" | "HEAD", "/.well-known/jwks.json" | "/products") => Access::Public,
-        _ => Access::Token,
-    }
 }
 
 /// Everything under `/auth` is credentials, but for what operators send about dead letters.
@@ -270,6 +265,26 @@ mod tests {
             assert_eq!(
                 route(method, path).unwrap().access,
                 Access::Token,
+                "{method} {path}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_what_its_service_recognises_by_a_key_may_be_sent_twice() {
+        for (method, path, honours) in [
+            ("POST", "/orders", true),
+            ("POST", "/orders/1/cancel", true),
+            ("POST", "/notifications/webhooks", true),
+            ("POST", "/notifications/webhooks/1/rotate-secret", false),
+            ("POST", "/auth/register", false),
+            ("POST", "/auth/refresh", false),
+            ("POST", "/orders/new-in-the-service", false),
+            ("PUT", "/products/A", false),
+        ] {
+            assert_eq!(
+                route(method, path).unwrap().honours_key,
+                honours,
                 "{method} {path}"
             );
         }

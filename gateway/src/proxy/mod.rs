@@ -21,9 +21,9 @@ pub use shared::ProxyConfig;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::uri::{Authority, PathAndQuery};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use awc::{Client, ClientRequest};
 use serde::de::DeserializeOwned;
@@ -97,7 +97,7 @@ impl Proxy {
     ) -> Result<HttpResponse, ProxyError> {
         let target = request.uri().path_and_query().ok_or(ProxyError::NoPath)?.clone();
         let head = head::request(request, request_id)?;
-        let repeatable = may_repeat(request.method(), &head);
+        let repeatable = may_repeat(request.method(), route, &head);
         let body = match payload {
             Payload::None => None,
             payload @ (Payload::H1 { .. } | Payload::H2 { .. } | Payload::Stream { .. }) => {
@@ -154,6 +154,27 @@ impl Proxy {
         target: PathAndQuery,
         request_id: &HeaderValue,
     ) -> Result<T, ProxyError> {
+        let asked = (upstream, RouteClass::Operations);
+        self.find(request, asked, target, request_id)
+            .await?
+            .ok_or_else(|| ProxyError::Upstream {
+                upstream,
+                cause: "answered 404 Not Found".to_owned(),
+                sent: true,
+            })
+    }
+
+    /// Reads a document of a service in the name of a client, if it is there for them.
+    ///
+    /// # Errors
+    /// [`ProxyError`] tells why that is not known.
+    pub async fn find<T: DeserializeOwned>(
+        &self,
+        request: &HttpRequest,
+        (upstream, class): (Upstream, RouteClass),
+        target: PathAndQuery,
+        request_id: &HeaderValue,
+    ) -> Result<Option<T>, ProxyError> {
         let head = head::own_request(request, request_id);
         let outgoing = |authority: &Authority| self.outgoing(&Method::GET, authority, &target, &head);
         let failed = |cause: String| ProxyError::Upstream {
@@ -162,15 +183,21 @@ impl Proxy {
             sent: true,
         };
         let reading = async {
-            let asked = (upstream, RouteClass::Operations);
-            let answered = self.exchange(request, asked, outgoing, None, true).await?;
+            let answered = self
+                .exchange(request, (upstream, class), outgoing, None, true)
+                .await?;
             let mut response = answered.response;
+            if response.status() == StatusCode::NOT_FOUND {
+                return Ok(None);
+            }
             if !response.status().is_success() {
                 return Err(failed(format!("answered {}", response.status())));
             }
             let body = response.body().limit(DOCUMENT_BYTES_MAX).await;
             let body = body.map_err(|error| failed(error.to_string()))?;
-            serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))
+            serde_json::from_slice(&body)
+                .map(Some)
+                .map_err(|error| failed(error.to_string()))
         };
         tokio::time::timeout(self.config.settings.response_timeout(), reading)
             .await
@@ -229,10 +256,10 @@ impl Proxy {
     }
 }
 
-/// Whether a request may reach a service twice: it changes nothing, or the service recognises it, by what it is told. What
-/// the client said does not count: its `Connection` header may have kept the key from the service.
-fn may_repeat(method: &Method, outgoing: &HeaderMap) -> bool {
-    method.is_safe() || outgoing.contains_key(IDEMPOTENCY_KEY)
+/// Whether a request may reach a service twice: it changes nothing, or the route's service recognises it by the key that it is
+/// told. What the client said does not count: its `Connection` header may have kept the key from the service.
+fn may_repeat(method: &Method, route: Route, outgoing: &HeaderMap) -> bool {
+    method.is_safe() || (route.honours_key && outgoing.contains_key(IDEMPOTENCY_KEY))
 }
 
 fn declared_bytes(request: &HttpRequest) -> Option<u64> {

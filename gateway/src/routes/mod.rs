@@ -27,6 +27,7 @@ const PREFIXES: [&str; 5] = ["/auth", "/products", "/orders", "/payments", "/not
 pub(crate) fn configure(config: &mut web::ServiceConfig, settings: &EdgeSettings, operations: &Operations) {
     let own = web::scope(OPERATIONS)
         .wrap(from_fn(edge::admit_each))
+        .wrap(from_fn(chassis::head::as_get))
         .configure(|config| operations::configure(config, "", operations.clone()))
         .default_service(web::to(not_found));
     let mut scope = web::scope("")
@@ -68,7 +69,7 @@ where
 {
     web::resource(path)
         .route(get_or_head().to(handler))
-        .default_service(web::to(method_not_allowed))
+        .default_service(web::to(only_read))
 }
 
 fn get_or_head() -> Route {
@@ -79,6 +80,26 @@ async fn not_found() -> Result<HttpResponse, Problem> {
     Err(Problem::new(Code::NotFound))
 }
 
-async fn method_not_allowed(_request: HttpRequest) -> Result<HttpResponse, Problem> {
-    Err(Problem::new(Code::MethodNotAllowed).header(ALLOW, HeaderValue::from_static("GET, HEAD")))
+/// What a resource that can only be read answers to other methods.
+async fn only_read(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let allowed = "GET, HEAD, OPTIONS".to_owned();
+    if request.method() == Method::OPTIONS {
+        options(allowed)
+    } else {
+        Err(method_not_allowed(allowed))
+    }
+}
+
+/// What a resource can be asked, by name. Pages of other origins ask so too, and are told the rest by [`edge::cors`].
+fn options(allowed: String) -> Result<HttpResponse, Problem> {
+    let allowed = HeaderValue::try_from(allowed).map_err(Problem::internal)?;
+    Ok(HttpResponse::NoContent().insert_header((ALLOW, allowed)).finish())
+}
+
+fn method_not_allowed(allowed: String) -> Problem {
+    let problem = Problem::new(Code::MethodNotAllowed);
+    match HeaderValue::try_from(allowed) {
+        Ok(allowed) => problem.header(ALLOW, allowed),
+        Err(_never) => problem,
+    }
 }

@@ -1,24 +1,28 @@
 //! `GET /orders/{id}/timeline`: the life of an order's saga.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::http::uri::PathAndQuery;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chassis::Pool;
 use chassis::auth::Principal;
 use chassis::problem::{Code, Problem, ProblemBody};
 use chrono::{DateTime, Utc};
-use contracts::OrderId;
-use serde::Serialize;
+use contracts::{EventId, OrderId, Topic};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::forward::request_id;
 use super::payment_progress::{self, PaymentProgress};
-use crate::domain::entry::Entry;
+use crate::domain::entry::{self, Entry};
+use crate::domain::routing::{RouteClass, Upstream};
 use crate::domain::timeline::causal_order;
 use crate::edge;
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, ProxyError};
 use crate::store::timeline;
 
 /// The events of one saga, causes before effects.
@@ -65,7 +69,47 @@ impl TimelineItem {
     }
 }
 
+/// What the order service has announced of an order.
+#[derive(Debug, Deserialize)]
+struct History {
+    items: Vec<HistoryItem>,
+}
+
+/// One event of it.
+#[derive(Debug, Deserialize)]
+struct HistoryItem {
+    event_id: EventId,
+    r#type: String,
+    sequence: i64,
+    occurred_at: DateTime<Utc>,
+    causation_id: Uuid,
+    correlation_id: Uuid,
+    data: Value,
+}
+
+impl HistoryItem {
+    /// None of a topic that only a later release knows.
+    fn into_entry(self, order: OrderId) -> Option<Entry> {
+        let topic: Topic = self.r#type.parse().ok()?;
+        Some(Entry {
+            event_id: self.event_id,
+            order_id: Some(order),
+            customer_id: None,
+            kind: self.r#type,
+            source: Upstream::Order.name().to_owned(),
+            occurred_at: self.occurred_at,
+            causation_id: self.causation_id,
+            correlation_id: self.correlation_id,
+            sequence: self.sequence,
+            data: entry::kept(topic, self.data),
+        })
+    }
+}
+
 /// Every event of an order's saga, in causal order.
+///
+/// What the order service has announced is there from the moment of its answer to whoever placed or cancelled the order;
+/// what others have, when it has come through Kafka.
 #[utoipa::path(
     get,
     path = "/orders/{id}/timeline",
@@ -75,9 +119,11 @@ impl TimelineItem {
     responses(
         (status = 200, description = "The events so far", body = Timeline),
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "No event of such an order, or another's", body = ProblemBody,
+        (status = 404, description = "No such order, or another's", body = ProblemBody,
             content_type = "application/problem+json"),
         (status = 429, description = "Too many requests", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 502, description = "Nothing is known of the order here, and the order service does not answer",
+            body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn timeline(
@@ -88,12 +134,12 @@ pub(crate) async fn timeline(
 ) -> Result<HttpResponse, Problem> {
     let principal = edge::admit(&request).await?;
     let order = OrderId::from_str(&id).map_err(|error| Problem::new(Code::NotFound).caused_by(error))?;
-    let mut connection = pool.get().await?;
-    let entries = timeline::of_order(&mut connection, order).await?;
-    drop(connection);
-    if !may_see(&principal, &entries) {
-        return Err(Problem::new(Code::NotFound));
-    }
+    let own = async {
+        let mut connection = pool.get().await?;
+        Ok::<_, Problem>(timeline::of_order(&mut connection, order).await?)
+    };
+    let (entries, history) = tokio::join!(own, history(&request, &proxy, order));
+    let entries = told(&principal, order, entries?, history)?;
     let payment = if principal.is_admin() {
         payment_progress::of(&request, &proxy, order).await
     } else {
@@ -111,6 +157,42 @@ pub(crate) async fn timeline(
             items,
             payment,
         }))
+}
+
+/// What the order service tells the client of the order; nothing where it is not there for them.
+async fn history(
+    request: &HttpRequest,
+    proxy: &Proxy,
+    order: OrderId,
+) -> Result<Option<History>, ProxyError> {
+    let target = PathAndQuery::try_from(format!("/orders/{order}/history"));
+    let target = target.map_err(|_never| ProxyError::NoPath)?;
+    let asked = (Upstream::Order, RouteClass::Standard);
+    proxy.find(request, asked, target, &request_id(request)).await
+}
+
+/// What the client is told: what has come through Kafka, and what the order service says besides. When that does not answer,
+/// what there is must do.
+fn told(
+    principal: &Principal,
+    order: OrderId,
+    mut entries: Vec<Entry>,
+    history: Result<Option<History>, ProxyError>,
+) -> Result<Vec<Entry>, Problem> {
+    match history {
+        Ok(Some(history)) => {
+            let known: HashSet<EventId> = entries.iter().map(|entry| entry.event_id).collect();
+            let fresh = history
+                .items
+                .into_iter()
+                .filter(|item| !known.contains(&item.event_id));
+            entries.extend(fresh.filter_map(|item| item.into_entry(order)));
+            Ok(entries)
+        }
+        Ok(None) | Err(_) if may_see(principal, &entries) => Ok(entries),
+        Err(error) if entries.is_empty() => Err(error.into()),
+        Ok(None) | Err(_) => Err(Problem::new(Code::NotFound)),
+    }
 }
 
 /// An order of which nothing has been heard is nobody's.

@@ -20,7 +20,6 @@ async fn without_a_valid_token_nothing_reaches_a_service() {
         ("POST", "/auth/logout-all"),
         ("GET", "/auth/dead-letters"),
         ("GET", "/orders/01990000-0000-7000-8000-000000000001/timeline"),
-        ("OPTIONS", "/orders"),
     ] {
         let answer = Answer::of(anonymous.request(method.parse().unwrap(), path)).await;
         answer.problem(401, "unauthenticated");
@@ -115,7 +114,67 @@ async fn methods_nobody_has_are_refused() {
     ] {
         let answer = Answer::of(client.request(Method::POST, path)).await;
         answer.problem(405, "method-not-allowed");
-        assert_eq!(answer.header("allow"), "GET, HEAD", "{path}");
+        assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS", "{path}");
     }
     assert!(gateway.upstream.seen().is_empty());
+}
+
+/// Whoever asks for what nobody has is not asked who they are; and what a resource can be asked is no secret.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_is_protected_the_answer_is_404_or_405_and_options_say_what_is_allowed() {
+    let gateway = Gateway::before(echo()).await;
+    let client = gateway.anonymous();
+    let ask = async |method: &str, path: &str| {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        Answer::of(client.request(method, path)).await
+    };
+    for (method, path, allowed) in [
+        ("GET", "/auth/login", "POST, OPTIONS"),
+        ("HEAD", "/auth/register", "POST, OPTIONS"),
+        ("POST", "/products", "GET, HEAD, OPTIONS"),
+        ("GET", "/products/KEYBOARD-TKL", "PUT, OPTIONS"),
+        ("DELETE", "/orders", "GET, HEAD, POST, OPTIONS"),
+        ("PUT", "/payments/1", "GET, HEAD, OPTIONS"),
+        ("GET", "/payments/webhooks/stripe", "POST, OPTIONS"),
+        ("GET", "/orders/dead-letters/replay", "POST, OPTIONS"),
+    ] {
+        let answer = ask(method, path).await;
+        assert_eq!(answer.status, 405, "{method} {path}");
+        let told: Vec<_> = answer.headers.get_all("allow").iter().collect();
+        assert_eq!(told, [allowed], "{method} {path}");
+        let options = ask("OPTIONS", path).await;
+        assert_eq!(options.status, 204, "{path}");
+        assert_eq!(options.header("allow"), allowed, "{path}");
+    }
+    for path in [
+        "/auth/login/x",
+        "/products/A/B",
+        "/orders/1/nothing",
+        "/notifications/a/b/c",
+    ] {
+        ask("GET", path).await.problem(404, "not-found");
+        ask("OPTIONS", path).await.problem(404, "not-found");
+    }
+    for path in ["/health", "/docs", "/orders/1/timeline"] {
+        assert_eq!(
+            ask("OPTIONS", path).await.header("allow"),
+            "GET, HEAD, OPTIONS",
+            "{path}"
+        );
+    }
+    // what is protected is
+    for (method, path) in [
+        ("GET", "/orders"),
+        ("HEAD", "/orders/1"),
+        ("PUT", "/products/A"),
+        ("POST", "/orders/dead-letters/1/replay"),
+        ("GET", "/operations/audit"),
+    ] {
+        assert_eq!(ask(method, path).await.status, 401, "{method} {path}");
+    }
+    assert!(gateway.upstream.seen().is_empty());
+    // who shows a token is led to the service, which may know more than the gateway
+    let customer = gateway.customer();
+    assert_eq!(customer.get("/orders/1/new-in-the-service").await.status, 200);
+    assert_eq!(gateway.upstream.only().target, "/orders/1/new-in-the-service");
 }

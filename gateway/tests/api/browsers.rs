@@ -35,7 +35,15 @@ async fn no_page_may_call_unless_its_origin_is_configured() {
             .header("access-control-allow-origin"),
         ""
     );
-    preflight(&gateway, SHOP).await.problem(401, "unauthenticated");
+    // what the resource can be asked is told to everybody, and that this page may is told to nobody
+    let told = preflight(&gateway, SHOP).await;
+    assert_eq!(told.status, 204);
+    assert_eq!(told.header("allow"), "GET, HEAD, POST, OPTIONS");
+    let cors = told
+        .headers
+        .keys()
+        .find(|name| name.as_str().starts_with("access-control-"));
+    assert_eq!(cors, None);
 
     let settings = [("edge.cors_origins", "https://shop.example,https://desk.example")];
     let gateway = Gateway::configured(echo(), &settings).await;

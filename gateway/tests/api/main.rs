@@ -11,6 +11,7 @@
 mod admission;
 mod audit;
 mod browsers;
+mod clients;
 mod docs;
 mod drain;
 mod harness;

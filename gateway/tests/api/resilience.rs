@@ -476,3 +476,35 @@ async fn event_streams_take_no_place_from_requests_and_a_full_house_is_not_the_s
     );
     drop(events);
 }
+
+/// A service that does not know the key would do again what it is asked twice: of two secrets the client sees one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_the_routes_service_does_not_honour_allows_no_repetition() {
+    for (path, service) in [
+        (
+            "/notifications/webhooks/1/rotate-secret",
+            "upstreams.notification",
+        ),
+        ("/auth/register", "upstreams.auth"),
+        ("/payments/dead-letters/1/replay", "upstreams.payment"),
+    ] {
+        let (url, asked) = moody(1).await;
+        let gateway = Gateway::configured(echo(), &[(service, &url)]).await;
+        let request = gateway
+            .customer()
+            .request(Method::POST, path)
+            .header("idempotency-key", "k1")
+            .body("{}");
+        Answer::of(request).await.problem(502, "bad-gateway");
+        assert_eq!(asked.load(Ordering::SeqCst), 1, "{path}");
+    }
+    let (url, asked) = moody(1).await;
+    let gateway = Gateway::configured(echo(), &[("upstreams.notification", &url)]).await;
+    let request = gateway
+        .customer()
+        .request(Method::POST, "/notifications/webhooks")
+        .header("idempotency-key", "k1")
+        .body("{}");
+    assert_eq!(Answer::of(request).await.status, 200);
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}

@@ -96,10 +96,7 @@ async fn a_saga_is_told_from_cause_to_effect() {
             "data": {"customer_id": token::CUSTOMER},
         })
     );
-    assert!(
-        gateway.upstream.seen().is_empty(),
-        "the gateway answers this itself"
-    );
+    assert_eq!(gateway.upstream.only().target, format!("/orders/{ORDER}/history"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,7 +126,7 @@ async fn only_its_owner_and_admins_see_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_nobody_has_heard_of_is_not_found() {
-    let gateway = Gateway::before(echo()).await;
+    let gateway = Gateway::before(documents(&[])).await;
     for client in [gateway.customer(), gateway.admin()] {
         client.get(&path(ORDER)).await.problem(404, "not-found");
         client
@@ -166,10 +163,74 @@ async fn support_sees_how_often_the_payment_was_tried_and_when_it_is_tried_next(
         seen["payment"],
         json!({"status": "processing", "attempts": 3, "next_attempt_at": "2026-11-21T10:00:30Z"})
     );
+    let targets: Vec<String> = gateway
+        .upstream
+        .seen()
+        .into_iter()
+        .map(|request| request.target)
+        .collect();
     assert_eq!(
-        gateway.upstream.only().target,
-        format!("/payments?order_id={ORDER}&limit=1")
+        targets,
+        [
+            format!("/orders/{ORDER}/history"),
+            format!("/payments?order_id={ORDER}&limit=1"),
+        ]
     );
     let seen = gateway.customer().get(&path(ORDER)).await.json();
     assert_eq!(seen.get("payment"), None);
+}
+
+/// Whoever has placed an order reads it at once: the order service knows it before Kafka has told anybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_reads_their_own_writes_before_they_have_come_through_kafka() {
+    let item = |number: u128, kind: &str, cause: u128, second: u32| {
+        json!({
+            "event_id": Uuid::from_u128(number), "type": kind, "sequence": number,
+            "occurred_at": format!("2026-11-21T10:00:{second:02}Z"), "causation_id": Uuid::from_u128(cause),
+            "correlation_id": ORDER, "data": {"customer_id": token::CUSTOMER},
+        })
+    };
+    let history = json!({
+        "order_id": ORDER,
+        "items": [item(1, "order.created", 50, 5), item(3, "order.cancelled", 2, 7)],
+    });
+    let (own, text) = (format!("/orders/{ORDER}/history"), history.to_string());
+    let gateway = Gateway::before(documents(&[(&own, 200, &text)])).await;
+    let kinds = async || {
+        let answer = gateway.customer().get(&path(ORDER)).await;
+        assert_eq!(answer.status, 200);
+        let items = answer.json()["items"].as_array().unwrap().clone();
+        items
+            .iter()
+            .map(|item| item["type"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(kinds().await, ["order.created", "order.cancelled"]);
+    // what comes through Kafka takes its place, and nothing is told twice
+    record(&gateway, saga()).await;
+    let whole = [
+        "order.created",
+        "payment.failed",
+        "order.cancelled",
+        "notification.failed.dlq",
+    ];
+    assert_eq!(kinds().await, whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_order_service_is_away_what_has_come_through_kafka_is_told() {
+    let gateway = Gateway::before(documents(&[(&format!("/orders/{ORDER}/history"), 503, "{}")])).await;
+    gateway
+        .customer()
+        .get(&path(ORDER))
+        .await
+        .problem(502, "bad-gateway");
+    record(&gateway, saga()).await;
+    let told = gateway.customer().get(&path(ORDER)).await.json();
+    assert_eq!(told["items"].as_array().unwrap().len(), 4);
+    gateway
+        .user(token::STRANGER)
+        .get(&path(ORDER))
+        .await
+        .problem(404, "not-found");
 }

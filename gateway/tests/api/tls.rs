@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::harness::upstream::{behaviour, echo};
-use crate::harness::{Gateway, token};
+use crate::harness::{Behaviour, Gateway, token};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -46,14 +46,14 @@ async fn connect(
         .await
 }
 
-async fn secured(directory: &Path) -> Gateway {
+async fn secured(directory: &Path, behaviour: Behaviour) -> Gateway {
     let path = |file: &str| directory.join(file).to_str().unwrap().to_owned();
     let settings = [
         ("http.tls.certificate", &*path("certificate.pem")),
         ("http.tls.key", &*path("key.pem")),
         ("http.tls.reload_s", "1"),
     ];
-    Gateway::configured(echo(), &settings).await
+    Gateway::configured(behaviour, &settings).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +64,7 @@ async fn secured(directory: &Path) -> Gateway {
 async fn with_a_certificate_it_speaks_tls_and_http_2_and_shows_a_new_one_when_the_file_changes() {
     let directory = tempfile::tempdir().unwrap();
     let old = issue(directory.path());
-    let gateway = secured(directory.path()).await;
+    let gateway = secured(directory.path(), echo()).await;
 
     // HTTP/1.1
     let mut connection = connect(&gateway, &old, "http/1.1").await.unwrap();
@@ -115,7 +115,7 @@ async fn with_a_certificate_it_speaks_tls_and_http_2_and_shows_a_new_one_when_th
 async fn plain_http_is_not_spoken_beside_it() {
     let directory = tempfile::tempdir().unwrap();
     issue(directory.path());
-    let gateway = secured(directory.path()).await;
+    let gateway = secured(directory.path(), echo()).await;
     let mut connection = TcpStream::connect(gateway.address()).await.unwrap();
     connection
         .write_all(b"GET /products HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -175,4 +175,57 @@ async fn over_http_2_heads_and_requests_at_once_are_bounded() {
     let refused = ask("/products", 1).await.unwrap();
     assert_eq!(refused.status().as_u16(), 503);
     assert_eq!(refused.headers()["retry-after"], "1");
+}
+
+/// A page that is left resets its streams, over a connection that stays.
+#[tokio::test(flavor = "multi_thread")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is started ends with the test's runtime"
+)]
+async fn a_stream_that_is_reset_over_http_2_ends_the_services_work_at_once() {
+    struct Left(tokio::sync::mpsc::UnboundedSender<()>);
+    impl Drop for Left {
+        fn drop(&mut self) {
+            let _nobody_waits = self.0.send(());
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let certificate = issue(directory.path());
+    let (left, mut leaving) = tokio::sync::mpsc::unbounded_channel();
+    let silent = behaviour(move |_, _| {
+        let guard = Left(left.clone());
+        let silent = futures::stream::poll_fn(move |_| {
+            let _held = &guard;
+            std::task::Poll::<Option<Result<actix_web::web::Bytes, actix_web::Error>>>::Pending
+        });
+        async {
+            HttpResponse::Ok()
+                .content_type("text/event-stream")
+                .streaming(silent)
+        }
+    });
+    let gateway = secured(directory.path(), silent).await;
+    let connection = connect(&gateway, &certificate, "h2").await.unwrap();
+    let (mut client, connection) = h2::client::handshake(connection).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let token = gateway.issuer.customer(token::user(token::CUSTOMER)).unwrap();
+    let request = http::Request::get("https://localhost/notifications/stream")
+        .header("authorization", format!("Bearer {token}"))
+        .body(())
+        .unwrap();
+    let (response, _) = client.send_request(request, true).unwrap();
+    let response = response.await.unwrap();
+    assert_eq!(response.status().as_u16(), 200);
+    let left_at = Instant::now();
+    // the last handle: it is reset
+    drop(response);
+    tokio::time::timeout(PATIENCE, leaving.recv()).await.unwrap();
+    // a second is promised; a busy machine may be late
+    assert!(
+        left_at.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        left_at.elapsed()
+    );
+    driver.abort();
 }

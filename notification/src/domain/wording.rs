@@ -43,8 +43,11 @@ impl Wording for UserRegistered {
     }
 }
 
-/// Whether something was paid is not known to whoever cancels.
-const GIVEN_BACK: &str = "Whatever was paid for it is given back.";
+/// What a cancelled order does not say, because whoever cancels does not know it: whether anything was taken.
+const REFUNDED_IF_CHARGED: &str =
+    "If you have been charged, you get the full amount back, and we will tell you.";
+/// What is sure when a payment has failed.
+const NOT_CHARGED: &str = "You have not been charged.";
 
 /// Facts about an order all say whose it is.
 macro_rules! about_an_order {
@@ -71,8 +74,8 @@ impl Wording for OrderCreated {
         let pieces: i64 = self.items.iter().map(|line| i64::from(line.quantity)).sum();
         let items = if pieces == 1 { "item" } else { "items" };
         format!(
-            "Your order of {pieces} {items} over {} has been received and waits for its payment.",
-            self.total
+            "Your order of {pieces} {items} for {} has been received and waits for its payment.",
+            self.total.in_a_sentence()
         )
     }
 }
@@ -86,7 +89,10 @@ impl Wording for OrderConfirmed {
     }
 
     fn body(&self) -> String {
-        format!("Your order over {} is paid and confirmed.", self.total)
+        format!(
+            "Your order for {} is paid and confirmed.",
+            self.total.in_a_sentence()
+        )
     }
 }
 
@@ -100,18 +106,22 @@ impl Wording for OrderCancelled {
 
     fn body(&self) -> String {
         let (why, money) = match self.reason {
-            CancellationReason::PaymentFailed => {
-                let code = self.code.as_deref().unwrap_or_default();
-                let why = format!("because its payment failed{}", in_brackets(code));
-                (why, "No money was taken.")
-            }
-            CancellationReason::CustomerRequest => ("as requested".to_owned(), GIVEN_BACK),
+            CancellationReason::PaymentFailed => match self.code.as_deref() {
+                Some(code) => (
+                    format!("because its payment failed{}", in_brackets(code)),
+                    NOT_CHARGED,
+                ),
+                // the refund of what was taken after all came first
+                None => ("because its payment failed".to_owned(), REFUNDED_IF_CHARGED),
+            },
+            CancellationReason::CustomerRequest => ("as requested".to_owned(), REFUNDED_IF_CHARGED),
             CancellationReason::PaymentTimeout => (
                 "because its payment did not arrive in time".to_owned(),
-                GIVEN_BACK,
+                REFUNDED_IF_CHARGED,
             ),
         };
-        format!("Your order over {} has been cancelled {why}. {money}", self.total)
+        let total = self.total.in_a_sentence();
+        format!("Your order for {total} has been cancelled {why}. {money}")
     }
 }
 
@@ -124,7 +134,10 @@ impl Wording for PaymentCompleted {
     }
 
     fn body(&self) -> String {
-        format!("Your payment of {} has been received.", self.amount)
+        format!(
+            "Your payment of {} has been received.",
+            self.amount.in_a_sentence()
+        )
     }
 }
 
@@ -138,8 +151,8 @@ impl Wording for PaymentFailed {
 
     fn body(&self) -> String {
         format!(
-            "Your payment of {} failed{}. No money was taken.",
-            self.amount,
+            "Your payment of {} failed{}. {NOT_CHARGED}",
+            self.amount.in_a_sentence(),
             in_brackets(&self.failure_code)
         )
     }
@@ -154,7 +167,7 @@ impl Wording for PaymentRefunded {
     }
 
     fn body(&self) -> String {
-        format!("{} has been given back to you.", self.amount)
+        format!("You have been refunded {}.", self.amount.in_a_sentence())
     }
 }
 

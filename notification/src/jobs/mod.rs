@@ -4,4 +4,4 @@ mod resume;
 mod retention;
 
 pub(crate) use resume::resume_due;
-pub(crate) use retention::forget_old;
+pub(crate) use retention::{Kept, forget_old};

@@ -1,4 +1,4 @@
-//! Settled deliveries are forgotten after a while; what users were told is not.
+//! Settled deliveries and idempotency keys are forgotten after a while; what users were told is not.
 
 use std::time::Duration;
 
@@ -9,16 +9,25 @@ use tracing::warn;
 
 use crate::store;
 
-/// How often old deliveries are looked for.
+/// How often what is old is looked for.
 const EVERY: Duration = Duration::from_secs(3_600);
 /// Forgotten in one statement.
 const BATCH: i64 = 1_000;
 
+/// How long what is over is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kept {
+    /// Settled deliveries.
+    pub(crate) deliveries: TimeDelta,
+    /// Idempotency keys.
+    pub(crate) keys: TimeDelta,
+}
+
 /// Runs until `stop`.
-pub(crate) async fn forget_old(pool: Pool, days: u16, stop: CancellationToken) {
+pub(crate) async fn forget_old(pool: Pool, kept: Kept, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        if let Err(error) = sweep(&pool, days, &stop).await {
-            warn!(error = %error, "old deliveries cannot be forgotten, waiting");
+        if let Err(error) = sweep(&pool, kept, &stop).await {
+            warn!(error = %error, "what is old cannot be forgotten, waiting");
         }
         tokio::select! {
             () = stop.cancelled() => {}
@@ -27,14 +36,15 @@ pub(crate) async fn forget_old(pool: Pool, days: u16, stop: CancellationToken) {
     }
 }
 
-async fn sweep(pool: &Pool, days: u16, stop: &CancellationToken) -> anyhow::Result<()> {
-    let before = clock::now() - TimeDelta::days(days.into());
-    while !stop.is_cancelled() {
+async fn sweep(pool: &Pool, kept: Kept, stop: &CancellationToken) -> anyhow::Result<()> {
+    let now = clock::now();
+    let full = |forgotten: usize| i64::try_from(forgotten).is_ok_and(|forgotten| forgotten >= BATCH);
+    let mut more = true;
+    while more && !stop.is_cancelled() {
         let mut conn = pool.get().await?;
-        let forgotten = store::forget_settled(&mut conn, before, BATCH).await?;
-        if i64::try_from(forgotten).is_ok_and(|forgotten| forgotten < BATCH) {
-            break;
-        }
+        let deliveries = store::forget_settled(&mut conn, now - kept.deliveries, BATCH).await?;
+        let keys = store::idempotency::forget(&mut conn, now - kept.keys, BATCH).await?;
+        more = full(deliveries) || full(keys);
     }
     Ok(())
 }

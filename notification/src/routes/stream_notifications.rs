@@ -26,10 +26,8 @@ use crate::streams::{NoSeat, Seat};
 const LAST_EVENT_ID: &str = "last-event-id";
 /// Read at a time.
 const PAGE: i64 = 100;
-/// What clients are told to wait before they come again, in milliseconds.
-const RETRY_MS: u32 = 3_000;
 /// When a client without a place may ask again, in seconds.
-const FULL_RETRY_S: u64 = 15;
+const FULL_RETRY_S: u64 = 5;
 
 impl NoSeat {
     fn problem(self, per_user_max: u16) -> Problem {
@@ -80,6 +78,7 @@ pub(super) async fn stream_notifications(
     let seat = state
         .streams
         .join(caller.user_id)
+        .await
         .map_err(|none| none.problem(max))?;
     let mut conn = state.pool.get().await?;
     let last = store::last_numbers(&mut conn, &[caller.user_id.uuid()]).await?;
@@ -90,7 +89,7 @@ pub(super) async fn stream_notifications(
         user: caller.user_id,
         // a number that was never given out would keep silent until it is
         position: asked.map_or(last, |asked| asked.min(last)),
-        ready: VecDeque::from([Bytes::from(format!("retry: {RETRY_MS}\n\n"))]),
+        ready: VecDeque::from([Bytes::from(chassis::event_stream::retry())]),
         seat,
         pool: state.pool.clone(),
         heartbeat: Duration::from_secs(state.stream.heartbeat_s.max(1).into()),

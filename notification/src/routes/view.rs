@@ -20,7 +20,7 @@ pub(crate) struct NotificationView {
     channel: ChannelView,
     #[schema(example = "Order confirmed")]
     title: String,
-    #[schema(example = "Your order over 129.00 EUR is paid and confirmed.")]
+    #[schema(example = "Your order for €129.00 is paid and confirmed.")]
     body: String,
     /// When that happened which it tells of.
     created_at: DateTime<Utc>,

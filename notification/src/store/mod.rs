@@ -1,6 +1,7 @@
 //! Diesel: rows, and what is asked of them.
 
 mod deliveries;
+pub mod idempotency;
 mod notifications;
 mod preferences;
 #[allow(missing_docs, unreachable_pub, reason = "generated")]

@@ -70,6 +70,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    idempotency_key (user_id, key) {
+        user_id -> Uuid,
+        key -> Text,
+        request_hash -> Bytea,
+        response -> Jsonb,
+        secret -> Bytea,
+        webhook_id -> Uuid,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     webhook (id) {
         id -> Uuid,
         user_id -> Uuid,

@@ -8,4 +8,4 @@ pub(crate) use call::{CallError, Caller, Message};
 #[cfg(test)]
 pub(crate) use guard::Resolver;
 pub(crate) use guard::{Guard, Refused};
-pub(crate) use signature::{Secret, signatures};
+pub(crate) use signature::{Secret, shown, signatures};

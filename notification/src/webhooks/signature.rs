@@ -30,8 +30,13 @@ impl Secret {
 
     /// As its user sees it, once.
     pub(crate) fn shown(&self) -> SecretString {
-        format!("{PREFIX}{}", STANDARD.encode(self.0.expose_secret())).into()
+        shown(&self.0)
     }
+}
+
+/// A secret as its user sees it.
+pub(crate) fn shown(secret: &SecretSlice<u8>) -> SecretString {
+    format!("{PREFIX}{}", STANDARD.encode(secret.expose_secret())).into()
 }
 
 /// The value of `webhook-signature`: one signature a secret, with spaces between.

@@ -90,7 +90,7 @@ async fn the_interface_is_documented_and_nothing_else_is_there() {
     client.get("/nothing").await.problem(404, "not-found");
     let refused = client.post("/notifications", &json!({})).await;
     refused.problem(405, "method-not-allowed");
-    assert_eq!(refused.header("allow"), "GET");
+    assert_eq!(refused.header("allow"), "GET, HEAD, OPTIONS");
 }
 
 #[tokio::test(flavor = "multi_thread")]

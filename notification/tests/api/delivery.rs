@@ -127,7 +127,7 @@ async fn every_fact_is_told_once_however_often_it_is_delivered() {
         .unwrap();
     assert_eq!(
         failed["body"],
-        "Your payment of 19.99 EUR failed (the card was declined). No money was taken."
+        "Your payment of €19.99 failed (the card was declined). You have not been charged."
     );
     assert!(service.service.stop().await);
 }

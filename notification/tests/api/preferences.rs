@@ -67,7 +67,7 @@ async fn preferences_that_make_no_sense_are_refused_whole() {
         ),
         (
             json!({"items": [{"kind": "welcome", "in_app": true, "email": true}]}),
-            "/items/0",
+            "/items/0/webhook",
         ),
         (json!({"items": [], "all": true}), "/all"),
         (json!({"items": vec![one.clone(); 9]}), "/items"),

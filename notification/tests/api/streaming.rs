@@ -1,5 +1,7 @@
 //! `GET /notifications/stream`
 
+use std::time::{Duration, Instant};
+
 use chassis::auth::Role;
 use chassis::test::{TestClient, claims};
 use reqwest::{Method, Response};
@@ -9,6 +11,8 @@ use tokio::time::timeout;
 use crate::harness::{Notifications, PATIENCE, eventually, notification, notifications, order, user};
 
 const STREAM: &str = "/notifications/stream";
+/// Whoever finds no place is told so soon.
+const SHORT_WAIT: (&str, &str) = ("stream.place_wait_ms", "50");
 
 /// A stream that is read event by event.
 struct Events {
@@ -131,7 +135,7 @@ async fn what_its_user_does_not_want_is_not_in_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_ends_with_its_token_and_a_user_has_five() {
-    let service = Notifications::with(&[("stream.heartbeat_s", "1")]).await;
+    let service = Notifications::with(&[("stream.heartbeat_s", "1"), SHORT_WAIT]).await;
     let ada = user();
     let mut short = claims(ada, Role::Customer);
     short["exp"] = json!(chassis::clock::now().timestamp() + 2);
@@ -157,9 +161,27 @@ async fn it_ends_with_its_token_and_a_user_has_five() {
     .await;
 }
 
+/// A page with five streams that is loaded anew fifty times: each time it leaves one and opens another, before anybody can
+/// know that the first is left. No sign of life finds that out in this time.
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_reloads_with_five_living_streams_find_a_place_each_time() {
+    let service = Notifications::with(&[]).await;
+    let client = service.customer(user());
+    let mut streams = std::collections::VecDeque::new();
+    for _ in 0..5 {
+        streams.push_back(Events::open(&client, None).await);
+    }
+    let begun = Instant::now();
+    for _ in 0..50 {
+        drop(streams.pop_front());
+        streams.push_back(Events::open(&client, None).await);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_has_so_many_streams_and_no_more() {
-    let service = Notifications::with(&[("stream.per_process_max", "1")]).await;
+    let service = Notifications::with(&[("stream.per_process_max", "1"), SHORT_WAIT]).await;
     let held = Events::open(&service.customer(user()), None).await;
     let eve = service.customer(user());
     let full = eve.get(STREAM).await;

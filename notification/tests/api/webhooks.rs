@@ -375,3 +375,40 @@ async fn what_is_asked_for_is_bounded_and_known() {
         .await
         .problem(422, "validation");
 }
+
+/// Sent again with its key, a registration gets the same answer with the same secret, also when both come at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_with_a_key_makes_one_webhook_with_one_secret() {
+    let (service, receiver) = (Notifications::with(&LOCAL).await, Receiver::start());
+    let client = service.customer(user());
+    let keyed = async |client: &TestClient, url: &str| {
+        let request = client
+            .request(Method::POST, HOOKS)
+            .header("idempotency-key", "\"k1\"");
+        Answer::to(request.json(&json!({ "url": url }))).await
+    };
+    let url = receiver.url("/hook");
+    let answers = futures::future::join_all((0..10).map(|_| keyed(&client, &url))).await;
+    let replayed = |answer: &Answer| answer.header("idempotent-replayed") == "true";
+    assert_eq!(answers.iter().filter(|answer| !replayed(answer)).count(), 1);
+    let location = answers[0].header("location").to_owned();
+    assert!(answers.iter().all(|answer| answer.header("location") == location));
+    let bodies: Vec<Value> = answers.into_iter().map(|answer| answer.ok(201)).collect();
+    assert!(bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
+    assert!(bodies[0]["secret"].as_str().unwrap().starts_with("whsec_"));
+    let listed = client.get(HOOKS).await.ok(200);
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+
+    let elsewhere = receiver.url("/elsewhere");
+    keyed(&client, &elsewhere)
+        .await
+        .problem(422, "idempotency-mismatch");
+    // a key is its user's
+    let eve = service.customer(user());
+    keyed(&eve, &elsewhere).await.ok(201);
+    // a webhook that is gone takes its key along
+    send(&client, Method::DELETE, &location).await;
+    let anew = keyed(&client, &elsewhere).await;
+    assert_ne!(anew.header("location"), location);
+    anew.ok(201);
+}

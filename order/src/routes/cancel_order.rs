@@ -1,16 +1,21 @@
 //! `POST /orders/{id}/cancel`
 
+use std::time::Duration;
+
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, post};
 use chassis::auth::Principal;
 use chassis::clock;
+use chassis::idempotency::{IdempotencyKey, REPLAYED};
 use chassis::problem::{Code, Problem, ProblemBody};
 use contracts::{Context, OrderId, UserId};
 use diesel_async::AsyncConnection;
 use messaging::command::{self, Done};
 use messaging::{Conn, Versioned};
+use serde_json::{Value, json};
 use thiserror::Error;
 
+use super::idempotency::{Key, NotTaken, answered, take};
 use super::view::OrderView;
 use super::{not_found, order_id};
 use crate::app::State;
@@ -22,6 +27,8 @@ enum NotCancelled {
     #[error(transparent)]
     Refused(#[from] CancelError),
     #[error(transparent)]
+    Key(#[from] NotTaken),
+    #[error(transparent)]
     Database(#[from] diesel::result::Error),
 }
 
@@ -32,18 +39,24 @@ impl From<NotCancelled> for Problem {
             NotCancelled::Refused(refused @ CancelError::AlreadyCancelled(_)) => {
                 Self::new(Code::Conflict).detail(refused.to_string())
             }
+            NotCancelled::Key(error) => error.into(),
             NotCancelled::Database(error) => error.into(),
         }
     }
 }
 
 /// Takes an order back, before or after it is paid; money that was taken is given back.
+///
+/// With an `Idempotency-Key`, sending the same again gets the stored answer.
 #[utoipa::path(
     tag = "orders",
     security(("bearer" = [])),
-    params(("id" = String, Path, format = "uuid", description = "The order")),
+    params(("id" = String, Path, format = "uuid", description = "The order"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters, bare or in quotes",
+            min_length = 1, max_length = 257, pattern = r#"^([!#-~]{1,255}|"[!#-~]{1,255}")$"#)),
     responses(
-        (status = 202, description = "Cancelled; a refund follows where one is due", body = OrderView),
+        (status = 202, description = "Cancelled; a refund follows where one is due", body = OrderView,
+            headers(("Idempotent-Replayed" = Option<String>))),
         (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
@@ -53,16 +66,43 @@ pub(super) async fn cancel_order(
     caller: Principal,
     state: Data<State>,
     path: Path<String>,
+    key: IdempotencyKey,
 ) -> Result<HttpResponse, Problem> {
     let id = order_id(&path)?;
     let by = (!caller.is_admin()).then_some(caller.user_id);
+    let key = Key::of(&caller, key, &json!({ "cancel": id }))?;
     let mut conn = state.pool.get().await?;
-    let order = store(&mut conn, id, by).await?;
-    state.signals.committed();
-    Ok(HttpResponse::Accepted().json(OrderView::from(order)))
+    if let Some(answer) = answered(&mut conn, key.as_ref()).await? {
+        return Ok(replayed(&answer));
+    }
+    match store(&mut conn, id, by, key.as_ref(), state.key_patience).await {
+        Ok(order) => {
+            state.signals.committed();
+            Ok(HttpResponse::Accepted().json(order))
+        }
+        // the same request may have been first
+        Err(error @ (NotCancelled::Refused(_) | NotCancelled::Key(NotTaken::Used))) => {
+            match answered(&mut conn, key.as_ref()).await? {
+                Some(answer) => Ok(replayed(&answer)),
+                None => Err(error.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
-async fn store(conn: &mut Conn, id: OrderId, by: Option<UserId>) -> Result<Versioned<Order>, NotCancelled> {
+fn replayed(answer: &Value) -> HttpResponse {
+    HttpResponse::Accepted().insert_header(REPLAYED).json(answer)
+}
+
+/// The cancellation, what it says and the idempotency key, all or nothing.
+async fn store(
+    conn: &mut Conn,
+    id: OrderId,
+    by: Option<UserId>,
+    key: Option<&Key>,
+    patience: Duration,
+) -> Result<OrderView, NotCancelled> {
     let context = Context {
         now: clock::now(),
         fresh_id: clock::new_id(),
@@ -72,10 +112,13 @@ async fn store(conn: &mut Conn, id: OrderId, by: Option<UserId>) -> Result<Versi
     conn.transaction(async |conn| {
         let decide = |order, context: &Context| cancel(order, by, context).map_err(NotCancelled::from);
         let done = command::execute(&OrderRepository, conn, "order", id.uuid(), &context, decide).await?;
-        match done {
-            Done::Moved(order) | Done::Unchanged(Some(order)) => Ok(order),
-            Done::Unchanged(None) => Err(CancelError::NotFound.into()),
-        }
+        let order: Versioned<Order> = match done {
+            Done::Moved(order) | Done::Unchanged(Some(order)) => order,
+            Done::Unchanged(None) => return Err(CancelError::NotFound.into()),
+        };
+        let view = OrderView::from(order);
+        take(conn, key, &view, patience).await?;
+        Ok(view)
     })
     .await
 }

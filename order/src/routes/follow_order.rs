@@ -15,14 +15,16 @@ use crate::store::{self, facts};
 use crate::streams::{Ending, NoSeat, body, is_told};
 
 const LAST_EVENT_ID: &str = "last-event-id";
+/// When a client without a seat may ask again, in seconds.
+const FULL_RETRY_S: u64 = 5;
 
 impl NoSeat {
-    fn problem(self, retry_after_s: u64) -> Problem {
+    fn problem(self) -> Problem {
         match self {
             Self::User => Problem::new(Code::RateLimited)
                 .detail("this user follows as many orders as one may at once")
-                .retry_after(retry_after_s),
-            Self::Process => Problem::new(Code::Overloaded).retry_after(retry_after_s),
+                .retry_after(FULL_RETRY_S),
+            Self::Process => Problem::new(Code::Overloaded).retry_after(FULL_RETRY_S),
         }
     }
 }
@@ -57,11 +59,11 @@ pub(super) async fn follow_order(
 ) -> Result<HttpResponse, Problem> {
     let id = order_id(&path)?;
     let seen = last_event_id(&request)?;
-    let retry_after_s = state.streams.settings().heartbeat().as_secs().max(1);
     let seat = state
         .streams
         .seat(caller.user_id)
-        .map_err(|none| none.problem(retry_after_s))?;
+        .await
+        .map_err(NoSeat::problem)?;
     let mut conn = state.pool.get().await?;
     let order = store::find(&mut conn, id)
         .await?

@@ -1,84 +1,89 @@
-//! The `Idempotency-Key` header: bare or quoted, printable, 255 characters at most.
+//! What requests with an `Idempotency-Key` were answered with.
 
-use std::future::{Ready, ready};
+use std::time::Duration;
 
-use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest};
+use chassis::auth::Principal;
+use chassis::idempotency::{IdempotencyKey, request_hash};
 use chassis::problem::{Code, Problem};
+use messaging::Conn;
+use serde::Serialize;
+use serde_json::Value;
+use thiserror::Error;
+use uuid::Uuid;
 
-const HEADER: &str = "idempotency-key";
-const MAX_CHARS: usize = 255;
+use crate::store::idempotency::{self, Taking};
 
-/// The request's key, if it has one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct IdempotencyKey(pub(super) Option<String>);
+/// A request's key.
+pub(super) struct Key {
+    customer: Uuid,
+    key: String,
+    hash: Vec<u8>,
+}
 
-impl FromRequest for IdempotencyKey {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+/// Why a request does not get its key.
+#[derive(Debug, Error)]
+pub(super) enum NotTaken {
+    #[error("the idempotency key was taken meanwhile")]
+    Used,
+    #[error("another request has the idempotency key in hand")]
+    InHand,
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+    #[error("the answer cannot be written as JSON")]
+    Answer(#[from] serde_json::Error),
+}
 
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let mut values = request.headers().get_all(HEADER);
-        ready(match (values.next(), values.next()) {
-            (None, _) => Ok(Self(None)),
-            (Some(value), None) => value
-                .to_str()
-                .ok()
-                .and_then(parse)
-                .map(|key| Self(Some(key)))
-                .ok_or_else(malformed),
-            (Some(_), Some(_)) => Err(malformed()),
-        })
+impl From<NotTaken> for Problem {
+    fn from(error: NotTaken) -> Self {
+        match error {
+            NotTaken::Used | NotTaken::InHand => Self::new(Code::IdempotencyInFlight).retry_after(1),
+            NotTaken::Database(error) => error.into(),
+            NotTaken::Answer(error) => Self::internal(error),
+        }
+    }
+}
+
+impl Key {
+    /// The key of the caller's `request`, if it has one.
+    pub(super) fn of(
+        caller: &Principal,
+        IdempotencyKey(key): IdempotencyKey,
+        request: &impl Serialize,
+    ) -> Result<Option<Self>, Problem> {
+        let Some(key) = key else { return Ok(None) };
+        Ok(Some(Self {
+            customer: caller.user_id.uuid(),
+            key,
+            hash: request_hash(request)?,
+        }))
     }
 }
 
-fn parse(text: &str) -> Option<String> {
-    let text = text.trim();
-    let bare = text
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        .unwrap_or(text);
-    let fits =
-        (1..=MAX_CHARS).contains(&bare.len()) && bare.chars().all(|c| c.is_ascii_graphic() && c != '"');
-    fits.then(|| bare.to_owned())
-}
-
-fn malformed() -> Problem {
-    Problem::new(Code::BadRequest)
-        .detail("Idempotency-Key must be one value of 1 to 255 printable characters, bare or in quotes")
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_key_is_the_same_bare_and_quoted(key in "[!#-~]{1,255}") {
-            prop_assert_eq!(parse(&key), Some(key.clone()));
-            prop_assert_eq!(parse(&format!("\"{key}\"")), Some(key));
-        }
-
-        #[test]
-        fn whatever_comes_is_a_key_of_printable_characters_or_none(text in r#"\PC{0,300}|[ -~]{0,300}|"[ -~]{0,300}""#) {
-            if let Some(key) = parse(&text) {
-                prop_assert!((1..=MAX_CHARS).contains(&key.len()));
-                prop_assert!(key.bytes().all(|byte| (b'!'..=b'~').contains(&byte) && byte != b'"'));
-                let quoted = format!("\"{key}\"");
-                prop_assert!([key, quoted].contains(&text.trim().to_owned()));
-            }
-        }
+/// The stored answer, where the key has been used.
+pub(super) async fn answered(conn: &mut Conn, key: Option<&Key>) -> Result<Option<Value>, Problem> {
+    let Some(key) = key else { return Ok(None) };
+    let Some(used) = idempotency::find(conn, key.customer, &key.key).await? else {
+        return Ok(None);
+    };
+    if used.request_hash == key.hash {
+        Ok(Some(used.response))
+    } else {
+        Err(Problem::new(Code::IdempotencyMismatch))
     }
+}
 
-    #[test]
-    fn bare_and_quoted_are_the_same_key() {
-        assert_eq!(parse("abc-1"), Some("abc-1".to_owned()));
-        assert_eq!(parse("\"abc-1\""), Some("abc-1".to_owned()));
-        let too_long = "x".repeat(256);
-        for bad in ["", "\"\"", "\"", "a b", "a\"b", too_long.as_str()] {
-            assert_eq!(parse(bad), None, "{bad:?}");
-        }
+/// Takes the key, if there is one, for `answer`, in the transaction of what is answered.
+pub(super) async fn take(
+    conn: &mut Conn,
+    key: Option<&Key>,
+    answer: &impl Serialize,
+    patience: Duration,
+) -> Result<(), NotTaken> {
+    let Some(key) = key else { return Ok(()) };
+    let answer = serde_json::to_value(answer)?;
+    match idempotency::take(conn, key.customer, &key.key, &key.hash, &answer, patience).await? {
+        Taking::Taken => Ok(()),
+        Taking::Used => Err(NotTaken::Used),
+        Taking::InHand => Err(NotTaken::InHand),
     }
 }

@@ -6,6 +6,7 @@ mod get_order;
 mod idempotency;
 mod list_orders;
 mod list_products;
+mod order_history;
 mod place_order;
 mod put_product;
 mod view;
@@ -29,6 +30,7 @@ use crate::app::State;
         get_order::get_order,
         cancel_order::cancel_order,
         follow_order::follow_order,
+        order_history::order_history,
     ),
     components(schemas(ProblemBody)),
     modifiers(&BearerToken),
@@ -49,7 +51,8 @@ pub(crate) fn configure(config: &mut ServiceConfig, state: State) {
         .service(list_orders::list_orders)
         .service(get_order::get_order)
         .service(cancel_order::cancel_order)
-        .service(follow_order::follow_order);
+        .service(follow_order::follow_order)
+        .service(order_history::order_history);
 }
 
 /// What is no id is no order either.

@@ -7,6 +7,7 @@ use actix_web::web::Data;
 use actix_web::{HttpResponse, post};
 use chassis::auth::Principal;
 use chassis::clock;
+use chassis::idempotency::{IdempotencyKey, REPLAYED};
 use chassis::json::Json;
 use chassis::problem::{Code, Problem, ProblemBody};
 use contracts::{Context, MoneyError, Transition};
@@ -15,15 +16,12 @@ use garde::Validate;
 use messaging::command::{self, Done};
 use messaging::{Conn, Versioned};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use thiserror::Error;
 use utoipa::ToSchema;
 
-use super::idempotency::IdempotencyKey;
+use super::idempotency::{Key, NotTaken, answered, take};
 use super::view::OrderView;
 use crate::app::State;
 use crate::domain::{Order, PlaceError, Product, place};
-use crate::store::idempotency::{self, Taking};
 use crate::store::{OrderRepository, products};
 
 /// What a customer wants. Prices are not the customer's to say.
@@ -60,19 +58,6 @@ pub(super) struct PlaceItem {
     quantity: i32,
 }
 
-/// Why the transaction did not commit.
-#[derive(Debug, Error)]
-enum NotStored {
-    #[error("the idempotency key was taken meanwhile")]
-    KeyTaken,
-    #[error("another request has the idempotency key in hand")]
-    KeyInHand,
-    #[error(transparent)]
-    Database(#[from] diesel::result::Error),
-    #[error("the answer cannot be written as JSON")]
-    Answer(#[from] serde_json::Error),
-}
-
 /// Places an order. It is pending until its payment is known; follow `Location`.
 ///
 /// With an `Idempotency-Key`, sending the same body again gets the stored answer, and another body 422.
@@ -93,21 +78,17 @@ enum NotStored {
 pub(super) async fn place_order(
     caller: Principal,
     state: Data<State>,
-    IdempotencyKey(key): IdempotencyKey,
+    key: IdempotencyKey,
     Json(body): Json<PlaceOrder>,
 ) -> Result<HttpResponse, Problem> {
     let payment_method = state
         .payment_methods
         .find(&body.payment_method)
         .map_err(|unknown| Problem::invalid("/payment_method", unknown.to_string()))?;
-    let key = key.map(|key| Key {
-        customer: caller.user_id.uuid(),
-        key,
-        hash: hash(&body),
-    });
+    let key = Key::of(&caller, key, &body)?;
     let mut conn = state.pool.get().await?;
-    if let Some(answer) = replayed(&mut conn, key.as_ref()).await? {
-        return Ok(answer);
+    if let Some(answer) = answered(&mut conn, key.as_ref()).await? {
+        return Ok(replayed(&answer));
     }
     let products = products_of(&mut conn, &body.items).await?;
     let context = context();
@@ -117,15 +98,12 @@ pub(super) async fn place_order(
             state.signals.committed();
             Ok(accepted(&order.id.to_string()).json(order))
         }
-        Err(NotStored::KeyTaken) => replayed(&mut conn, key.as_ref()).await?.ok_or_else(in_flight),
-        Err(NotStored::KeyInHand) => Err(in_flight()),
-        Err(NotStored::Database(error)) => Err(error.into()),
-        Err(NotStored::Answer(error)) => Err(Problem::internal(error)),
+        Err(NotTaken::Used) => match answered(&mut conn, key.as_ref()).await? {
+            Some(answer) => Ok(replayed(&answer)),
+            None => Err(NotTaken::Used.into()),
+        },
+        Err(error) => Err(error.into()),
     }
-}
-
-fn in_flight() -> Problem {
-    Problem::new(Code::IdempotencyInFlight).retry_after(1)
 }
 
 /// The saga has the order's id throughout; the request's own id is what caused it.
@@ -139,35 +117,11 @@ fn context() -> Context {
     }
 }
 
-struct Key {
-    customer: uuid::Uuid,
-    key: String,
-    hash: Vec<u8>,
-}
-
-/// Of what was understood, so that white space and the order of members do not matter.
-fn hash(body: &PlaceOrder) -> Vec<u8> {
-    let canonical = serde_json::to_vec(body).unwrap_or_default();
-    Sha256::digest(canonical).to_vec()
-}
-
-/// The stored answer, where the key has been used.
-async fn replayed(conn: &mut Conn, key: Option<&Key>) -> Result<Option<HttpResponse>, Problem> {
-    let Some(key) = key else { return Ok(None) };
-    let Some(used) = idempotency::find(conn, key.customer, &key.key).await? else {
-        return Ok(None);
-    };
-    if used.request_hash != key.hash {
-        return Err(Problem::new(Code::IdempotencyMismatch));
-    }
-    let id = used
-        .response
-        .get("id")
-        .and_then(serde_json::Value::as_str)
-        .unwrap_or_default();
-    let mut response = accepted(id);
-    response.insert_header(("Idempotent-Replayed", "true"));
-    Ok(Some(response.json(&used.response)))
+fn replayed(answer: &serde_json::Value) -> HttpResponse {
+    let id = answer.get("id").and_then(serde_json::Value::as_str);
+    let mut response = accepted(id.unwrap_or_default());
+    response.insert_header(REPLAYED);
+    response.json(answer)
 }
 
 fn accepted(id: &str) -> actix_web::HttpResponseBuilder {
@@ -222,7 +176,7 @@ async fn store(
     context: &Context,
     key: Option<&Key>,
     patience: Duration,
-) -> Result<OrderView, NotStored> {
+) -> Result<OrderView, NotTaken> {
     conn.transaction(async |conn| {
         let id = context.fresh_id;
         let done = command::create(&OrderRepository, conn, "order", id, context, placed).await?;
@@ -234,14 +188,7 @@ async fn store(
             version: order.version,
             state: order.state,
         });
-        if let Some(key) = key {
-            let answer = serde_json::to_value(&view)?;
-            match idempotency::take(conn, key.customer, &key.key, &key.hash, &answer, patience).await? {
-                Taking::Taken => {}
-                Taking::Used => return Err(NotStored::KeyTaken),
-                Taking::InHand => return Err(NotStored::KeyInHand),
-            }
-        }
+        take(conn, key, &view, patience).await?;
         Ok(view)
     })
     .await

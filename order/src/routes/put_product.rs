@@ -7,6 +7,7 @@ use chassis::clock;
 use chassis::json::Json;
 use chassis::money::MoneyBody;
 use chassis::problem::{Problem, ProblemBody};
+use contracts::{Money, is_paid_with};
 use diesel_async::AsyncConnection;
 use garde::Validate;
 use serde::Deserialize;
@@ -52,6 +53,22 @@ fn positive(price: &MoneyBody, (): &()) -> garde::Result {
     Ok(())
 }
 
+/// A price that people can pay.
+fn price(body: &MoneyBody, max_minor: i64) -> Result<Money, Problem> {
+    let money = body
+        .to_money()
+        .filter(|money| is_paid_with(money.currency()))
+        .ok_or_else(|| {
+            let detail = "must be the ISO 4217 code of a currency that people pay with";
+            Problem::invalid("/unit_price/currency", detail)
+        })?;
+    if money.amount_minor() > max_minor {
+        let detail = format!("must be at most {max_minor}");
+        return Err(Problem::invalid("/unit_price/amount_minor", detail));
+    }
+    Ok(money)
+}
+
 /// Letters, digits, `-`, `_` and `.`, 64 at most.
 fn sku(text: &str) -> Result<String, Problem> {
     let fits = (1..=64).contains(&text.len())
@@ -61,7 +78,10 @@ fn sku(text: &str) -> Result<String, Problem> {
     if fits {
         Ok(text.to_owned())
     } else {
-        Err(Problem::invalid("/sku", "not a stock keeping unit"))
+        Err(Problem::invalid(
+            "/sku",
+            "must be 1 to 64 letters, digits, -, _ or .",
+        ))
     }
 }
 
@@ -85,10 +105,7 @@ pub(super) async fn put_product(
     path: Path<String>,
     Json(body): Json<PutProduct>,
 ) -> Result<HttpResponse, Problem> {
-    let unit_price = body
-        .unit_price
-        .to_money()
-        .ok_or_else(|| Problem::invalid("/unit_price/currency", "not an ISO 4217 currency code"))?;
+    let unit_price = price(&body.unit_price, state.price_max_minor)?;
     let product = Product {
         sku: sku(&path)?,
         name: body.name,

@@ -17,6 +17,9 @@ diesel::table! {
         topic -> Text,
         data -> Jsonb,
         at -> Timestamptz,
+        event_id -> Nullable<Uuid>,
+        causation_id -> Nullable<Uuid>,
+        correlation_id -> Nullable<Uuid>,
     }
 }
 

@@ -12,9 +12,6 @@ use tokio_util::sync::CancellationToken;
 use super::{Following, Seat, Streams};
 use crate::store::facts::StoredFact;
 
-/// How long a client waits before it connects again after its connection broke, in milliseconds.
-const RETRY_MS: u32 = 1_000;
-
 /// When a stream ends.
 pub(crate) enum Ending {
     /// With what is known already.
@@ -35,7 +32,7 @@ pub(crate) fn body(
     known: &[StoredFact],
     ending: Ending,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
-    let first = format!("retry: {RETRY_MS}\n\n{}", written(known));
+    let first = chassis::event_stream::retry() + &written(known);
     let live = match ending {
         Ending::Now => None,
         Ending::Later {

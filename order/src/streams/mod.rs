@@ -11,6 +11,7 @@ use std::time::Duration;
 use chassis::Pool;
 use contracts::UserId;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -33,6 +34,8 @@ struct Shared {
     settings: StreamSettings,
     registry: Mutex<Registry>,
     opened: Notify,
+    /// A seat has become free.
+    freed: Notify,
     draining: CancellationToken,
 }
 
@@ -65,6 +68,7 @@ impl Streams {
                 settings,
                 registry: Mutex::default(),
                 opened: Notify::new(),
+                freed: Notify::new(),
                 draining,
             }),
         }
@@ -74,8 +78,23 @@ impl Streams {
         &self.shared.settings
     }
 
-    /// Takes a seat for `user`.
-    pub(crate) fn seat(&self, user: UserId) -> Result<Seat, NoSeat> {
+    /// Takes a seat for `user`, as soon as there is one.
+    ///
+    /// # Errors
+    /// Why there is none when the wait for one is over.
+    pub(crate) async fn seat(&self, user: UserId) -> Result<Seat, NoSeat> {
+        let give_up = Instant::now() + self.shared.settings.seat_wait();
+        loop {
+            // before it is looked: what becomes free in between counts
+            let freed = self.shared.freed.notified();
+            match self.take_seat(user) {
+                Err(_) if timeout_at(give_up, freed).await.is_ok() => {}
+                taken => return taken,
+            }
+        }
+    }
+
+    fn take_seat(&self, user: UserId) -> Result<Seat, NoSeat> {
         let limits = &self.shared.settings;
         self.registry()
             .take_seat(user, limits.per_user, limits.per_process)?;
@@ -155,6 +174,7 @@ async fn read(pool: &Pool, followed: &[(Uuid, i64)]) -> anyhow::Result<Vec<Store
 impl Drop for Seat {
     fn drop(&mut self) {
         self.streams.registry().give_back_seat(self.user);
+        self.streams.shared.freed.notify_waiters();
     }
 }
 

@@ -90,3 +90,28 @@ async fn what_is_no_order_is_404() {
     }
     orders.stored(0, 0, 0).await;
 }
+
+/// Sent again with its key, a cancellation gets the stored answer, also when both come at once; with the key of another
+/// request it is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_with_a_key_acts_once_and_is_answered_the_same_again() {
+    let orders = Orders::start().await;
+    let client = orders.somebody();
+    let (order, other) = (place(&client).await, place(&client).await);
+    let keyed = async |order: &Value| {
+        let path = format!("{}/cancel", path_of(order));
+        let request = client.request(reqwest::Method::POST, &path);
+        chassis::test::Answer::to(request.header("idempotency-key", "k1")).await
+    };
+    let answers = join_all((0..10).map(|_| keyed(&order))).await;
+    let replayed = |answer: &chassis::test::Answer| answer.header("idempotent-replayed") == "true";
+    assert_eq!(answers.iter().filter(|answer| !replayed(answer)).count(), 1);
+    let bodies: Vec<Value> = answers.into_iter().map(|answer| answer.ok(202)).collect();
+    assert!(bodies.iter().all(|body| *body == bodies[0]));
+    keyed(&other).await.problem(422, "idempotency-mismatch");
+    // without the key it is a second cancellation
+    cancel(&client, &order).await.problem(409, "conflict");
+    let cancelled = orders.outbox().await;
+    let cancelled = cancelled.iter().filter(|row| row["topic"] == "order.cancelled");
+    assert_eq!(cancelled.count(), 1);
+}

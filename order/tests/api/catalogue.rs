@@ -81,6 +81,12 @@ async fn a_product_that_cannot_be_is_422_and_changes_nothing() {
         ("/unit_price/amount_minor", json!(9_223_372_036_854_775_808_u64)),
         ("/unit_price/currency", json!("EURO")),
         ("/unit_price/currency", json!("eur")),
+        // none that people pay with: no currency at all, one for tests, gold, one that the euro has replaced
+        ("/unit_price/currency", json!("XXX")),
+        ("/unit_price/currency", json!("XTS")),
+        ("/unit_price/currency", json!("XAU")),
+        ("/unit_price/currency", json!("HRK")),
+        ("/unit_price/amount_minor", json!(1_000_000_001)),
         ("/active", json!("yes")),
     ];
     for (pointer, value) in cases {

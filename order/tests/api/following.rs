@@ -110,7 +110,7 @@ async fn an_orders_life_is_told_as_it_was_announced_and_ends_when_it_is_paid() {
     let client = orders.somebody();
     let order = place(&client).await;
     let mut stream = follow(&client, &order, None).await;
-    assert_eq!(stream.block().await.unwrap(), "retry: 1000");
+    assert!(stream.block().await.unwrap().starts_with("retry: "));
     let created = stream.event().await.unwrap();
     orders.paid(&order).await;
     let mut told = vec![created];
@@ -170,7 +170,7 @@ async fn a_stream_on_which_nothing_happens_gives_signs_of_life() {
     let client = orders.somebody();
     let order = place(&client).await;
     let mut stream = follow(&client, &order, Some("1")).await;
-    assert_eq!(stream.block().await.unwrap(), "retry: 1000");
+    assert!(stream.block().await.unwrap().starts_with("retry: "));
     for _ in 0..3 {
         assert_eq!(stream.block().await.unwrap(), ": heartbeat");
     }
@@ -190,7 +190,7 @@ async fn a_stream_ends_with_its_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_follows_five_orders_at_once_and_no_more() {
-    let orders = Orders::start_with(&[OFTEN]).await;
+    let orders = Orders::start_with(&[("streams.seat_wait_ms", "50")]).await;
     let ada = orders.somebody();
     let order = place(&ada).await;
     let mut streams = Vec::new();
@@ -199,23 +199,34 @@ async fn a_user_follows_five_orders_at_once_and_no_more() {
     }
     let sixth = Answer::to(asked(&ada, &order, None)).await;
     sixth.problem(429, "rate-limited");
-    assert_eq!(sixth.header("retry-after"), "1");
+    assert_eq!(sixth.header("retry-after"), "5");
     let eve = orders.somebody();
     let eves = place(&eve).await;
     follow(&eve, &eves, None).await.event().await.unwrap();
+}
 
-    // the seat of one that is gone is free again
-    drop(streams.pop());
-    let give_up = Instant::now() + PATIENCE;
-    loop {
-        let response = asked(&ada, &order, None).send().await.unwrap();
-        if response.status() == 200 {
-            break;
-        }
-        assert_eq!(response.status(), 429);
-        assert!(Instant::now() < give_up, "the seat is not given back");
-        tokio::task::yield_now().await;
+/// A page with five streams that is loaded anew fifty times: each time it leaves one and opens another, before anybody can
+/// know that the first is left. No heartbeat finds that out in this time.
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_reloads_with_five_living_streams_find_a_seat_each_time() {
+    let orders = Orders::start().await;
+    let ada = orders.somebody();
+    let order = place(&ada).await;
+    let mut streams = std::collections::VecDeque::new();
+    for _ in 0..5 {
+        streams.push_back(follow(&ada, &order, None).await);
     }
+    let begun = Instant::now();
+    for reload in 0..50 {
+        drop(streams.pop_front());
+        let response = asked(&ada, &order, None).send().await.unwrap();
+        assert_eq!(response.status(), 200, "reload {reload}");
+        streams.push_back(Stream {
+            response,
+            text: String::new(),
+        });
+    }
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -281,7 +292,7 @@ async fn what_was_announced_before_facts_were_kept_is_told_as_well() {
     let (_, paid, taken_back) = (place(&client).await, place(&client).await, place(&client).await);
     orders.paid(&paid).await;
     cancel(&client, &taken_back).await.ok(202);
-    let kept = "select * from order_fact order by order_id, sequence";
+    let kept = "select order_id, sequence, topic, data, at from order_fact order by order_id, sequence";
     let before = orders.rows(kept).await;
     assert_eq!(before.len(), 5);
     orders.tamper("delete from order_fact").await;

@@ -24,6 +24,9 @@ pub(crate) struct Orders {
     database: TestDatabase,
 }
 
+/// Prices up to what 64 bits hold.
+pub(crate) const ANY_PRICE: (&str, &str) = ("catalogue.price_max_minor", "9223372036854775807");
+
 impl Orders {
     pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await

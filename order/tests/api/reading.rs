@@ -82,3 +82,34 @@ async fn what_is_no_order_is_404() {
         }
     }
 }
+
+/// An order's own events are there from the moment that it is placed, under the ids that Kafka will know them by.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orders_history_is_there_at_once_and_to_nobody_else() {
+    let orders = Orders::start().await;
+    let client = orders.somebody();
+    let order = place(&client).await;
+    let path = format!("{}/history", path_of(&order));
+    let told = async || client.get(&path).await.ok(200);
+    assert_eq!(told().await["items"].as_array().unwrap().len(), 1);
+    cancel(&client, &order).await.ok(202);
+    let history = told().await;
+    assert_eq!(history["order_id"], order["id"]);
+    let outbox = orders
+        .rows("select event_id, topic from outbox order by id")
+        .await;
+    let items = history["items"].as_array().unwrap();
+    assert_eq!(items.len(), outbox.len());
+    for (number, (item, row)) in items.iter().zip(&outbox).enumerate() {
+        assert_eq!(
+            (&item["event_id"], &item["type"]),
+            (&row["event_id"], &row["topic"])
+        );
+        assert_eq!(item["sequence"], number + 1);
+        assert_eq!(item["correlation_id"], order["id"]);
+        assert_eq!(item["data"]["customer_id"], order["customer_id"]);
+    }
+    orders.somebody().get(&path).await.problem(404, "not-found");
+    let nobodys = "/orders/01990000-0000-7000-8000-0000000000aa/history";
+    client.get(nobodys).await.problem(404, "not-found");
+}

@@ -3,6 +3,7 @@
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, post};
 use chassis::clock;
+use chassis::json::require_plain;
 use chassis::problem::{Code, Problem, ProblemBody};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -65,6 +66,7 @@ pub(super) async fn stripe_webhook(
     body: Payload,
 ) -> Result<HttpResponse, Problem> {
     let webhooks = state.webhooks.as_deref().ok_or_else(not_set_up)?;
+    require_plain(&request)?;
     let limit = webhooks.settings.webhook_body_limit_bytes;
     let too_large = |_| Problem::new(Code::PayloadTooLarge).detail(format!("the limit is {limit} bytes"));
     let body = body.to_bytes_limited(limit).await.map_err(too_large)?;

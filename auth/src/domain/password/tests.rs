@@ -86,7 +86,7 @@ proptest! {
 
     #[test]
     fn length_is_in_characters(password in "\\PC{0,140}") {
-        let length = password.chars().count();
+        let length = prepared(&password).chars().count();
         let refused_for_length = matches!(
             judged(&password),
             Err(PasswordError::TooShort(_) | PasswordError::TooLong(_))

@@ -5,10 +5,11 @@ use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use chrono::{DateTime, Utc};
 use contracts::UserId;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -98,8 +99,8 @@ impl FromRequest for Principal {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move { Self::of(&request).await })
+        let of = request.clone();
+        decide(request, async move { Self::of(&of).await })
     }
 }
 
@@ -108,9 +109,9 @@ impl FromRequest for AdminPrincipal {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let principal = Principal::of(&request).await?;
+        let of = request.clone();
+        decide(request, async move {
+            let principal = Principal::of(&of).await?;
             if principal.is_admin() {
                 return Ok(Self(principal));
             }
@@ -120,6 +121,35 @@ impl FromRequest for AdminPrincipal {
                 .detail("this needs the role admin")
                 .header(WWW_AUTHENTICATE, challenge))
         })
+    }
+}
+
+/// Whether the caller may has been decided.
+struct Decision(watch::Receiver<bool>);
+
+/// Extractors of a handler run beside each other: those of what the caller sent wait for this one, so that nobody who may not
+/// is told what is wrong with their request.
+fn decide<T: 'static>(
+    request: &HttpRequest,
+    decision: impl Future<Output = Result<T, Problem>> + 'static,
+) -> Pin<Box<dyn Future<Output = Result<T, Problem>>>> {
+    let (decided, waited_for) = watch::channel(false);
+    request.extensions_mut().insert(Decision(waited_for));
+    Box::pin(async move {
+        let outcome = decision.await;
+        if outcome.is_ok() {
+            decided.send_replace(true);
+        }
+        outcome
+    })
+}
+
+/// Waits until it is decided whether the caller may, where a handler asks that before.
+pub(crate) async fn decided(request: &HttpRequest) {
+    let decision = request.extensions().get::<Decision>().map(|it| it.0.clone());
+    if let Some(mut decision) = decision {
+        // an error: they may not, and nobody waits for anything else
+        let _refused = decision.wait_for(|decided| *decided).await;
     }
 }
 

@@ -29,6 +29,13 @@ pub(super) fn of_dotted(path: &str) -> String {
     pointer
 }
 
+/// The pointer of a member of what `pointer` points at.
+pub(super) fn below(pointer: &str, key: &str) -> String {
+    let mut pointer = pointer.to_owned();
+    push(&mut pointer, key);
+    pointer
+}
+
 fn push(pointer: &mut String, key: &str) {
     pointer.push('/');
     for c in key.chars() {

@@ -6,11 +6,12 @@ use actix_web::{FromRequest, dev::Payload};
 use garde::Validate;
 use proptest::prelude::*;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{BodyLimit, Json, parse};
 use crate::problem::{Code, FieldError, Problem};
 
-#[derive(Debug, Deserialize, Validate)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Order {
     #[garde(length(min = 1, max = 2), dive)]
@@ -23,7 +24,7 @@ struct Order {
     urgency: Urgency,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Urgency {
     #[default]
@@ -31,7 +32,7 @@ enum Urgency {
     High,
 }
 
-#[derive(Debug, Deserialize, Validate)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Item {
     #[garde(length(min = 1))]
@@ -145,6 +146,60 @@ async fn an_array_does_not_pass_for_an_object() {
 async fn a_missing_or_repeated_member_is_422() {
     assert_eq!(refused("{}").await.0, Code::Validation);
     assert_eq!(refused(r#"{"items": [], "items": []}"#).await.0, Code::Validation);
+}
+
+/// What is missing is told at once, wherever it is, beside what does not fit.
+#[actix_web::test]
+async fn every_missing_member_is_listed_with_its_pointer() {
+    let told = async |body: &str| {
+        let (code, errors) = refused(body).await;
+        assert_eq!(code, Code::Validation);
+        let told = errors.into_iter().map(|error| (error.pointer, error.detail));
+        told.collect::<Vec<_>>()
+    };
+    let missing = |pointer: &str| (pointer.to_owned(), "is missing".to_owned());
+    assert_eq!(told("{}").await, [missing("/items")]);
+    assert_eq!(
+        told(r#"{"items": [{}, {"sku": "tea"}]}"#).await,
+        [
+            missing("/items/0/sku"),
+            missing("/items/0/quantity"),
+            missing("/items/1/quantity"),
+        ]
+    );
+    let wrong = (
+        "/items/0/quantity".to_owned(),
+        "must be a whole number".to_owned(),
+    );
+    assert_eq!(
+        told(r#"{"items": [{"quantity": "2"}, {"sku": "tea"}]}"#).await,
+        [wrong, missing("/items/0/sku"), missing("/items/1/quantity")]
+    );
+    assert_eq!(
+        told(r#"{"items": []}"#).await,
+        [("/items".to_owned(), "must contain at least one item".to_owned())]
+    );
+}
+
+/// A body that would have to be decoded is refused as that, and not as broken JSON.
+#[actix_web::test]
+async fn an_encoded_body_is_415() {
+    for coding in ["gzip", "br", "deflate", "zstd", "identity, gzip", "GZIP"] {
+        let request = TestRequest::post()
+            .insert_header((CONTENT_TYPE, "application/json"))
+            .insert_header(("content-encoding", coding))
+            .set_payload(&b"\x1f\x8b\x08"[..]);
+        let problem = extract(request).await.unwrap_err();
+        assert_eq!(problem.code(), Code::UnsupportedMediaType, "{coding}");
+        use actix_web::ResponseError;
+        let response = problem.error_response();
+        assert_eq!(response.headers().get("accept-encoding").unwrap(), "identity");
+    }
+    let plain = TestRequest::post()
+        .insert_header((CONTENT_TYPE, "application/json"))
+        .insert_header(("content-encoding", "identity"))
+        .set_payload(r#"{"items": [{"sku": "tea", "quantity": 2}]}"#);
+    assert!(extract(plain).await.is_ok());
 }
 
 #[actix_web::test]

@@ -79,7 +79,7 @@ codes! {
         "Ask the user again. The answer does not tell which of the two is wrong, nor whether the account exists or is disabled.";
     /// A refresh token that does not hold.
     InvalidRefreshToken = "invalid-refresh-token", UNAUTHORIZED, "The refresh token is not valid",
-        "Log in again. A refresh token works once: keep the newest, and do not use one from two places.";
+        "Log in again. Keep the newest refresh token: the one before it is answered with the same successor for a minute, as long as that is unused; then it ends the login.";
     /// The caller is known and may not do this.
     Forbidden = "forbidden", FORBIDDEN, "This is not allowed",
         "Use an account that has the role; the operations are for admins. A new role counts from the next login or refresh.";
@@ -104,9 +104,9 @@ codes! {
     /// The body is over the limit.
     PayloadTooLarge = "payload-too-large", PAYLOAD_TOO_LARGE, "The body is too large",
         "Send less at once; the limit is `http.body_limit_bytes`.";
-    /// The body is not declared as JSON.
-    UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json",
-        "Send `Content-Type: application/json`.";
+    /// The body is not declared as JSON, or has a `Content-Encoding`.
+    UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json, as it is",
+        "Send `Content-Type: application/json`, and no `Content-Encoding`.";
     /// Well-formed JSON that says something that cannot be.
     Validation = "validation", UNPROCESSABLE_ENTITY, "The body is not valid",
         "Read `errors`: each has a JSON pointer to a member and what is wrong with it. Members that are not known are refused.";

@@ -16,8 +16,8 @@ use std::time::Duration;
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
 use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::{ConnectionType, Version};
 use actix_web::middleware::Next;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Bytes;
@@ -26,6 +26,7 @@ use socket2::{SockRef, Socket};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
+use super::event_streams::Commented;
 use crate::problem::{Code, Problem};
 use crate::settings::HttpSettings;
 
@@ -38,6 +39,8 @@ pub(super) struct Limits {
     answer: Duration,
     /// Requests at once.
     requests: usize,
+    /// How long an event stream may be silent before it is looked whether anybody is there.
+    look: Duration,
 }
 
 impl Limits {
@@ -47,6 +50,7 @@ impl Limits {
                 + Duration::from_millis(settings.header_timeout_ms),
             answer: Duration::from_millis(settings.answer_timeout_ms),
             requests: settings.requests_per_connection.get(),
+            look: Duration::from_millis(settings.event_stream_look_ms.max(1)),
         }
     }
 }
@@ -67,8 +71,8 @@ struct Connection {
 }
 
 /// Begins to watch a connection that has been accepted.
-pub(super) fn watch(io: &dyn Any, limits: Limits, data: &mut Extensions) {
-    let Some(stream) = tcp(io) else { return };
+pub(super) fn watch(stream: Option<&TcpStream>, limits: Limits, data: &mut Extensions) {
+    let Some(stream) = stream else { return };
     let socket = SockRef::from(stream)
         .try_clone()
         .inspect_err(|error| tracing::warn!(error.message = %error, "a connection goes unwatched"));
@@ -88,11 +92,10 @@ pub(super) fn watch(io: &dyn Any, limits: Limits, data: &mut Extensions) {
     data.insert(connection);
 }
 
-fn tcp(io: &dyn Any) -> Option<&TcpStream> {
-    io.downcast_ref().or_else(|| {
-        let secured = io.downcast_ref::<TlsStream<TcpStream>>()?;
-        Some(secured.get_ref().0)
-    })
+/// The connection under one that is secured.
+pub(super) fn secured(io: &dyn Any) -> Option<&TcpStream> {
+    let secured = io.downcast_ref::<TlsStream<TcpStream>>()?;
+    Some(secured.get_ref().0)
 }
 
 /// Cuts the connection when its time is over. Ends with it.
@@ -209,8 +212,12 @@ pub(super) async fn count<B: MessageBody + 'static>(
         let head = response.response_mut().head_mut();
         head.set_connection_type(ConnectionType::Close);
     }
+    let is_http_2 = response.request().version() == Version::HTTP_2;
+    let look = counted.connection.limits.look;
     if !is_event_stream(&response) {
         counted.answers();
+    } else if is_http_2 {
+        response = response.map_body(|_, body| BoxBody::new(Commented::new(body, look)));
     }
     Ok(response.map_body(|_, body| {
         BoxBody::new(Answer {

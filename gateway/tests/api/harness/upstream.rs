@@ -65,6 +65,7 @@ impl Upstream {
         });
         let server = server
             .workers(1)
+            .h1_allow_half_closed(false)
             .disable_signals()
             .listen(listener)
             .unwrap()

@@ -92,7 +92,7 @@ fn a_fact_becomes_a_notification_of_its_user_with_the_events_id_and_time() {
             kind: Kind::OrderConfirmed,
             channel: Channel::InApp,
             title: "Order confirmed".to_owned(),
-            body: "Your order over 25.98 EUR is paid and confirmed.".to_owned(),
+            body: "Your order for €25.98 is paid and confirmed.".to_owned(),
             created_at: "2024-11-27T12:31:01.120Z".parse().unwrap(),
             address: None,
         }
@@ -133,10 +133,10 @@ fn nobodys_e_mail_address_is_repeated() {
 fn an_order_is_told_with_its_pieces_and_its_total() {
     assert_eq!(
         told(&created(&[1])).body,
-        "Your order of 1 item over 25.98 EUR has been received and waits for its payment."
+        "Your order of 1 item for €25.98 has been received and waits for its payment."
     );
     let many = told(&created(&[i32::MAX, i32::MAX, 2])).body;
-    assert!(many.starts_with("Your order of 4294967296 items over"), "{many}");
+    assert!(many.starts_with("Your order of 4294967296 items for"), "{many}");
 }
 
 #[test]
@@ -144,11 +144,13 @@ fn a_cancellation_says_why() {
     let because = |reason, code| told(&cancelled(reason, code)).body;
     assert_eq!(
         because(CancellationReason::PaymentFailed, Some("insufficient_funds")),
-        "Your order over 25.98 EUR has been cancelled because its payment failed (insufficient funds). \
-         No money was taken."
+        "Your order for €25.98 has been cancelled because its payment failed (insufficient funds). \
+         You have not been charged."
     );
     assert!(because(CancellationReason::PaymentFailed, None).contains("payment failed."));
-    let given_back = |because: &str| format!("{because}. Whatever was paid for it is given back.");
+    let given_back = |because: &str| {
+        format!("{because}. If you have been charged, you get the full amount back, and we will tell you.")
+    };
     assert!(because(CancellationReason::CustomerRequest, None).ends_with(&given_back("as requested")));
     assert!(because(CancellationReason::PaymentTimeout, None).ends_with(&given_back("in time")));
 }
@@ -157,11 +159,11 @@ fn a_cancellation_says_why() {
 fn only_failure_codes_that_people_understand_are_shown() {
     assert_eq!(
         told(&failed("card_declined")).body,
-        "Your payment of 25.98 EUR failed (the card was declined). No money was taken."
+        "Your payment of €25.98 failed (the card was declined). You have not been charged."
     );
     assert_eq!(
         told(&failed("E\u{0}2041")).body,
-        "Your payment of 25.98 EUR failed. No money was taken."
+        "Your payment of €25.98 failed. You have not been charged."
     );
 }
 
@@ -175,10 +177,7 @@ fn money_that_comes_and_goes_is_told() {
         provider: "simulated".to_owned(),
         provider_reference: "ch_1".to_owned(),
     };
-    assert_eq!(
-        told(&completed).body,
-        "Your payment of 25.98 EUR has been received."
-    );
+    assert_eq!(told(&completed).body, "Your payment of €25.98 has been received.");
     let refunded = PaymentRefunded {
         payment_id: PAYMENT,
         order_id: ORDER,
@@ -186,7 +185,7 @@ fn money_that_comes_and_goes_is_told() {
         amount: PRICE,
         refund_reference: "re_1".to_owned(),
     };
-    assert_eq!(told(&refunded).body, "25.98 EUR has been given back to you.");
+    assert_eq!(told(&refunded).body, "You have been refunded €25.98.");
 }
 
 #[test]

@@ -1,0 +1,1 @@
+drop index concurrently if exists refresh_tokens_by_sealing;
