@@ -186,6 +186,13 @@ pub(crate) fn admin_config(brokers: &str, settings: &MessagingSettings) -> Clien
     connection(brokers, settings)
 }
 
+/// How long a rebalance waits for a member, also for one that a broker remembers and that is no more. A batch that takes
+/// longer than its transaction may is given up, and the client is polled again.
+pub(crate) fn rebalance_timeout(settings: &MessagingSettings) -> Duration {
+    let transaction_ms = settings.transaction_timeout_ms.saturating_mul(3) / 2;
+    Duration::from_millis(settings.session_timeout_ms.max(transaction_ms))
+}
+
 pub(crate) fn consumer_config(brokers: &str, group: &str, settings: &MessagingSettings) -> ClientConfig {
     let mut config = connection(brokers, settings);
     let session_ms = settings.session_timeout_ms;
@@ -199,13 +206,9 @@ pub(crate) fn consumer_config(brokers: &str, group: &str, settings: &MessagingSe
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", session_ms.to_string())
         .set("heartbeat.interval.ms", (session_ms / 5).to_string())
-        // how long a rebalance waits for a member, also for one that a broker remembers and that is no more; a batch that takes
-        // longer than its transaction may is given up, and the client is polled again
         .set(
             "max.poll.interval.ms",
-            session_ms
-                .max(settings.transaction_timeout_ms.saturating_mul(3) / 2)
-                .to_string(),
+            rebalance_timeout(settings).as_millis().to_string(),
         )
         .set("fetch.wait.max.ms", "50")
         // a topic that is made after its listener has started is found this soon

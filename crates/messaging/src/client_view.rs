@@ -43,8 +43,8 @@ struct Reported {
     at: Instant,
     /// Brokers that metadata has named.
     brokers: usize,
-    /// The state of the group membership while it is not settled.
-    unsettled: Option<String>,
+    /// What the group membership waits for while it is not settled.
+    unsettled: Option<Stall>,
     /// A partition that it has and that no broker answers for.
     unanswered: Option<String>,
     /// Partitions of which there is more: the offset that is read next, and since when it is.
@@ -91,8 +91,8 @@ impl ClientView {
         if reported.brokers == 0 {
             return Err(Stall::NoBroker);
         }
-        if let Some(state) = &reported.unsettled {
-            return Err(Stall::NotJoined(state.clone()));
+        if let Some(unsettled) = &reported.unsettled {
+            return Err(unsettled.clone());
         }
         if paused {
             return Ok(());
@@ -125,7 +125,13 @@ impl Reported {
         let brokers = statistics.brokers.values().filter(numbered).count();
         let unsettled = statistics.cgrp.as_ref().and_then(|group| {
             let settled = group.state == "up" && group.join_state == "steady";
-            (!settled).then(|| format!("{}, {}", group.state, group.join_state))
+            let state = || format!("{}, {}", group.state, group.join_state);
+            match group.join_state.as_str() {
+                _ if settled => None,
+                // the broker has been asked, and answers when the other members have come
+                "wait-join" | "wait-sync" if group.state == "up" => Some(Stall::Rebalancing(state())),
+                _ => Some(Stall::NotJoined(state())),
+            }
         });
         Self {
             at,
@@ -292,11 +298,13 @@ mod tests {
             after(&holding(None), &coordinator_only, false),
             Err(Stall::NoBroker)
         );
-        let joining = statistics(vec![broker(1, "UP", 0)], "wait-join");
-        assert_eq!(
-            after(&holding(None), &joining, false),
-            Err(Stall::NotJoined("up, wait-join".to_owned()))
-        );
+        for (join_state, stall) in [
+            ("wait-metadata", Stall::NotJoined("up, wait-metadata".to_owned())),
+            ("wait-join", Stall::Rebalancing("up, wait-join".to_owned())),
+        ] {
+            let joining = statistics(vec![broker(1, "UP", 0)], join_state);
+            assert_eq!(after(&holding(None), &joining, false), Err(stall));
+        }
         for leader in [broker(1, "DOWN", 60), broker(1, "UP", 6_000), broker(2, "UP", 0)] {
             let silent = statistics(vec![leader], "steady");
             assert_eq!(

@@ -1,6 +1,7 @@
 //! The consumer: collects records into batches, takes them through the inbox, commits offsets after the
 //! database has committed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +16,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::Outage;
-use crate::broker::ConsumerWatch;
+use crate::broker::{ConsumerWatch, rebalance_timeout};
 use crate::client_view::ClientView;
 use crate::commits::{Commits, Committer};
+use crate::group_check::nobodys;
 use crate::inbox::{Arrival, Inbox};
 use crate::intake::Allowance;
 use crate::isolate;
@@ -49,19 +51,26 @@ pub(crate) struct GroupMember {
 
 impl GroupMember {
     pub(crate) fn subscribe(core: Arc<Core>, config: ClientConfig) -> KafkaResult<Self> {
-        let known = KnownOffsets::default();
         let (kafka, view) = subscribed(&core, &config)?;
+        let known = KnownOffsets::default();
         let bound = Duration::from_millis(core.settings.client_stall_ms);
+        let rebalancing = rebalance_timeout(&core.settings) + bound;
+        let watchdog = Watchdog::new(Client::Consumer, bound).rebalancing(rebalancing);
         let patience = Duration::from_millis(core.settings.socket_timeout_ms);
         Ok(Self {
             inbox: Inbox::new(core.clone()),
-            topics: TopicCheck::new(core.topics.keys().cloned().collect(), known.clone(), patience),
+            topics: TopicCheck::new(
+                core.service.clone(),
+                core.topics.keys().cloned().collect(),
+                known.clone(),
+                patience,
+            ),
             commits: Commits::new(known, patience),
             core,
             config,
             kafka,
             view,
-            watchdog: Watchdog::new(Client::Consumer, bound),
+            watchdog,
             look_at: Instant::now(),
         })
     }
@@ -336,6 +345,16 @@ impl Asked for KafkaConsumer {
             none if none.count() == 0 => Ok(none),
             assigned => self.committed_offsets(assigned, patience),
         }
+    }
+
+    fn nobodys(
+        &self,
+        group: &str,
+        topics: &BTreeMap<String, usize>,
+        patience: Duration,
+    ) -> KafkaResult<Option<String>> {
+        let told = self.fetch_group_list(Some(group), patience)?;
+        Ok(told.groups().first().and_then(|group| nobodys(group, topics)))
     }
 }
 

@@ -25,6 +25,7 @@ mod dead_letter;
 mod dedupe;
 mod dispatcher;
 mod failure;
+mod group_check;
 mod headers;
 mod held_back;
 mod horizon;

@@ -50,6 +50,10 @@ pub(crate) enum Stall {
     NoBroker,
     /// It is not a member of its group; the state it is in instead.
     NotJoined(String),
+    /// Its group has not finished a rebalance, for which the broker waits as long as any member may take.
+    Rebalancing(String),
+    /// A partition that no member of its settled group has.
+    Nobodys(String),
     /// The broker does not answer for a partition that it has.
     NotFetching(String),
     /// There is more of a partition that it has, and it does not come.
@@ -76,6 +80,8 @@ impl Stall {
             Self::Silent => "silent",
             Self::NoBroker => "no_broker",
             Self::NotJoined(_) => "not_joined",
+            Self::Rebalancing(_) => "rebalancing",
+            Self::Nobodys(_) => "unassigned",
             Self::NotFetching(_) => "not_fetching",
             Self::NotReading { .. } => "not_reading",
             Self::NoAnswer(_) => "no_answer",
@@ -93,6 +99,8 @@ impl Stall {
             | Self::Silent
             | Self::NoBroker
             | Self::NotJoined(_)
+            | Self::Rebalancing(_)
+            | Self::Nobodys(_)
             | Self::NotFetching(_)
             | Self::NotReading { .. }
             | Self::NoAnswer(_) => false,
@@ -107,6 +115,10 @@ impl fmt::Display for Stall {
             Self::Silent => f.write_str("the client reports nothing"),
             Self::NoBroker => f.write_str("the client knows no broker"),
             Self::NotJoined(state) => write!(f, "not a member of the consumer group ({state})"),
+            Self::Rebalancing(state) => {
+                write!(f, "the consumer group has not finished a rebalance ({state})")
+            }
+            Self::Nobodys(partition) => write!(f, "no member of the consumer group has {partition}"),
             Self::NotFetching(partition) => write!(f, "the broker does not answer for {partition}"),
             Self::NotReading { place, trouble: None } => write!(f, "{place} is not read on"),
             Self::NotReading {
@@ -127,6 +139,8 @@ impl fmt::Display for Stall {
 pub(crate) struct Watchdog {
     client: Client,
     bound: Duration,
+    /// … and how long in a rebalance.
+    rebalancing: Duration,
     /// How often the bound is doubled.
     doubled: u32,
     /// How long there has been no progress.
@@ -140,9 +154,18 @@ impl Watchdog {
         Self {
             client,
             bound,
+            rebalancing: bound,
             doubled: 0,
             stalled: Duration::ZERO,
             looked: None,
+        }
+    }
+
+    /// How long a rebalance may take, when that is longer.
+    pub(crate) fn rebalancing(self, rebalancing: Duration) -> Self {
+        Self {
+            rebalancing: rebalancing.max(self.bound),
+            ..self
         }
     }
 
@@ -165,7 +188,12 @@ impl Watchdog {
             self.stalled += since;
         }
         let fatal = matches!(stall, Stall::Fatal(..)) && self.doubled == 0;
-        let overdue = self.stalled >= self.bound.saturating_mul(1 << self.doubled);
+        let bound = if matches!(stall, Stall::Rebalancing(_)) {
+            self.rebalancing
+        } else {
+            self.bound
+        };
+        let overdue = self.stalled >= bound.saturating_mul(1 << self.doubled);
         if !(overdue || fatal || stall.is_of_topic()) {
             return false;
         }
@@ -219,6 +247,13 @@ mod tests {
         assert!(renewed(&mut watchdog, &mut now, 9, Some(Stall::Silent)).is_empty());
         now += Duration::from_secs(300);
         assert_eq!(renewed(&mut watchdog, &mut now, 3, Some(Stall::Silent)), [3]);
+    }
+
+    #[test]
+    fn a_rebalance_may_take_as_long_as_a_member_may() {
+        let (mut watchdog, mut now) = (watchdog().rebalancing(Duration::from_secs(55)), Instant::now());
+        let joining = || Some(Stall::Rebalancing("up, wait-join".to_owned()));
+        assert_eq!(renewed(&mut watchdog, &mut now, 60, joining()), [56]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! What has become of the topics that a consumer reads. One that is gone is told. One that was deleted and made anew is
+//! What has become of the topics that a consumer reads, and of its group. A topic that is gone is told. One that was deleted and made anew is
 //! read from its beginning: librdkafka would keep the position that it had in the old one. For one that has more partitions
-//! than before the group is joined again, so that all of them are somebody's.
+//! than before the group is joined again, so that all of them are somebody's, and so it is when a settled group has left some to
+//! nobody.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,10 +27,18 @@ pub(crate) trait Asked: Send + Sync + 'static {
     fn topic(&self, topic: &str, patience: Duration) -> KafkaResult<(Option<RDKafkaRespErr>, usize)>;
     /// The group's offsets on the partitions that this member has.
     fn all_committed(&self, patience: Duration) -> KafkaResult<TopicPartitionList>;
+    /// A partition of these topics (each with the number of its partitions) that no member of the settled group has.
+    fn nobodys(
+        &self,
+        group: &str,
+        topics: &BTreeMap<String, usize>,
+        patience: Duration,
+    ) -> KafkaResult<Option<String>>;
 }
 
 /// Looks after the topics of one client.
 pub(crate) struct TopicCheck {
+    group: Arc<str>,
     topics: Arc<[String]>,
     patience: Duration,
     at: Instant,
@@ -44,6 +53,7 @@ struct Looked {
     missing: BTreeSet<String>,
     partitions: BTreeMap<String, usize>,
     replaced: Option<Stall>,
+    nobodys: Option<String>,
 }
 
 /// What is known so far.
@@ -51,11 +61,14 @@ struct Looked {
 struct Seen {
     missing: BTreeSet<String>,
     partitions: BTreeMap<String, usize>,
+    /// A partition that no member of the group has.
+    nobodys: Option<String>,
 }
 
 impl TopicCheck {
-    pub(crate) fn new(topics: Vec<String>, known: KnownOffsets, patience: Duration) -> Self {
+    pub(crate) fn new(group: String, topics: Vec<String>, known: KnownOffsets, patience: Duration) -> Self {
         Self {
+            group: group.into(),
             topics: topics.into(),
             patience,
             at: Instant::now(),
@@ -73,37 +86,30 @@ impl TopicCheck {
     /// Takes an answer in that has come, and asks again when it is time. The client is to begin anew on a topic that is
     /// another one than it has read.
     pub(crate) fn look(&mut self, now: Instant, consumer: &Arc<impl Asked>) -> Result<(), Stall> {
-        if let Some(asked) = self.asked.as_mut() {
-            let Some(answer) = asked.now_or_never() else {
-                return Ok(());
-            };
+        if let Some(answer) = self.asked.as_mut().and_then(FutureExt::now_or_never) {
             self.asked = None;
-            return match answer {
-                Ok(Ok(looked)) => self.seen.take(looked),
-                Ok(Err(error)) => {
-                    debug!(%error, "topics not looked after");
-                    Ok(())
-                }
-                Err(died) => {
-                    debug!(error = %died, "topics not looked after");
-                    Ok(())
-                }
-            };
+            match answer {
+                Ok(Ok(looked)) => self.seen.take(looked)?,
+                Ok(Err(error)) => debug!(%error, "topics not looked after"),
+                Err(died) => debug!(error = %died, "topics not looked after"),
+            }
         }
-        if now >= self.at {
+        if now >= self.at && self.asked.is_none() {
             self.at = now + CHECK_EVERY;
             let (consumer, topics, patience) = (consumer.clone(), self.topics.clone(), self.patience);
-            let known = self.known.clone();
+            let (group, known) = (self.group.clone(), self.known.clone());
             self.asked = Some(tokio::task::spawn_blocking(move || {
-                ask(consumer.as_ref(), &topics, &known, patience)
+                ask(consumer.as_ref(), &group, &topics, &known, patience)
             }));
         }
-        Ok(())
+        let nobodys = self.seen.nobodys.clone();
+        nobodys.map_or(Ok(()), |partition| Err(Stall::Nobodys(partition)))
     }
 }
 
 fn ask(
     consumer: &impl Asked,
+    group: &str,
     topics: &[String],
     known: &KnownOffsets,
     patience: Duration,
@@ -121,6 +127,13 @@ fn ask(
     let before = known.now();
     let told = consumer.all_committed(patience)?;
     looked.replaced = known.compare(&before, &told).err();
+    // not everybody may describe the group, and the rest is worth knowing all the same
+    looked.nobodys = consumer
+        .nobodys(group, &looked.partitions, patience)
+        .unwrap_or_else(|error| {
+            debug!(%error, "group not looked after");
+            None
+        });
     Ok(looked)
 }
 
@@ -134,6 +147,7 @@ impl Seen {
             info!(topic, "a topic that did not exist is there");
         }
         self.missing = looked.missing;
+        self.nobodys = looked.nobodys;
         let grown = self.grown(looked.partitions);
         if let Some(replaced) = looked.replaced {
             return Err(replaced);
