@@ -47,7 +47,7 @@ impl From<NotCancelled> for Problem {
 
 /// Takes an order back, before or after it is paid; money that was taken is given back.
 ///
-/// With an `Idempotency-Key`, sending the same again gets the stored answer.
+/// With an `Idempotency-Key`, sending the same again gets the stored answer. A key counts for one order.
 #[utoipa::path(
     tag = "orders",
     security(("bearer" = [])),
@@ -66,10 +66,12 @@ pub(super) async fn cancel_order(
     caller: Principal,
     state: Data<State>,
     path: Path<String>,
-    key: IdempotencyKey,
+    IdempotencyKey(key): IdempotencyKey,
 ) -> Result<HttpResponse, Problem> {
     let id = order_id(&path)?;
     let by = (!caller.is_admin()).then_some(caller.user_id);
+    // a key counts for the order that it came for: that of a placement, or of another cancellation, is another one
+    let key = IdempotencyKey(key.map(|key| format!("cancel:{id}:{key}")));
     let key = Key::of(&caller, key, &json!({ "cancel": id }))?;
     let mut conn = state.pool.get().await?;
     if let Some(answer) = answered(&mut conn, key.as_ref()).await? {

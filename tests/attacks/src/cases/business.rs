@@ -184,29 +184,20 @@ async fn quantities(arena: &Arena, quantities: &[&str]) -> Outcome {
     Ok(())
 }
 
-/// A product so dear that a quantity which is allowed of others is too much of it.
+/// The largest quantity is taken, and a price so dear that no quantity of it could be computed is not.
 async fn overflow(arena: &Arena) -> Outcome {
     arena.admin()?;
     let sku = format!("DEAR-{}", Uuid::new_v4().simple());
     let lines = |sku: &str, quantity: u32| with("items", json!([{"sku": sku, "quantity": quantity}]));
     order(arena, lines("CABLE-USBC", 10_000), &[202]).await?;
-    dear(arena, &sku, true).await?;
-    for quantity in [2, 3, 10_000] {
-        order(arena, lines(&sku, quantity), &[422]).await?;
-    }
-    let two_lines = json!([{"sku": &sku, "quantity": 1}, {"sku": "CABLE-USBC", "quantity": 10_000}]);
-    order(arena, with("items", two_lines), &[422]).await?;
-    dear(arena, &sku, false).await
-}
-
-/// The dear product, on sale or not.
-async fn dear(arena: &Arena, sku: &str, active: bool) -> Outcome {
+    // a price of which a few would be more than 64 bits hold is none
     let price = json!({"amount_minor": i64::MAX, "currency": "EUR"});
-    let product = json!({"name": "A yacht", "unit_price": price, "active": active});
+    let product = json!({"name": "A yacht", "unit_price": price, "active": true});
     let request = Request::new("PUT", &format!("/products/{sku}"))
         .json(&product)
         .bearer(&arena.admin()?.token);
-    arena.send(request).await?.status(&[200, 201]).map(drop)
+    arena.send(request).await?.status(&[422])?;
+    order(arena, lines(&sku, 1), &[422]).await
 }
 
 async fn many_lines(arena: &Arena) -> Outcome {
