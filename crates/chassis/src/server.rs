@@ -2,6 +2,7 @@
 
 mod connections;
 
+use std::borrow::Cow;
 use std::net::TcpListener;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -12,7 +13,9 @@ use actix_web::error::{JsonPayloadError, PathError, QueryPayloadError};
 use actix_web::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::http::{ConnectionType, KeepAlive, StatusCode};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{App as ActixApp, Error, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
+use actix_web::{
+    App as ActixApp, Error, HttpMessage, HttpRequest, HttpResponse, HttpServer, ResponseError, web,
+};
 use futures::FutureExt;
 use rustls::ServerConfig;
 use tracing_actix_web::TracingLogger;
@@ -21,7 +24,7 @@ use crate::auth::TokenVerifier;
 use crate::docs::AllowedMethods;
 use crate::health::Health;
 use crate::json::BodyLimit;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RouteTemplate};
 use crate::page::CursorKey;
 use crate::problem::{Code, Problem};
 use crate::service::App;
@@ -187,18 +190,20 @@ async fn observe<B: MessageBody + 'static>(
         Err(error) => error.as_response_error().status_code(),
     };
     let took = started.elapsed();
-    metrics.observe_request(
-        method.as_str(),
-        route.as_deref().unwrap_or("(none)"),
-        status.as_u16(),
-        took,
-    );
+    let template = outcome.as_ref().ok().and_then(template_of);
+    let route = template.as_deref().or(route.as_deref());
+    metrics.observe_request(method.as_str(), route.unwrap_or("(none)"), status.as_u16(), took);
     tracing::debug!(
         http.response.status_code = status.as_u16(),
         duration_ms = millis(took),
         "request done"
     );
     outcome
+}
+
+fn template_of(response: &ServiceResponse<BoxBody>) -> Option<Cow<'static, str>> {
+    let extensions = response.request().extensions();
+    Some(extensions.get::<RouteTemplate>()?.0.clone())
 }
 
 fn as_problem<B: MessageBody + 'static>(response: ServiceResponse<B>) -> ServiceResponse<BoxBody> {

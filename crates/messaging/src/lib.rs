@@ -30,6 +30,7 @@ mod horizon;
 mod inbox;
 mod intake;
 mod isolate;
+mod kafka_log;
 mod kernel;
 mod maintenance;
 pub mod metrics;
@@ -47,6 +48,7 @@ mod repository;
 pub mod retention;
 mod retry;
 mod run;
+pub mod saga_log;
 #[allow(missing_docs, reason = "generated")]
 pub mod schema;
 mod settings;

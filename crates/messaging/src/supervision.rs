@@ -62,6 +62,18 @@ pub(crate) enum Stall {
 }
 
 impl Stall {
+    /// Every label.
+    pub(crate) const LABELS: [&'static str; 8] = [
+        "fatal_error",
+        "silent",
+        "no_broker",
+        "not_joined",
+        "not_fetching",
+        "no_answer",
+        "topic_replaced",
+        "topic_grown",
+    ];
+
     /// For a metric's label: one of a fixed set.
     pub(crate) const fn label(&self) -> &'static str {
         match self {

@@ -5,10 +5,10 @@ use actix_web::{HttpResponse, post};
 use chassis::auth::Principal;
 use chassis::clock;
 use chassis::problem::{Code, Problem, ProblemBody};
-use contracts::{Context, OrderId, UserId};
+use contracts::{Context, OrderId, Topic, UserId};
 use diesel_async::AsyncConnection;
 use messaging::command::{self, Done};
-use messaging::{Conn, Versioned};
+use messaging::{Conn, Versioned, saga_log};
 use thiserror::Error;
 
 use super::view::OrderView;
@@ -69,13 +69,18 @@ async fn store(conn: &mut Conn, id: OrderId, by: Option<UserId>) -> Result<Versi
         cause_id: clock::new_id(),
         correlation_id: id.uuid(),
     };
-    conn.transaction(async |conn| {
-        let decide = |order, context: &Context| cancel(order, by, context).map_err(NotCancelled::from);
-        let done = command::execute(&OrderRepository, conn, "order", id.uuid(), &context, decide).await?;
-        match done {
-            Done::Moved(order) | Done::Unchanged(Some(order)) => Ok(order),
-            Done::Unchanged(None) => Err(CancelError::NotFound.into()),
+    let done = conn
+        .transaction(async |conn| {
+            let decide = |order, context: &Context| cancel(order, by, context).map_err(NotCancelled::from);
+            command::execute(&OrderRepository, conn, "order", id.uuid(), &context, decide).await
+        })
+        .await?;
+    match done {
+        Done::Moved(order) => {
+            saga_log::tell(&context, "cancel-order", &[Topic::OrderCancelled.name()]);
+            Ok(order)
         }
-    })
-    .await
+        Done::Unchanged(Some(order)) => Ok(order),
+        Done::Unchanged(None) => Err(CancelError::NotFound.into()),
+    }
 }

@@ -9,11 +9,11 @@ use chassis::auth::Principal;
 use chassis::clock;
 use chassis::json::Json;
 use chassis::problem::{Code, Problem, ProblemBody};
-use contracts::{Context, MoneyError, Transition};
+use contracts::{Context, MoneyError, Topic, Transition};
 use diesel_async::AsyncConnection;
 use garde::Validate;
 use messaging::command::{self, Done};
-use messaging::{Conn, Versioned};
+use messaging::{Conn, Versioned, saga_log};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -115,6 +115,7 @@ pub(super) async fn place_order(
     match store(&mut conn, placed, &context, key.as_ref(), state.key_patience).await {
         Ok(order) => {
             state.signals.committed();
+            saga_log::tell(&context, "place-order", &[Topic::OrderCreated.name()]);
             Ok(accepted(&order.id.to_string()).json(order))
         }
         Err(NotStored::KeyTaken) => replayed(&mut conn, key.as_ref()).await?.ok_or_else(in_flight),
