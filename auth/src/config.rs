@@ -14,6 +14,7 @@ pub use keys::KeySettings;
 pub use password::PasswordSettings;
 pub use session::SessionSettings;
 pub use throttle::ThrottleSettings;
+pub(crate) use throttle::{LOGIN_ACCOUNT, LOGIN_ADDRESS};
 
 /// The service's own sections.
 #[derive(Debug, Clone, Deserialize)]

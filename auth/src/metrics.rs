@@ -5,6 +5,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
+use crate::config::{LOGIN_ACCOUNT, LOGIN_ADDRESS};
+
 /// The counters. Cheap to clone; clones count together.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AuthMetrics {
@@ -23,8 +25,11 @@ struct PolicyLabel {
 }
 
 impl AuthMetrics {
-    /// Registers them.
+    /// Registers them; what is counted by policy is there from the start, at 0.
     pub(crate) fn register(&self, registry: &mut Registry) {
+        for policy in [LOGIN_ACCOUNT, LOGIN_ADDRESS] {
+            drop(self.throttled.get_or_create(&PolicyLabel { policy }));
+        }
         registry.register(
             "password_hash_operations",
             "Password hashes computed, verifications included",

@@ -54,6 +54,7 @@ impl GatewayMetrics {
     #[must_use]
     pub fn registered(metrics: &Metrics) -> Self {
         let own = Self::default();
+        own.begin();
         metrics.register(|registry| {
             registry.register(
                 "gateway_rate_limited_requests",
@@ -82,6 +83,25 @@ impl GatewayMetrics {
             );
         });
         own
+    }
+
+    /// Whatever is counted by a label is there from the start, at 0.
+    fn begin(&self) {
+        for limit in Limit::ALL.map(Limit::name) {
+            drop(self.rate_limited.get_or_create(&LimitLabels { limit }));
+        }
+        for source in [Source::Database, Source::Topic] {
+            self.revocations_unread(source, false);
+        }
+        for upstream in Upstream::ALL.map(Upstream::name) {
+            drop(self.retries.get_or_create(&UpstreamLabels { upstream }));
+            for route_class in RouteClass::ALL.map(RouteClass::name) {
+                drop(self.ejections.get_or_create(&EjectionLabels {
+                    upstream,
+                    route_class,
+                }));
+            }
+        }
     }
 
     /// How many ended logins this instance knows.

@@ -61,6 +61,10 @@ pub struct WebhookSettings {
     pub timeout_ms: u32,
     /// Waits between the attempts of a delivery, in milliseconds; as many attempts more as there are waits.
     pub retry_delays_ms: Vec<u32>,
+    /// A receiver that says when to come again (`Retry-After`) is asked no sooner than this, in milliseconds …
+    pub retry_after_min_ms: u32,
+    /// … and no later.
+    pub retry_after_max_ms: u32,
     /// Calls at the same time.
     pub in_flight: u16,
     /// Calls to one webhook at the same time.
@@ -199,6 +203,14 @@ impl WebhookSettings {
     pub fn retry_delay(&self, tries: u32) -> Option<Duration> {
         let delay = self.retry_delays_ms.get(usize::try_from(tries).ok()?)?;
         Some(Duration::from_millis((*delay).into()))
+    }
+
+    /// How long a receiver is left alone that asks for so much.
+    #[must_use]
+    pub fn retry_after(&self, asked: Duration) -> Duration {
+        let bound = |ms: u32| Duration::from_millis(ms.into());
+        let (least, most) = (bound(self.retry_after_min_ms), bound(self.retry_after_max_ms));
+        asked.max(least).min(most)
     }
 
     /// How long one call may take.

@@ -17,4 +17,5 @@ mod outages;
 mod provider;
 mod replays;
 mod stories;
+mod telling;
 mod tracing;

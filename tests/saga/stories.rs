@@ -10,6 +10,7 @@ use stack::Stack;
 use uuid::Uuid;
 
 use crate::replays::corrected;
+use crate::telling;
 
 #[tokio::test]
 async fn orders_are_confirmed_or_compensated_and_everybody_agrees() {
@@ -35,6 +36,9 @@ async fn orders_are_confirmed_or_compensated_and_everybody_agrees() {
     corrected(&Customer::admin(&stack).await, &customer, order).await;
     assert_eq!(settle(&stack, 0).await, 1, "it died once");
     one_saga_is_one_trace(&stack, traced).await;
+    telling::an_order_is_found_in_every_log(&stack, traced, TRACE).await;
+    telling::nothing_is_an_error_that_nobody_has_to_look_at(&stack).await;
+    telling::metrics_are_those_of_the_documents(&stack).await;
 }
 
 /// The trace that a client of ours is in.

@@ -7,6 +7,11 @@ use serde::Deserialize;
 
 use crate::domain::throttle::Policy;
 
+/// The policy that counts an account's failures, by its name.
+pub(crate) const LOGIN_ACCOUNT: &str = "login-account";
+/// The policy that counts a client address's failures, by its name.
+pub(crate) const LOGIN_ADDRESS: &str = "login-address";
+
 /// What failed logins cost.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,7 +39,7 @@ impl ThrottleSettings {
     #[must_use]
     pub fn account(&self) -> Policy {
         Policy {
-            name: "login-account",
+            name: LOGIN_ACCOUNT,
             free: self.account_free,
             delay: TimeDelta::milliseconds(self.account_delay_ms.into()),
             delay_max: TimeDelta::seconds(self.account_delay_max_s.into()),
@@ -46,7 +51,7 @@ impl ThrottleSettings {
     #[must_use]
     pub fn address(&self) -> Policy {
         Policy {
-            name: "login-address",
+            name: LOGIN_ADDRESS,
             free: self.address_free,
             delay: TimeDelta::milliseconds(self.address_delay_ms.into()),
             delay_max: TimeDelta::seconds(self.address_delay_max_s.into()),

@@ -41,7 +41,7 @@ mod wording;
 
 pub use database::{Connection, Pool};
 pub use health::{Health, Probe};
-pub use metrics::Metrics;
+pub use metrics::{Metrics, RouteTemplate};
 pub use run::main;
 pub use service::{App, NoCommand, Parts, Service};
 pub use settings::CoreSettings;

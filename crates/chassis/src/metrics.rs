@@ -29,6 +29,11 @@ struct HttpLabels {
     http_response_status_code: u16,
 }
 
+/// The route that a request is counted under, where the framework's pattern is not it: of whoever passes requests on, the
+/// route of whoever answers. Put into the request's extensions; one of a bounded number.
+#[derive(Debug, Clone)]
+pub struct RouteTemplate(pub std::borrow::Cow<'static, str>);
+
 impl Metrics {
     /// A registry with the HTTP server's metrics in it.
     #[must_use]

@@ -4,6 +4,7 @@ mod connections;
 mod event_streams;
 mod upgrades;
 
+use std::borrow::Cow;
 use std::net::TcpListener;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -18,7 +19,9 @@ use actix_web::http::header::{ALLOW, CONTENT_LENGTH};
 use actix_web::http::{ConnectionType, KeepAlive, Method, StatusCode};
 use actix_web::middleware::{Condition, Next, from_fn};
 use actix_web::rt::net::TcpStream;
-use actix_web::{App as ActixApp, Error, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
+use actix_web::{
+    App as ActixApp, Error, HttpMessage, HttpRequest, HttpResponse, HttpServer, ResponseError, web,
+};
 use futures::FutureExt;
 use rustls::ServerConfig;
 use tracing_actix_web::TracingLogger;
@@ -29,7 +32,7 @@ use crate::docs::AllowedMethods;
 use crate::head;
 use crate::health::Health;
 use crate::json::BodyLimit;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RouteTemplate};
 use crate::page::CursorKey;
 use crate::problem::{Code, Problem};
 use crate::service::App;
@@ -273,18 +276,20 @@ async fn observe<B: MessageBody + 'static>(
         Err(error) => error.as_response_error().status_code(),
     };
     let took = started.elapsed();
-    metrics.observe_request(
-        method.as_str(),
-        route.as_deref().unwrap_or("(none)"),
-        status.as_u16(),
-        took,
-    );
+    let template = outcome.as_ref().ok().and_then(template_of);
+    let route = template.as_deref().or(route.as_deref());
+    metrics.observe_request(method.as_str(), route.unwrap_or("(none)"), status.as_u16(), took);
     tracing::debug!(
         http.response.status_code = status.as_u16(),
         duration_ms = millis(took),
         "request done"
     );
     outcome
+}
+
+fn template_of(response: &ServiceResponse<BoxBody>) -> Option<Cow<'static, str>> {
+    let extensions = response.request().extensions();
+    Some(extensions.get::<RouteTemplate>()?.0.clone())
 }
 
 fn as_problem<B: MessageBody + 'static>(response: ServiceResponse<B>) -> ServiceResponse<BoxBody> {

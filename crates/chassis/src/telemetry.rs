@@ -33,8 +33,9 @@ use crate::settings::{LogFormat, LogSettings};
 /// Set by the operator to have spans exported (OpenTelemetry's own name).
 const OTLP_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 /// Overridden by the operator's filter. The request middleware logs each error response with its innards
-/// ([`crate::problem`] logs what matters, once), the HTTP server each of its threads.
-const QUIETED: &str = "tracing_actix_web=off,actix_server=warn";
+/// ([`crate::problem`] logs what matters, once), the HTTP server each of its threads, and as an error whatever a client
+/// sends that is no HTTP: it is answered with 400, has no trace, and nobody has to be woken by it.
+const QUIETED: &str = "tracing_actix_web=off,actix_server=warn,actix_http=off";
 /// How long a stop waits for the last spans to be exported.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 

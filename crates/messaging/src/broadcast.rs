@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use self::place::{Extent, Finding, Place};
-use crate::broker::broadcast_config;
+use crate::broker::{TailWatch, broadcast_config};
 use crate::metrics::KernelMetrics;
 use crate::participant::Message;
 use crate::record::Record;
@@ -29,10 +29,12 @@ use crate::{BuildError, Failure, MessagingSettings};
 /// How long after an error the broker is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
+type Tail = StreamConsumer<TailWatch>;
+
 /// This process's own reader of one topic.
 pub struct Broadcast {
     config: ClientConfig,
-    kafka: Arc<StreamConsumer>,
+    kafka: Arc<Tail>,
     metrics: KernelMetrics,
     /// How long one question to the broker may take.
     patience: Duration,
@@ -60,9 +62,10 @@ impl Broadcast {
         metrics: KernelMetrics,
     ) -> Result<Self, BuildError> {
         let config = broadcast_config(brokers, name, settings);
+        metrics.begin_client(Client::Tail);
         let bound = Duration::from_millis(settings.client_stall_ms);
         Ok(Self {
-            kafka: Arc::new(config.create()?),
+            kafka: Arc::new(config.create_with_context(TailWatch)?),
             config,
             metrics,
             patience: Duration::from_millis(settings.socket_timeout_ms),
@@ -212,7 +215,7 @@ impl Broadcast {
         if !self.watchdog.is_due(Instant::now(), progress, &self.metrics) {
             return false;
         }
-        match self.config.create() {
+        match self.config.create_with_context(TailWatch) {
             Ok(kafka) => {
                 close(std::mem::replace(&mut self.kafka, Arc::new(kafka)));
                 true
@@ -249,7 +252,7 @@ fn tell_replaced(topic: &str) {
 }
 
 /// A look at the topic a while from now.
-async fn look(kafka: Arc<StreamConsumer>, topic: &'static str, patience: Duration) -> KafkaResult<Extent> {
+async fn look(kafka: Arc<Tail>, topic: &'static str, patience: Duration) -> KafkaResult<Extent> {
     sleep(LOOK_EVERY).await;
     Extent::ask(kafka, topic, None, patience).await
 }
@@ -263,7 +266,7 @@ fn list(topic: &str, place: &Place) -> KafkaResult<TopicPartitionList> {
 }
 
 /// Closing may wait for the broker, and nobody shall wait for that.
-fn close(kafka: Arc<StreamConsumer>) {
+fn close(kafka: Arc<Tail>) {
     std::thread::spawn(move || drop(kafka));
 }
 

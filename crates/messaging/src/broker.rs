@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{FutureProducer, Producer};
@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 
 use crate::MessagingSettings;
 use crate::client_view::ClientView;
+use crate::kafka_log;
 use crate::metrics::KernelMetrics;
 use crate::supervision::{Client, Stall, Watchdog};
 
@@ -252,10 +253,31 @@ fn connection(brokers: &str, settings: &MessagingSettings) -> ClientConfig {
 pub(crate) struct ProducerWatch;
 
 impl ClientContext for ProducerWatch {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        kafka_log::write(level, facility, message);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         debug!(error = %error, reason, "kafka producer reports an error");
     }
 }
+
+/// Takes the errors of a reader of whole topics to the log. The end of a partition is no error: the reader asked to be told.
+pub(crate) struct TailWatch;
+
+impl ClientContext for TailWatch {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        kafka_log::write(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if !matches!(error, KafkaError::PartitionEOF(_)) {
+            debug!(error = %error, reason, "kafka reader of a whole topic reports an error");
+        }
+    }
+}
+
+impl ConsumerContext for TailWatch {}
 
 /// Watches the consumer's lag and assignments.
 pub(crate) struct ConsumerWatch {
@@ -270,6 +292,10 @@ impl ConsumerWatch {
 }
 
 impl ClientContext for ConsumerWatch {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        kafka_log::write(level, facility, message);
+    }
+
     fn stats(&self, statistics: Statistics) {
         if !self.view.report(&statistics, Instant::now()) {
             return;

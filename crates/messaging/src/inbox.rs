@@ -21,6 +21,7 @@ use crate::new_work::NewWork;
 use crate::outbox::{self, Effects};
 use crate::participant::Message;
 use crate::record::Record;
+use crate::saga_log::SagaStep;
 use crate::steps::{Body, Input, Steps, Verdict};
 use crate::work;
 use crate::{Conn, Failure, Outage};
@@ -152,6 +153,7 @@ impl Inbox {
         }
         self.store_parked(conn, &parked, &mut effects, &mut taken.failures, now)
             .await?;
+        taken.steps = std::mem::take(&mut effects.steps);
         taken.outbox = effects.outbox.len();
         taken.actions = effects.actions.len();
         outbox::append(conn, &effects.outbox).await?;
@@ -285,6 +287,7 @@ fn input<'a>(arrival: &'a Arrival, condemned: Option<&Failure>) -> Input<'a> {
 #[derive(Default)]
 struct Taken {
     duplicates: HashMap<String, u64>,
+    steps: Vec<SagaStep>,
     outbox: usize,
     actions: usize,
     failures: Vec<FailedAttempt>,
@@ -303,6 +306,7 @@ impl Transactional<Arrival> for Inbox {
         chassis::crossing!("consumer.committed");
         self.recent.remember(arrivals.iter().filter_map(Arrival::id));
         self.core.metrics.duplicates(&taken.duplicates);
+        taken.steps.iter().for_each(SagaStep::tell);
         for failed in &taken.failures {
             failed.tell(&self.core.metrics);
         }

@@ -184,6 +184,9 @@ impl KernelBuilder {
         {
             return Err(BuildError::TwoPerformers);
         }
+        let performs = self.participants.iter().any(|participant| participant.performs());
+        self.metrics
+            .begin(&self.service, topics.keys().map(String::as_str), performs);
         let broker = BrokerState::default();
         let publisher = Publisher::new(&self.brokers, &self.settings)?;
         let watch = BrokerWatch::new(

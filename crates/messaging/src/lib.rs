@@ -32,6 +32,7 @@ mod horizon;
 mod inbox;
 mod intake;
 mod isolate;
+mod kafka_log;
 mod kernel;
 mod known_offsets;
 mod maintenance;
@@ -50,6 +51,7 @@ mod repository;
 pub mod retention;
 mod retry;
 mod run;
+pub mod saga_log;
 #[allow(missing_docs, reason = "generated")]
 pub mod schema;
 mod settings;

@@ -225,6 +225,42 @@ impl KernelMetrics {
         registry.register("messaging_work_dead", "Dead letters", it.work_dead.clone());
     }
 
+    /// What is counted by topic, breaker or client is there from the start, at 0: a rate over it knows the first one.
+    /// `service` announces, and listens to `topics`.
+    pub(crate) fn begin<'a>(&self, service: &str, topics: impl Iterator<Item = &'a str>, performs: bool) {
+        let it = &self.0;
+        let announced = Topic::ALL.iter().filter(|topic| topic.announced_by() == service);
+        for topic in announced.map(|topic| topic.name()) {
+            drop(it.published.get_or_create(&destination(topic)));
+            drop(it.held.get_or_create(&destination(topic)));
+            drop(it.misfits.get_or_create(&destination(topic)));
+        }
+        let mut consumes = false;
+        for topic in topics {
+            consumes = true;
+            drop(it.consumed.get_or_create(&destination(topic)));
+            drop(it.duplicates.get_or_create(&destination(topic)));
+            drop(it.saga_seconds.get_or_create(&destination(topic)));
+            drop(it.misfits.get_or_create(&destination(topic)));
+        }
+        if consumes {
+            self.breaker("messages", false);
+            self.begin_client(Client::Consumer);
+        }
+        if performs {
+            self.breaker("actions", false);
+        }
+        self.begin_client(Client::Producer);
+    }
+
+    /// The same of a client.
+    pub(crate) fn begin_client(&self, client: Client) {
+        let client = client.label();
+        for reason in Stall::LABELS {
+            drop(self.0.clients_renewed.get_or_create(&Renewed { client, reason }));
+        }
+    }
+
     pub(crate) fn published(&self, topics: &HashMap<String, u64>) {
         for (topic, count) in topics {
             self.0.published.get_or_create(&destination(topic)).inc_by(*count);

@@ -12,6 +12,7 @@ use tracing::Span;
 use uuid::Uuid;
 
 use crate::headers::Headers;
+use crate::saga_log::SagaStep;
 use crate::trace::TraceContext;
 use crate::{Conn, NewAction};
 use chassis::clock;
@@ -160,4 +161,6 @@ pub async fn announce(
 pub(crate) struct Effects {
     pub(crate) outbox: Vec<OutboxRow>,
     pub(crate) actions: Vec<NewAction>,
+    /// To be told after the commit.
+    pub(crate) steps: Vec<SagaStep>,
 }

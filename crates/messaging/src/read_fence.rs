@@ -16,6 +16,7 @@ use chassis::clock;
 use chrono::{DateTime, Utc};
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use thiserror::Error;
@@ -23,6 +24,7 @@ use tracing::debug;
 
 use crate::MessagingSettings;
 use crate::broker::broadcast_config;
+use crate::kafka_log;
 use crate::retry::Backoff;
 use answer::{Answer, Offsets, Place, ask};
 
@@ -92,6 +94,10 @@ struct Client {
 struct Watch;
 
 impl ClientContext for Watch {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        kafka_log::write(level, facility, message);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         debug!(error = %error, reason, "kafka client of the read fence reports an error");
     }

@@ -13,7 +13,8 @@ use crate::new_work::NewAction;
 use crate::outbox::{Effects, OutboxRow};
 use crate::participant::{Answer, Participant, StepResult};
 use crate::record::{Origin, envelope};
-use crate::repository::{Change, Conn, Repository, Versioned};
+use crate::repository::{Action, Change, Conn, Repository, Versioned};
+use crate::saga_log::SagaStep;
 use crate::steps::{Body, Input, Verdict, aggregate_of_row, distinct};
 use crate::trace::TraceContext;
 use chassis::clock;
@@ -88,6 +89,18 @@ impl<'a, R: Repository> Run<'a, R> {
         let trace = TraceContext::of(&span).or(&caused.trace);
         let rows = self.announcements(&caused, &trace, &transition)?;
         let actions = self.actions(id, &caused, &trace, &transition)?;
+        effects.steps.push(SagaStep {
+            saga: caused.context.correlation_id,
+            cause: caused.name,
+            cause_id: caused.context.cause_id,
+            announces: transition
+                .events
+                .iter()
+                .map(|it| it.event.topic().name())
+                .collect(),
+            asks: transition.actions.iter().map(Action::name).collect(),
+            trace,
+        });
         effects.outbox.extend(rows);
         effects.actions.extend(actions);
         self.moved.insert(id, transition.state);
@@ -198,6 +211,7 @@ struct Caused {
 
 impl Caused {
     fn of(body: &Body<'_>) -> Result<Self, Failure> {
+        let mut name = None;
         let (envelope, cause, origin) = match body {
             Body::Failed(failure) => return Err(failure.clone()),
             Body::Message(message) => {
@@ -211,6 +225,7 @@ impl Caused {
                 // an outcome was caused by the event that asked for the action: the action itself is
                 // never announced
                 let cause = envelope.causation_id;
+                name = Some(row.name.clone());
                 (envelope, cause, row.origin())
             }
         };
@@ -222,7 +237,7 @@ impl Caused {
                 cause_id: cause,
                 correlation_id: envelope.correlation_id,
             },
-            name: envelope.name,
+            name: name.unwrap_or(envelope.name),
             trace,
             origin,
         })

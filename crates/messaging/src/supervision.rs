@@ -73,6 +73,21 @@ pub(crate) enum Stall {
 }
 
 impl Stall {
+    /// Every label.
+    pub(crate) const LABELS: [&'static str; 11] = [
+        "fatal_error",
+        "silent",
+        "no_broker",
+        "not_joined",
+        "rebalancing",
+        "unassigned",
+        "not_fetching",
+        "not_reading",
+        "no_answer",
+        "topic_replaced",
+        "topic_grown",
+    ];
+
     /// For a metric's label: one of a fixed set.
     pub(crate) const fn label(&self) -> &'static str {
         match self {

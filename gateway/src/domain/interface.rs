@@ -64,7 +64,10 @@ const RESOURCES: &[Resource] = &[
     ("/orders/{}/events", &[token("GET")]),
     ("/orders/{}/history", &[token("GET")]),
     ("/payments", &[token("GET")]),
-    ("/payments/simulator", &[token("GET"), token("PUT")]),
+    (
+        "/payments/simulator",
+        &[token("GET"), token("PUT"), token("DELETE")],
+    ),
     // a payment provider's signature is its proof, which the service checks
     ("/payments/webhooks/stripe", &[public("POST")]),
     ("/payments/{}", &[token("GET")]),
@@ -242,7 +245,7 @@ mod tests {
     #[test]
     fn a_named_resource_comes_before_one_with_any_name() {
         let allowed = |path| resource(path).map(allow).unwrap_or_default();
-        assert_eq!(allowed("/payments/simulator"), "GET, HEAD, PUT, OPTIONS");
+        assert_eq!(allowed("/payments/simulator"), "GET, HEAD, PUT, DELETE, OPTIONS");
         assert_eq!(allowed("/payments/1"), "GET, HEAD, OPTIONS");
         assert_eq!(allowed("/orders/dead-letters/replay"), "POST, OPTIONS");
         assert_eq!(allowed("/orders/dead-letters/1"), "GET, HEAD, OPTIONS");

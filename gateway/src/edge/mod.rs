@@ -21,11 +21,18 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, ResponseError, web};
+use chassis::RouteTemplate;
 use chassis::problem::Problem;
 
+use crate::domain::published::template_of;
 use crate::domain::routing::Upstream;
 use crate::limits::Standing;
 use crate::proxy::REQUEST_ID;
+
+/// How the pattern of a route ends behind which all is passed on.
+const PASSED_ON: &str = ":.*}";
+/// The route of what no service publishes.
+const NO_ROUTE: &str = "(none)";
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -90,6 +97,7 @@ pub(crate) async fn pass<B: MessageBody + 'static>(
         .and_then(|()| origin::check(&request, gate.settings()))
         .err();
     request.extensions_mut().insert(passage);
+    name_route(&request);
     let mut response = match refusal {
         Some(problem) => request.into_response(problem.error_response()),
         None => browsers::explain(next.call(request).await?.map_into_boxed_body()),
@@ -102,6 +110,18 @@ pub(crate) async fn pass<B: MessageBody + 'static>(
         Some(unread) => unread.until_sent(response),
         None => response,
     })
+}
+
+/// What is passed on is counted, and traced, under the route of the service that answers.
+fn name_route(request: &ServiceRequest) {
+    if request
+        .match_pattern()
+        .is_none_or(|pattern| pattern.ends_with(PASSED_ON))
+    {
+        let route = template_of(request.path()).unwrap_or(NO_ROUTE);
+        tracing::Span::current().record("http.route", route);
+        request.extensions_mut().insert(RouteTemplate(route.into()));
+    }
 }
 
 /// Closes the connection of a request that was refused before its end: nobody waits for the rest of it.

@@ -57,6 +57,9 @@ pub struct Limits {
 }
 
 impl Limit {
+    /// Every limit.
+    pub const ALL: [Self; 4] = [Self::Address, Self::User, Self::Admin, Self::Login];
+
     /// The limit's name in headers and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -57,7 +57,15 @@ fn down(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ActionErr
 
 /// A time from now, varied by up to a quarter, so that what failed together does not come back together.
 fn later(wait: Duration) -> DateTime<Utc> {
-    let wait = wait.mul_f64(rand::rng().random_range(0.75..=1.25));
+    after(wait.mul_f64(rand::rng().random_range(0.75..=1.25)))
+}
+
+/// The same for a wait that somebody asked for: never shorter.
+fn no_sooner(wait: Duration) -> DateTime<Utc> {
+    after(wait.mul_f64(rand::rng().random_range(1.0..=1.25)))
+}
+
+fn after(wait: Duration) -> DateTime<Utc> {
     let ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
     let now = clock::now();
     TimeDelta::try_milliseconds(ms)

@@ -14,9 +14,9 @@ use tracing::debug;
 use uuid::Uuid;
 
 use super::slots::Slots;
-use super::{connection, down, later};
+use super::{connection, down, later, no_sooner};
 use crate::config::WebhookSettings;
-use crate::domain::{Attempted, DeliveryAction, Outcome};
+use crate::domain::{Attempted, DeliveryAction, Details, Outcome};
 use crate::store::{Keys, WebhookTask, webhook_task};
 use crate::webhooks::{CallError, Caller, Guard, Message, signatures};
 
@@ -46,6 +46,8 @@ enum Data {
         order_id: Option<Uuid>,
         title: String,
         body: String,
+        #[serde(flatten)]
+        details: Details,
     },
     Test {
         webhook_id: Uuid,
@@ -95,6 +97,7 @@ impl Webhooks {
         let (at, began) = (clock::now(), Instant::now());
         let message = message(action.delivery_id, task, at.timestamp())?;
         let answer = self.caller.call(&task.webhook.url, message).await;
+        let asked = answer.as_ref().ok().and_then(|answer| answer.retry_after);
         let mut attempted = Attempted {
             number: action.attempt,
             at,
@@ -120,7 +123,11 @@ impl Webhooks {
         let again = self.settings.retry_delay(action.tries);
         // a test's user is looking, and asks again; who is gone stays gone
         let again = again.filter(|_| task.told.is_some() && attempted.status != Some(GONE));
-        Ok(Outcome::Failed(attempted, again.map(later)))
+        let at = again.map(|wait| match asked {
+            Some(asked) => no_sooner(self.settings.retry_after(asked)),
+            None => later(wait),
+        });
+        Ok(Outcome::Failed(attempted, at))
     }
 }
 
@@ -168,6 +175,7 @@ fn body(task: &WebhookTask) -> Body {
                 order_id: told.notification.order_id.map(contracts::OrderId::uuid),
                 title: told.notification.title.clone(),
                 body: told.notification.body.clone(),
+                details: told.notification.details.clone(),
             },
         },
         None => Body {

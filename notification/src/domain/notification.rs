@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use contracts::{Aggregate, Context, EventId, OrderId, Reaction, Step, Transition, UserId};
 use uuid::Uuid;
 
+use super::details::{Detailed, Details};
+
 /// What a user is told of one fact. It never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
@@ -26,6 +28,8 @@ pub struct Notification {
     pub created_at: DateTime<Utc>,
     /// Where the user's e-mail goes from now on, where the fact says so.
     pub address: Option<Address>,
+    /// The same in figures.
+    pub details: Details,
 }
 
 /// An e-mail address. It is nowhere printed.
@@ -102,7 +106,11 @@ pub trait Wording {
 ///
 /// # Errors
 /// None: whatever was announced is told.
-pub fn notify<F: Wording>(told: Option<Notification>, fact: &F, context: &Context) -> Reaction<Notification> {
+pub fn notify<F: Wording + Detailed>(
+    told: Option<Notification>,
+    fact: &F,
+    context: &Context,
+) -> Reaction<Notification> {
     if told.is_some() {
         return Ok(Step::Unchanged);
     }
@@ -116,6 +124,7 @@ pub fn notify<F: Wording>(told: Option<Notification>, fact: &F, context: &Contex
         body: fact.body(),
         created_at: time_of(context.cause_id).unwrap_or(context.now),
         address: fact.address(),
+        details: fact.details(),
     };
     Ok(Transition::to(notification).into())
 }
@@ -136,6 +145,7 @@ pub fn webhook_disabled(id: Uuid, user_id: UserId, host: &str, now: DateTime<Utc
         ),
         created_at: time_of(id).unwrap_or(now),
         address: None,
+        details: Details::default(),
     }
 }
 

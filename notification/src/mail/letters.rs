@@ -70,7 +70,7 @@ pub(super) fn write(notification: &Notification) -> askama::Result<Written> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Channel;
+    use crate::domain::{Channel, Details};
     use contracts::{EventId, UserId};
     use uuid::Uuid;
 
@@ -87,6 +87,7 @@ mod tests {
                 body: "Hello <script>alert(\"1\")</script>, welcome.".to_owned(),
                 created_at: "2026-11-21T10:00:00Z".parse().unwrap(),
                 address: None,
+                details: Details::default(),
             };
             let written = write(&notification).unwrap();
             assert!(written.text.contains(&notification.body), "{}", written.text);

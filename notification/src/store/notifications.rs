@@ -28,6 +28,7 @@ pub(super) struct Row {
     read_at: Option<DateTime<Utc>>,
     number: Option<i64>,
     hidden: bool,
+    details: Option<serde_json::Value>,
 }
 
 /// A notification, and what became of it.
@@ -53,6 +54,7 @@ impl Row {
             read_at: None,
             number,
             hidden,
+            details: serde_json::to_value(&told.details).ok(),
         }
     }
 
@@ -72,6 +74,11 @@ impl Row {
                 body: self.body,
                 created_at: self.created_at,
                 address: None,
+                // what was told before details were kept has none
+                details: self
+                    .details
+                    .and_then(|details| serde_json::from_value(details).ok())
+                    .unwrap_or_default(),
             },
             read_at: self.read_at,
         })

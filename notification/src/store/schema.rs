@@ -49,6 +49,7 @@ diesel::table! {
         read_at -> Nullable<Timestamptz>,
         number -> Nullable<Int8>,
         hidden -> Bool,
+        details -> Nullable<Jsonb>,
     }
 }
 

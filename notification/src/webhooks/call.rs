@@ -1,36 +1,35 @@
 //! One call: a POST to an address that was checked, on a connection of its own. No redirect is followed, no proxy is
 //! asked, and no more of the answer is read than is kept, and no longer than [`EXCERPT_WAIT`]: the status says it all.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::clock;
+use chrono::{DateTime, Utc};
 use futures::future::{Either, ready, select};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tracing::warn;
 use url::{Host, Url};
 
+use super::connect::connect;
 use super::{Guard, Refused};
 
 /// Longest head of an answer, in bytes.
 const ANSWER_HEAD_MAX: usize = 16_384;
 /// How long the body of an answer is read for its excerpt.
 const EXCERPT_WAIT: Duration = Duration::from_secs(1);
-/// Addresses of one name that are tried.
-const ADDRESSES_MAX: usize = 3;
 /// Names the platform to receivers.
 const AGENT: &str = concat!("Quadrille-Webhooks/", env!("CARGO_PKG_VERSION"));
 
@@ -51,6 +50,8 @@ pub(crate) struct Message {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) excerpt: String,
+    /// When it wants to be asked again (`Retry-After`), from now on.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 /// Why there is no answer. Nothing here repeats the URL.
@@ -142,6 +143,10 @@ impl Caller {
             sender: _sender,
         } = answering;
         let status = response.status().as_u16();
+        let retry_after = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| retry_after(value.to_str().ok()?, clock::now()));
         let mut begin = Vec::new();
         let read = Box::pin(self.read(response.into_body(), &mut begin));
         let reading = async {
@@ -154,6 +159,7 @@ impl Caller {
         Answer {
             status,
             excerpt: self.excerpt(&begin),
+            retry_after,
         }
     }
 
@@ -176,6 +182,16 @@ impl Caller {
             .map(plain)
             .collect()
     }
+}
+
+/// Seconds, or a time (RFC 9110, section 10.2.3).
+fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = DateTime::parse_from_rfc2822(value.trim()).ok()?;
+    // a time that has passed is as soon as possible
+    Some((at.to_utc() - now).to_std().unwrap_or_default())
 }
 
 /// A connection on its way.
@@ -213,17 +229,6 @@ async fn exchange(
     })
 }
 
-async fn connect(addresses: &[SocketAddr]) -> std::io::Result<TcpStream> {
-    let mut failed = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
-    for address in addresses.iter().take(ADDRESSES_MAX) {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
-}
-
 fn server_name(url: &Url) -> Result<ServerName<'static>, CallError> {
     match url.host() {
         Some(Host::Ipv4(ip)) => Ok(ServerName::IpAddress(ip.into())),
@@ -252,4 +257,24 @@ fn request(url: &Url, message: Message) -> Result<Request<Full<Bytes>>, CallErro
         .header("webhook-signature", message.signature)
         .body(Full::new(Bytes::from(message.body)))?;
     Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_to_come_again_is_told_in_seconds_or_as_a_time() {
+        let now = DateTime::parse_from_rfc3339("2026-11-30T12:00:00Z")
+            .unwrap()
+            .to_utc();
+        let of = |value| retry_after(value, now).map(|wait| wait.as_secs());
+        assert_eq!(of("120"), Some(120));
+        assert_eq!(of(" 0 "), Some(0));
+        assert_eq!(of("Mon, 30 Nov 2026 12:05:00 GMT"), Some(300));
+        assert_eq!(of("Mon, 30 Nov 2026 11:00:00 GMT"), Some(0));
+        for nonsense in ["", "soon", "-1", "1.5", "Mon, 30 Nov"] {
+            assert_eq!(of(nonsense), None, "{nonsense:?}");
+        }
+    }
 }

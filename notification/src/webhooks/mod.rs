@@ -1,6 +1,7 @@
 //! Calling addresses that users have given: which ones are called at all, how a call is signed, the call itself.
 
 mod call;
+mod connect;
 mod guard;
 mod signature;
 

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use chassis::test::{TestClient, TestIssuer, TestService};
 use chassis::{Service, clock, database};
-use contracts::{EventId, OrderId, UserId};
+use contracts::{Currency, EventId, Money, OrderId, UserId};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use messaging::{Change, Repository};
 use notification::NotificationService;
-use notification::domain::{Channel, Kind, Notification};
+use notification::domain::{Channel, Details, Kind, Notification};
 use notification::store::{Channels, NotificationRepository};
 use serde_json::Value;
 use stack::postgres::TestDatabase;
@@ -177,6 +177,11 @@ pub(crate) fn notification(user: UserId, order: OrderId) -> Notification {
         body: format!("It is {id}."),
         created_at: clock::now(),
         address: None,
+        details: Details {
+            status: Some("confirmed".to_owned()),
+            amount: Some(Money::new(1_999, Currency::EUR)),
+            ..Details::default()
+        },
     }
 }
 

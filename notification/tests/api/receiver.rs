@@ -22,6 +22,8 @@ use crate::harness::eventually;
 pub(crate) enum Reply {
     Status(u16),
     Redirect(String),
+    /// With `Retry-After`.
+    Later(u16, &'static str),
     Body(u16, Vec<u8>),
     /// The beginning of a body that never ends.
     Endless(u16, &'static str),
@@ -137,6 +139,7 @@ async fn receive(request: HttpRequest, inner: Data<Mutex<Inner>>, body: Bytes) -
     match reply {
         Reply::Status(status) => answer(status).finish(),
         Reply::Redirect(to) => answer(307).insert_header(("location", to)).finish(),
+        Reply::Later(status, after) => answer(status).insert_header(("retry-after", after)).finish(),
         Reply::Body(status, body) => answer(status).body(body),
         Reply::Endless(status, begin) => {
             let begin = stream::iter([Ok::<_, Infallible>(Bytes::from_static(begin.as_bytes()))]);

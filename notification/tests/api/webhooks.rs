@@ -412,3 +412,30 @@ async fn a_registration_with_a_key_makes_one_webhook_with_one_secret() {
     assert_ne!(anew.header("location"), location);
     anew.ok(201);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_says_when_to_come_again_is_asked_then_within_bounds() {
+    let settings = [
+        LOCAL[0],
+        LOCAL[1],
+        ("webhooks.retry_delays_ms", "600000,600000,600000"),
+        ("webhooks.retry_after_min_ms", "50"),
+        ("webhooks.retry_after_max_ms", "200"),
+    ];
+    let (service, receiver) = (Notifications::with(&settings).await, Receiver::start());
+    let ada = user();
+    let client = service.customer(ada);
+    let (hook, _) = registered(&client, &json!({"url": receiver.url("/hook")})).await;
+    // too soon, and too late: both within a second instead of ten minutes
+    receiver.replies([Reply::Later(503, "0"), Reply::Later(429, "86400")]);
+    service.told(&[notification(ada, order())]).await;
+    let sent = deliveries(&client, &hook, "delivered", 1).await;
+    let attempts = sent[0]["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 3, "{attempts:?}");
+    let got = receiver.got();
+    assert_eq!(got.len(), 3);
+    let data = &got[0].json()["data"];
+    assert_eq!(data["status"], "confirmed");
+    assert_eq!(data["amount"], json!({"amount_minor": 1999, "currency": "EUR"}));
+    assert!(data.get("code").is_none(), "{data}");
+}

@@ -9,11 +9,11 @@
 
 use chassis::clock;
 use chrono::{DateTime, Utc};
-use contracts::{Context, OrderId};
+use contracts::{Context, OrderId, Topic};
 use diesel::QueryResult;
 use diesel_async::AsyncConnection;
 use messaging::command::{self, Done};
-use messaging::{Conn, HoldReason, ReadFence};
+use messaging::{Conn, HoldReason, ReadFence, saga_log};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -172,12 +172,17 @@ async fn cancel(conn: &mut Conn, id: OrderId, saga: &SagaSettings) -> QueryResul
         cause_id: clock::new_id(),
         correlation_id: id.uuid(),
     };
-    conn.transaction(async |conn| {
-        let decide = |order, context: &Context| QueryResult::Ok(expire(order, saga.patience(), context));
-        let done = command::execute(&OrderRepository, conn, "order", id.uuid(), &context, decide).await?;
-        Ok(matches!(done, Done::Moved(_)))
-    })
-    .await
+    let done = conn
+        .transaction(async |conn| {
+            let decide = |order, context: &Context| QueryResult::Ok(expire(order, saga.patience(), context));
+            command::execute(&OrderRepository, conn, "order", id.uuid(), &context, decide).await
+        })
+        .await?;
+    let moved = matches!(done, Done::Moved(_));
+    if moved {
+        saga_log::tell(&context, "deadline", &[Topic::OrderCancelled.name()]);
+    }
+    Ok(moved)
 }
 
 impl Batch {

@@ -8,10 +8,10 @@ use chassis::auth::Principal;
 use chassis::clock;
 use chassis::idempotency::{IdempotencyKey, REPLAYED};
 use chassis::problem::{Code, Problem, ProblemBody};
-use contracts::{Context, OrderId, UserId};
+use contracts::{Context, OrderId, Topic, UserId};
 use diesel_async::AsyncConnection;
 use messaging::command::{self, Done};
-use messaging::{Conn, Versioned};
+use messaging::{Conn, Versioned, saga_log};
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -111,16 +111,22 @@ async fn store(
         cause_id: clock::new_id(),
         correlation_id: id.uuid(),
     };
-    conn.transaction(async |conn| {
-        let decide = |order, context: &Context| cancel(order, by, context).map_err(NotCancelled::from);
-        let done = command::execute(&OrderRepository, conn, "order", id.uuid(), &context, decide).await?;
-        let order: Versioned<Order> = match done {
-            Done::Moved(order) | Done::Unchanged(Some(order)) => order,
-            Done::Unchanged(None) => return Err(CancelError::NotFound.into()),
-        };
-        let view = OrderView::from(order);
-        take(conn, key, &view, patience).await?;
-        Ok(view)
-    })
-    .await
+    let (view, moved) = conn
+        .transaction(async |conn| {
+            let decide = |order, context: &Context| cancel(order, by, context).map_err(NotCancelled::from);
+            let done = command::execute(&OrderRepository, conn, "order", id.uuid(), &context, decide).await?;
+            let (order, moved): (Versioned<Order>, bool) = match done {
+                Done::Moved(order) => (order, true),
+                Done::Unchanged(Some(order)) => (order, false),
+                Done::Unchanged(None) => return Err(CancelError::NotFound.into()),
+            };
+            let view = OrderView::from(order);
+            take(conn, key, &view, patience).await?;
+            Ok::<_, NotCancelled>((view, moved))
+        })
+        .await?;
+    if moved {
+        saga_log::tell(&context, "cancel-order", &[Topic::OrderCancelled.name()]);
+    }
+    Ok(view)
 }

@@ -10,11 +10,11 @@ use chassis::clock;
 use chassis::idempotency::{IdempotencyKey, REPLAYED};
 use chassis::json::Json;
 use chassis::problem::{Code, Problem, ProblemBody};
-use contracts::{Context, MoneyError, Transition};
+use contracts::{Context, MoneyError, Topic, Transition};
 use diesel_async::AsyncConnection;
 use garde::Validate;
 use messaging::command::{self, Done};
-use messaging::{Conn, Versioned};
+use messaging::{Conn, Versioned, saga_log};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -96,6 +96,7 @@ pub(super) async fn place_order(
     match store(&mut conn, placed, &context, key.as_ref(), state.key_patience).await {
         Ok(order) => {
             state.signals.committed();
+            saga_log::tell(&context, "place-order", &[Topic::OrderCreated.name()]);
             Ok(accepted(&order.id.to_string()).json(order))
         }
         Err(NotTaken::Used) => match answered(&mut conn, key.as_ref()).await? {

@@ -19,7 +19,11 @@ use crate::provider::Setting;
     ),
 )]
 #[delete("/payments/simulator")]
-pub(super) async fn delete_simulator(_: AdminPrincipal, state: Data<State>) -> Result<HttpResponse, Problem> {
+pub(super) async fn delete_simulator(
+    AdminPrincipal(admin): AdminPrincipal,
+    state: Data<State>,
+) -> Result<HttpResponse, Problem> {
     state.simulator.force(&Setting::NOTHING).await?;
+    tracing::info!(actor.id = %admin.user_id, "no payment is forced any more");
     Ok(HttpResponse::NoContent().finish())
 }

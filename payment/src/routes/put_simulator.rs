@@ -22,10 +22,17 @@ use crate::app::State;
 )]
 #[put("/payments/simulator")]
 pub(super) async fn put_simulator(
-    _: AdminPrincipal,
+    AdminPrincipal(admin): AdminPrincipal,
     state: Data<State>,
     Json(body): Json<SimulatorBody>,
 ) -> Result<HttpResponse, Problem> {
     let setting = state.simulator.force(&body.to_setting()).await?;
+    tracing::warn!(
+        mode = setting.mode.as_str(),
+        remaining = setting.remaining,
+        latency_ms = setting.latency_ms,
+        actor.id = %admin.user_id,
+        "payments are forced by the simulator's setting"
+    );
     Ok(HttpResponse::Ok().json(SimulatorBody::from(setting)))
 }

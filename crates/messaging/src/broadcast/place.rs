@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Tail;
 use chassis::clock;
 use chrono::TimeDelta;
-use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Offset, TopicPartitionList};
@@ -27,7 +28,7 @@ pub(super) struct Extent(BTreeMap<i32, Ends>);
 impl Extent {
     /// Asks through `kafka`. With `back`, a partition begins at its first record that is not older.
     pub(super) async fn ask(
-        kafka: Arc<StreamConsumer>,
+        kafka: Arc<Tail>,
         topic: &'static str,
         back: Option<TimeDelta>,
         patience: Duration,
@@ -38,12 +39,7 @@ impl Extent {
     }
 }
 
-fn ask(
-    kafka: &StreamConsumer,
-    topic: &str,
-    back: Option<TimeDelta>,
-    patience: Duration,
-) -> KafkaResult<Extent> {
+fn ask(kafka: &Tail, topic: &str, back: Option<TimeDelta>, patience: Duration) -> KafkaResult<Extent> {
     let metadata = kafka.fetch_metadata(Some(topic), patience)?;
     let mut extent = Extent::default();
     for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
@@ -63,7 +59,7 @@ fn ask(
 
 /// Where no record is young enough the beginning stays: one may have come since.
 fn leave_out_the_old(
-    kafka: &StreamConsumer,
+    kafka: &Tail,
     topic: &str,
     extent: &mut Extent,
     back: TimeDelta,

@@ -20,6 +20,7 @@ use crate::kernel::Core;
 use crate::obsolete::{self, MEANS_NOTHING};
 use crate::outbox::{self, Effects};
 use crate::participant::Message;
+use crate::saga_log::SagaStep;
 use crate::steps::{Body, Input, Verdict};
 use crate::work::{self, ACTION, MESSAGE, WorkRow};
 use crate::{Conn, Failure, Outage};
@@ -77,6 +78,7 @@ struct Settled {
     outbox: usize,
     actions: usize,
     failed: Vec<FailedAttempt>,
+    steps: Vec<SagaStep>,
 }
 
 impl Settle {
@@ -140,6 +142,7 @@ impl Settle {
         obsolete::settle_replayed(conn, &obsolete).await?;
         work::delete(conn, &done).await?;
         self.put_off(conn, &put_off).await?;
+        settled.steps = std::mem::take(&mut effects.steps);
         settled.outbox = effects.outbox.len();
         settled.actions = effects.actions.len();
         outbox::append(conn, &effects.outbox).await?;
@@ -216,6 +219,7 @@ impl Transactional<Ready> for Settle {
         };
         let settled = settled?;
         chassis::crossing!("work.committed");
+        settled.steps.iter().for_each(SagaStep::tell);
         for failed in &settled.failed {
             failed.tell(&self.core.metrics);
         }

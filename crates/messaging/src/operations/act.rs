@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bytea, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use serde_json::Value;
+use tracing::info;
 use uuid::Uuid;
 
 use super::{Letter, Mandate, OperationError, Operations};
@@ -77,6 +78,15 @@ impl Operations {
             .transaction(async |conn| apply(&self.core, conn, id, &act, mandate, None).await)
             .await?;
         self.core.signals.woke(true, true);
+        let key = crate::record::uuid_key(letter.key.as_deref()).map(|key| key.to_string());
+        info!(
+            work.id = %id,
+            saga.id = key,
+            action = act.name(),
+            state = letter.state,
+            actor.id = %mandate.actor,
+            "an operator acted on a dead letter"
+        );
         Ok(letter)
     }
 }

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bytea, Int4, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use serde_json::{Value, json};
+use tracing::info;
 use uuid::Uuid;
 
 use super::act::audit;
@@ -54,6 +55,7 @@ impl Operations {
                 .transaction(async |conn| start(conn, filter, rate_per_second, matched, mandate).await)
                 .await?;
             if let Some(id) = started {
+                info!(job.id = %id, matched, rate_per_second, actor.id = %mandate.actor, "a bulk replay is begun");
                 return look(&mut conn, id).await;
             }
         }
@@ -79,6 +81,7 @@ impl Operations {
             if end(conn, id, "stopped").await? == 1 {
                 let after = look(conn, id).await?;
                 audit(conn, "stop-replay", id, mandate, Some(before), Some(after)).await?;
+                info!(job.id = %id, actor.id = %mandate.actor, "a bulk replay is stopped");
             }
             look(conn, id).await
         })

@@ -31,7 +31,8 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 #[derive(Debug, Clone, Copy)]
 struct Uses {
     writes: bool,
-    reads: bool,
+    /// It reads events from it, and knows those that come again by the memory of ids.
+    remembers: bool,
 }
 
 pub(crate) struct TopicLimits {
@@ -75,10 +76,11 @@ impl TopicLimits {
     }
 
     fn uses(&self, topic: &str) -> Uses {
-        let known = topic.parse::<Topic>();
+        let known = topic.parse::<Topic>().ok();
         Uses {
-            writes: known.is_ok_and(|known| known.announced_by() == self.core.service),
-            reads: self.core.topics.contains_key(topic),
+            writes: known.is_some_and(|known| known.announced_by() == self.core.service),
+            // letters wait for operators as long as it takes; who reads of them knows them by what it has kept
+            remembers: self.core.topics.contains_key(topic) && !known.is_some_and(Topic::is_dead_letter),
         }
     }
 
@@ -89,7 +91,7 @@ impl TopicLimits {
             .chain(self.core.topics.keys().map(String::as_str))
             .filter(|topic| {
                 let uses = self.uses(topic);
-                uses.writes || uses.reads
+                uses.writes || uses.remembers
             })
             .collect();
         let config = admin_config(&self.brokers, &self.core.settings);
@@ -142,7 +144,7 @@ fn misfits(uses: Uses, value: impl Fn(&str) -> Option<i64>, settings: &Messaging
     let days = settings.dedupe_retention_days;
     let memory = i64::from(days).saturating_mul(DAY_MS);
     let (retention, segment) = (value("retention.ms"), value("segment.ms"));
-    if let (true, Some(retention), Some(segment)) = (uses.reads, retention, segment)
+    if let (true, Some(retention), Some(segment)) = (uses.remembers, retention, segment)
         && (retention < 0 || retention.saturating_add(segment) >= memory)
     {
         found.push(format!(
@@ -177,22 +179,25 @@ mod tests {
 
     #[test]
     fn a_batch_must_fit_the_topic_that_it_is_written_to() {
-        let (writes, reads) = (true, false);
-        let uses = Uses { writes, reads };
+        let (writes, remembers) = (true, false);
+        let uses = Uses { writes, remembers };
         let mut settings = MessagingSettings::default();
         assert_eq!(found(uses, &[], &settings), 0);
         settings.record_max_bytes = 1_048_588 - 1_024;
         assert_eq!(found(uses, &[], &settings), 0);
         settings.record_max_bytes += 1;
         assert_eq!(found(uses, &[], &settings), 1);
-        let uses = Uses { writes: false, reads };
+        let uses = Uses {
+            writes: false,
+            remembers,
+        };
         assert_eq!(found(uses, &[], &settings), 0);
     }
 
     #[test]
     fn a_topic_must_keep_less_than_the_memory_of_ids() {
-        let (writes, reads) = (false, true);
-        let uses = Uses { writes, reads };
+        let (writes, remembers) = (false, true);
+        let uses = Uses { writes, remembers };
         let settings = MessagingSettings::default();
         assert_eq!(
             found(uses, &[], &settings),
@@ -206,8 +211,8 @@ mod tests {
 
     #[test]
     fn what_is_not_known_fits() {
-        let (writes, reads) = (true, true);
+        let (writes, remembers) = (true, true);
         let settings = MessagingSettings::default();
-        assert!(misfits(Uses { writes, reads }, |_| None, &settings).is_empty());
+        assert!(misfits(Uses { writes, remembers }, |_| None, &settings).is_empty());
     }
 }

@@ -21,7 +21,7 @@ fn context() -> Context {
     }
 }
 
-fn told<F: Wording>(fact: &F) -> Notification {
+fn told<F: Wording + Detailed>(fact: &F) -> Notification {
     match notify(None, fact, &context()) {
         Ok(Step::Next(next)) => {
             assert!(next.events.is_empty() && next.actions.is_empty());
@@ -95,6 +95,12 @@ fn a_fact_becomes_a_notification_of_its_user_with_the_events_id_and_time() {
             body: "Your order for €25.98 is paid and confirmed.".to_owned(),
             created_at: "2024-11-27T12:31:01.120Z".parse().unwrap(),
             address: None,
+            details: Details {
+                status: Some("confirmed".to_owned()),
+                amount: Some(PRICE),
+                payment_id: Some(PAYMENT),
+                ..Details::default()
+            },
         }
     );
 }

@@ -194,7 +194,15 @@ fn tell(received: &Event, told: &Told, outcome: &Outcome) {
                 "webhook ignored"
             );
         }
-        Outcome::Applied | Outcome::Unchanged | Outcome::Duplicate => {}
+        Outcome::Applied => {
+            info!(
+                webhook.event = event,
+                webhook.kind = kind,
+                payment.intent = intent,
+                "webhook applied"
+            );
+        }
+        Outcome::Unchanged | Outcome::Duplicate => {}
     }
 }
 
