@@ -260,7 +260,10 @@ async fn a_topic_that_is_made_anew_is_read_from_its_beginning_and_its_absence_is
     .await;
     // where a key goes is the partitioner's business, so not every partition need have
     let new = ends(stack.brokers(), topic);
-    assert!(old.iter().zip(&new).any(|(old, new)| new > old), "{old:?} {new:?}");
+    assert!(
+        old.iter().zip(&new).any(|(old, new)| new > old),
+        "{old:?} {new:?}"
+    );
     all_done(&stack, &orders).await;
     whole(&groups).await;
     stack.wait_until_healthy(Duration::from_secs(30)).await.unwrap();
