@@ -164,7 +164,6 @@ async fn dead_letters(ada: &Customer, admin: &Customer, proposed: &mut Proposed)
     let (post, none) = (Method::POST, json!({}));
     for (path, letter) in [
         ("/{id}/replay", &first),
-        ("/{id}/edit-and-replay", &second),
         ("/{id}/discard", &third),
         ("/{id}/restore", &third),
     ] {
@@ -172,6 +171,14 @@ async fn dead_letters(ada: &Customer, admin: &Customer, proposed: &mut Proposed)
             .send(admin, post.clone(), &at(path), letter, none.clone())
             .await;
     }
+    // the order and what it costs are the letter's, and no example can know them
+    let letter = admin.get(&format!("{LETTERS}/{second}")).await.expect(200).body;
+    let mut payload = letter["payload"].clone();
+    payload["payment_method"] = json!("pm_card_visa");
+    let live = json!({ "payload": payload });
+    proposed
+        .send(admin, post.clone(), &at("/{id}/edit-and-replay"), &second, live)
+        .await;
     let mut many = proposed.0[&("POST".to_owned(), at("/replay"))].clone();
     let dry = proposed
         .send(admin, post.clone(), &at("/replay"), "", none.clone())

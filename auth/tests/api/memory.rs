@@ -17,10 +17,11 @@ const AT_ONCE: usize = 50;
 const AS_ON_64_CORES: [(&str, &str); 2] = [("TOKIO_WORKER_THREADS", "64"), ("MALLOC_ARENA_MAX", "512")];
 
 /// A busy machine hashes slowly; a test is a few users from one address; and nobody reads the log before the end.
-const PATIENT: [(&str, &str); 5] = [
+const PATIENT: [(&str, &str); 6] = [
     ("QUADRILLE__LOG__FILTER", "error"),
     ("QUADRILLE__PASSWORD__ANSWER_MS", "60000"),
     ("QUADRILLE__PASSWORD__WAIT_MS", "60000"),
+    ("QUADRILLE__DATABASE__WAIT_TIMEOUT_MS", "30000"),
     ("QUADRILLE__THROTTLE__ACCOUNT_FREE", "1000000"),
     ("QUADRILLE__THROTTLE__ADDRESS_FREE", "1000000"),
 ];

@@ -173,10 +173,8 @@ mod tests {
     /// Drives until nothing is due or under way.
     async fn drive(commits: &mut Commits, broker: &Arc<Fake>, owed: &Owed, next: i64) -> Result<(), Stall> {
         owed.processed(HashMap::from([(("t".to_owned(), 0), next)]));
-        let mut now = Instant::now();
         loop {
-            now += COMMIT_EVERY;
-            commits.drive(now, broker, owed)?;
+            commits.drive(commits.next, broker, owed)?;
             match commits.under_way.as_mut() {
                 Some(under_way) => under_way.await.unwrap()?,
                 None => return Ok(()),

@@ -95,6 +95,14 @@ impl Gateway {
         reqwest::get(url).await.unwrap().text().await.unwrap()
     }
 
+    /// What a counter has come to, over all series that begin so.
+    pub(crate) async fn counted(&self, series: &str) -> u64 {
+        let metrics = self.metrics().await;
+        let lines = metrics.lines().filter(|line| line.starts_with(series));
+        let counts = lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap());
+        counts.sum()
+    }
+
     /// A client without a token.
     pub(crate) fn anonymous(&self) -> Client {
         Client::new(self.url(""), None)
