@@ -15,8 +15,8 @@ use uuid::Uuid;
 use crate::broker::{Broker, Sent};
 use crate::outages::place;
 use crate::tally::listening;
-use crate::topic::read;
-use crate::world::{Database, Setup, settings, until, value};
+use crate::topic::{committed, read};
+use crate::world::{Database, SERVICE, Setup, settings, until, value};
 
 fn impatient() -> MessagingSettings {
     MessagingSettings {
@@ -122,8 +122,13 @@ async fn a_topic_that_is_made_anew_at_once_is_read_from_its_beginning() {
     let service = Setup::new(&broker, &database)
         .brokers(&address)
         .start(listening());
-    for order in new_orders(&broker, "announce 1").await {
-        database.until_seen(order, &["announce 1"]).await;
+    // of the last batch was committed what is known to have had an offset before
+    for batch in 1..=3 {
+        new_orders(&broker, "announce 1").await;
+        until("the group has committed the batch", async || {
+            committed(broker.address(), SERVICE, Topic::OrderCreated.name()).await == 20 * batch
+        })
+        .await;
     }
 
     // for a moment, shorter than the group would miss it, the service sees nothing of what happens
@@ -135,7 +140,7 @@ async fn a_topic_that_is_made_anew_at_once_is_read_from_its_beginning() {
         .await
         .unwrap();
     let mut orders = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..12 {
         orders.extend(new_orders(&broker, "announce 2").await);
     }
     proxy.hold(false);

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
+use rdkafka::{Offset, TopicPartitionList};
 use stack::kafka::bounds::{self, Bounds};
 use stack::kafka::client;
 
@@ -41,6 +42,25 @@ impl Read {
     pub(crate) fn key_text(&self) -> &str {
         std::str::from_utf8(self.key.as_deref().unwrap_or_default()).unwrap()
     }
+}
+
+/// How many records of the topic a group has committed.
+pub(crate) async fn committed(brokers: &str, group: &str, topic: &str) -> i64 {
+    let (brokers, group, topic) = (brokers.to_owned(), group.to_owned(), topic.to_owned());
+    let ask = move || {
+        let consumer: BaseConsumer = client(&brokers).set("group.id", &group).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        for bounds in bounds::bounds(&consumer, [&*topic]).unwrap() {
+            list.add_partition(&topic, bounds.partition);
+        }
+        let told = consumer.committed_offsets(list, Duration::from_secs(10)).unwrap();
+        let offsets = told.elements().into_iter().map(|element| match element.offset() {
+            Offset::Offset(next) => next,
+            _ => 0,
+        });
+        offsets.sum()
+    };
+    tokio::task::spawn_blocking(ask).await.unwrap()
 }
 
 /// All that is in the topic right now, in the order of its partitions.
