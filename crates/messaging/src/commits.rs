@@ -48,11 +48,6 @@ impl Commits {
         }
     }
 
-    /// Those of the client that takes this one's place.
-    pub(crate) fn of_another(&self) -> Self {
-        Self::new(self.known.clone(), self.patience)
-    }
-
     /// When [`drive`](Self::drive) has something to do.
     pub(crate) fn due(&self, owed: &Owed) -> Option<Instant> {
         owed.is_due().then_some(self.next)

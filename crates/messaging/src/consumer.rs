@@ -298,7 +298,10 @@ impl GroupMember {
             Ok((kafka, view)) => {
                 drop(close(std::mem::replace(&mut self.kafka, kafka)));
                 self.view = view;
-                self.commits = self.commits.of_another();
+                let known = KnownOffsets::default();
+                let patience = Duration::from_millis(self.core.settings.socket_timeout_ms);
+                self.topics.go_on(known.clone());
+                self.commits = Commits::new(known, patience);
             }
             Err(error) => warn!(%error, "no new kafka consumer can be made"),
         }

@@ -15,39 +15,51 @@ type Place = (String, i32);
 /// Some of them.
 pub(crate) type Places = HashSet<Place>;
 
-/// Partitions on which the group is known to have an offset; clones share them.
+/// Partitions on which the group is known to have an offset, while one client reads them; clones share them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct KnownOffsets(Arc<Mutex<Places>>);
+pub(crate) struct KnownOffsets(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    places: Places,
+    /// A topic that is another one: nothing more is to be made of this client's positions.
+    replaced: Option<String>,
+}
 
 impl KnownOffsets {
-    fn places(&self) -> MutexGuard<'_, Places> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in which offsets the group had when the broker was asked. An error names a topic that is another one; that is
-    /// told once. `before` is what was known when the question was put: what has become known since says nothing about the
-    /// answer.
+    /// Takes in which offsets the group had when the broker was asked. An error names a topic that is another one, from then
+    /// on every time; it is logged once. `before` is what was known when the question was put: what has become known since
+    /// says nothing about the answer.
     pub(crate) fn compare(&self, before: &Places, told: &TopicPartitionList) -> Result<(), Stall> {
         let elements = told.elements();
         let none = |element: &&TopicPartitionListElem<'_>| element.error().is_ok() && !has_offset(element);
         let mut gone = elements.iter().filter(none).map(place);
-        let replaced = gone.find(|place| before.contains(place));
-        let mut places = self.places();
-        places.extend(elements.iter().filter(|element| has_offset(element)).map(place));
-        let Some((topic, _)) = replaced else {
-            return Ok(());
-        };
-        error!(
-            topic,
-            "the topic was made anew: it is read from its beginning, and what it held before is gone"
-        );
-        places.retain(|(name, _)| *name != topic);
-        Err(Stall::TopicReplaced(topic))
+        let mut known = self.known();
+        if known.replaced.is_none()
+            && let Some((topic, _)) = gone.find(|place| before.contains(place))
+        {
+            error!(
+                topic,
+                "the topic was made anew: it is read from its beginning, and what it held before is gone"
+            );
+            known.replaced = Some(topic);
+        }
+        if let Some(topic) = &known.replaced {
+            return Err(Stall::TopicReplaced(topic.clone()));
+        }
+        known
+            .places
+            .extend(elements.iter().filter(|element| has_offset(element)).map(place));
+        Ok(())
     }
 
     /// What is known by now.
     pub(crate) fn now(&self) -> Places {
-        self.places().clone()
+        self.known().places.clone()
     }
 }
 
@@ -89,6 +101,6 @@ mod tests {
         assert_eq!(compare(&[1], &[]), Ok(()));
         let replaced = Err(Stall::TopicReplaced("t".to_owned()));
         assert_eq!(compare(&[1], &[0]), replaced);
-        assert_eq!(compare(&[], &[0, 1]), Ok(()), "told once");
+        assert_eq!(compare(&[0, 1], &[]), replaced, "whoever asks from then on");
     }
 }

@@ -78,6 +78,12 @@ impl TopicCheck {
         }
     }
 
+    /// Goes on with another client, which knows nothing yet.
+    pub(crate) fn go_on(&mut self, known: KnownOffsets) {
+        self.known = known;
+        self.asked = None;
+    }
+
     /// A topic that is not there.
     pub(crate) fn missing(&self) -> Option<&str> {
         self.seen.missing.first().map(String::as_str)
