@@ -56,7 +56,7 @@ pub(crate) async fn committed(brokers: &str, group: &str, topic: &str) -> i64 {
         let told = consumer.committed_offsets(list, Duration::from_secs(10)).unwrap();
         let offsets = told.elements().into_iter().map(|element| match element.offset() {
             Offset::Offset(next) => next,
-            _ => 0,
+            Offset::Beginning | Offset::End | Offset::Stored | Offset::Invalid | Offset::OffsetTail(_) => 0,
         });
         offsets.sum()
     };
