@@ -19,7 +19,7 @@ use crate::wording;
 
 mod missing;
 mod objects;
-mod pointer;
+pub mod pointer;
 
 /// Longest body when the server did not say otherwise, in bytes.
 const DEFAULT_LIMIT_BYTES: usize = 262_144;

@@ -1,6 +1,7 @@
 //! What an operator sends in place of a dead letter's payload, checked before anything changes.
 
 use chassis::json;
+use chassis::json::pointer::below;
 use chassis::problem::Problem;
 use contracts::{Fact, FactVisitor, InvalidField, Obsolete, Topic};
 use diesel::result::Error as DieselError;
@@ -118,14 +119,7 @@ fn compare(
         (Some(Value::Object(old)), Some(Value::Object(new))) => {
             let added = new.keys().filter(|name| !old.contains_key(*name));
             for name in old.keys().chain(added) {
-                let escaped = name.replace('~', "~0").replace('/', "~1");
-                compare(
-                    &format!("{pointer}/{escaped}"),
-                    name,
-                    old.get(name),
-                    new.get(name),
-                    changes,
-                );
+                compare(&below(pointer, name), name, old.get(name), new.get(name), changes);
             }
         }
         (Some(Value::Array(old)), Some(Value::Array(new))) => {

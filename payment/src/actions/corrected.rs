@@ -1,5 +1,6 @@
 //! A charge as an operator writes it in place of a dead one: member by member, so that all that is wrong is told at once.
 
+use chassis::json::pointer::below;
 use contracts::{InvalidField, Money, OrderId};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -22,7 +23,7 @@ pub(super) fn charge(name: &str, payload: &[u8]) -> Result<PaymentAction, Vec<In
         ));
     }
     let unknown = members.keys().filter(|name| !MEMBERS.contains(&name.as_str()));
-    wrong.extend(unknown.map(|name| InvalidField::new(pointer(name), "is not known here")));
+    wrong.extend(unknown.map(|name| InvalidField::new(below("", name), "is not known here")));
     let order_id: Option<OrderId> = member(&members, "order_id", "must be the order's id", &mut wrong);
     let amount: Option<Money> = member(
         &members,
@@ -50,18 +51,14 @@ fn member<T: DeserializeOwned>(
     wrong: &mut Vec<InvalidField>,
 ) -> Option<T> {
     let Some(value) = members.get(name) else {
-        wrong.push(InvalidField::new(pointer(name), "is required"));
+        wrong.push(InvalidField::new(below("", name), "is required"));
         return None;
     };
     let read = serde_json::from_value(value.clone()).ok();
     if read.is_none() {
-        wrong.push(InvalidField::new(pointer(name), must));
+        wrong.push(InvalidField::new(below("", name), must));
     }
     read
-}
-
-fn pointer(name: &str) -> String {
-    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 #[cfg(test)]

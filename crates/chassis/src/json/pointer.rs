@@ -1,4 +1,4 @@
-//! JSON pointers (RFC 6901) from the paths of other libraries.
+//! JSON pointers (RFC 6901).
 
 use std::fmt::Write;
 
@@ -30,7 +30,8 @@ pub(super) fn of_dotted(path: &str) -> String {
 }
 
 /// The pointer of a member of what `pointer` points at.
-pub(super) fn below(pointer: &str, key: &str) -> String {
+#[must_use]
+pub fn below(pointer: &str, key: &str) -> String {
     let mut pointer = pointer.to_owned();
     push(&mut pointer, key);
     pointer
