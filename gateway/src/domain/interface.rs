@@ -1,7 +1,10 @@
 //! The one table of what the services behind the gateway answer: which resources there are, which methods each has, who may
-//! call, and what may be sent twice. A test holds it equal to the services' own documents.
+//! call, what may be sent twice, and by which template requests are counted and logged. A test holds it equal to the services'
+//! own documents.
 //!
 //! A request that the table does not know is passed on all the same when it shows a token: the service knows better.
+
+use std::sync::LazyLock;
 
 use super::routing::Access;
 
@@ -16,8 +19,17 @@ pub struct Operation {
     pub honours_key: bool,
 }
 
-/// A path, `{}` for any one segment, and what it can be asked.
-type Resource = (&'static str, &'static [Operation]);
+/// What there is at a path.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// The path as its service publishes it, for example `/orders/{id}/cancel`; a segment in braces is any one segment.
+    pub template: String,
+    /// What it can be asked.
+    pub operations: &'static [Operation],
+}
+
+/// A template, and what can be asked there.
+type Entry = (&'static str, &'static [Operation]);
 
 const fn token(method: &'static str) -> Operation {
     Operation {
@@ -43,7 +55,7 @@ const fn keyed(method: &'static str) -> Operation {
 }
 
 /// Resources of the services. The first that fits counts.
-const RESOURCES: &[Resource] = &[
+const RESOURCES: &[Entry] = &[
     ("/.well-known/jwks.json", &[public("GET")]),
     ("/auth/register", &[public("POST")]),
     ("/auth/login", &[public("POST")]),
@@ -53,16 +65,16 @@ const RESOURCES: &[Resource] = &[
     ("/auth/me", &[token("GET")]),
     ("/auth/password", &[token("PUT")]),
     ("/auth/sessions", &[token("GET")]),
-    ("/auth/sessions/{}", &[token("DELETE")]),
+    ("/auth/sessions/{id}", &[token("DELETE")]),
     ("/auth/users", &[token("GET")]),
-    ("/auth/users/{}", &[token("PATCH")]),
+    ("/auth/users/{id}", &[token("PATCH")]),
     ("/products", &[public("GET")]),
-    ("/products/{}", &[token("PUT")]),
+    ("/products/{sku}", &[token("PUT")]),
     ("/orders", &[token("GET"), keyed("POST")]),
-    ("/orders/{}", &[token("GET")]),
-    ("/orders/{}/cancel", &[keyed("POST")]),
-    ("/orders/{}/events", &[token("GET")]),
-    ("/orders/{}/history", &[token("GET")]),
+    ("/orders/{id}", &[token("GET")]),
+    ("/orders/{id}/cancel", &[keyed("POST")]),
+    ("/orders/{id}/events", &[token("GET")]),
+    ("/orders/{id}/history", &[token("GET")]),
     ("/payments", &[token("GET")]),
     (
         "/payments/simulator",
@@ -70,66 +82,72 @@ const RESOURCES: &[Resource] = &[
     ),
     // a payment provider's signature is its proof, which the service checks
     ("/payments/webhooks/stripe", &[public("POST")]),
-    ("/payments/{}", &[token("GET")]),
+    ("/payments/{id}", &[token("GET")]),
     ("/notifications", &[token("GET")]),
     ("/notifications/preferences", &[token("GET"), token("PUT")]),
     ("/notifications/stream", &[token("GET")]),
     ("/notifications/webhooks", &[token("GET"), keyed("POST")]),
     (
-        "/notifications/webhooks/{}",
+        "/notifications/webhooks/{id}",
         &[token("GET"), token("PATCH"), token("DELETE")],
     ),
-    ("/notifications/webhooks/{}/deliveries", &[token("GET")]),
-    ("/notifications/webhooks/{}/deliveries/{}", &[token("GET")]),
+    ("/notifications/webhooks/{id}/deliveries", &[token("GET")]),
     (
-        "/notifications/webhooks/{}/deliveries/{}/resend",
+        "/notifications/webhooks/{id}/deliveries/{delivery}",
+        &[token("GET")],
+    ),
+    (
+        "/notifications/webhooks/{id}/deliveries/{delivery}/resend",
         &[token("POST")],
     ),
-    ("/notifications/webhooks/{}/rotate-secret", &[token("POST")]),
-    ("/notifications/webhooks/{}/test", &[token("POST")]),
-    ("/notifications/{}/read", &[token("POST")]),
+    ("/notifications/webhooks/{id}/rotate-secret", &[token("POST")]),
+    ("/notifications/webhooks/{id}/test", &[token("POST")]),
+    ("/notifications/{id}/read", &[token("POST")]),
 ];
 
 /// What operators find under each of [`OPERATED`].
-const OPERATIONS: &[Resource] = &[
+const OPERATIONS: &[Entry] = &[
     ("/events/status", &[token("GET")]),
     ("/events/stats", &[token("GET")]),
     ("/dead-letters", &[token("GET")]),
     ("/dead-letters/groups", &[token("GET")]),
     ("/dead-letters/audit", &[token("GET")]),
     ("/dead-letters/replay", &[token("POST")]),
-    ("/dead-letters/jobs/{}", &[token("GET")]),
-    ("/dead-letters/jobs/{}/stop", &[token("POST")]),
-    ("/dead-letters/{}", &[token("GET")]),
-    ("/dead-letters/{}/replay", &[token("POST")]),
-    ("/dead-letters/{}/edit-and-replay", &[token("POST")]),
-    ("/dead-letters/{}/discard", &[token("POST")]),
-    ("/dead-letters/{}/restore", &[token("POST")]),
+    ("/dead-letters/jobs/{id}", &[token("GET")]),
+    ("/dead-letters/jobs/{id}/stop", &[token("POST")]),
+    ("/dead-letters/{id}", &[token("GET")]),
+    ("/dead-letters/{id}/replay", &[token("POST")]),
+    ("/dead-letters/{id}/edit-and-replay", &[token("POST")]),
+    ("/dead-letters/{id}/discard", &[token("POST")]),
+    ("/dead-letters/{id}/restore", &[token("POST")]),
 ];
 
 /// The services' prefixes.
 const OPERATED: [&str; 4] = ["/auth", "/orders", "/payments", "/notifications"];
 
-/// What the resource at `path` can be asked; nothing when the table knows none there.
+static TABLE: LazyLock<Vec<Resource>> = LazyLock::new(|| {
+    let under = |prefix: &'static str| OPERATIONS.iter().map(move |entry| (prefix, entry));
+    let operated = OPERATED.into_iter().flat_map(under);
+    let all = operated.chain(RESOURCES.iter().map(|entry| ("", entry)));
+    all.map(|(prefix, (template, operations))| Resource {
+        template: format!("{prefix}{template}"),
+        operations,
+    })
+    .collect()
+});
+
+/// The resource at `path`; nothing when the table knows none there.
 #[must_use]
-pub fn resource(path: &str) -> Option<&'static [Operation]> {
-    let operated = OPERATED
-        .iter()
-        .find_map(|prefix| find(OPERATIONS, path.strip_prefix(prefix)?));
-    operated.or_else(|| find(RESOURCES, path))
+pub fn resource(path: &str) -> Option<&'static Resource> {
+    TABLE.iter().find(|resource| fits(&resource.template, path))
 }
 
-fn find(resources: &'static [Resource], path: &str) -> Option<&'static [Operation]> {
-    let found = resources.iter().find(|(pattern, _)| fits(pattern, path));
-    found.map(|(_, operations)| *operations)
-}
-
-fn fits(pattern: &str, path: &str) -> bool {
-    let (mut wanted, mut there) = (pattern.split('/'), path.split('/'));
+fn fits(template: &str, path: &str) -> bool {
+    let (mut wanted, mut there) = (template.split('/'), path.split('/'));
     loop {
         match (wanted.next(), there.next()) {
             (None, None) => return true,
-            (Some("{}"), Some(segment)) if !segment.is_empty() => {}
+            (Some(wanted), Some(segment)) if wanted.starts_with('{') && !segment.is_empty() => {}
             (Some(wanted), Some(segment)) if wanted == segment => {}
             _ => return false,
         }
@@ -141,6 +159,7 @@ fn fits(pattern: &str, path: &str) -> bool {
 pub fn operation(method: &str, path: &str) -> Option<Operation> {
     let read_as = if method == "HEAD" { "GET" } else { method };
     resource(path)?
+        .operations
         .iter()
         .find(|operation| operation.method == read_as)
         .copied()
@@ -165,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    /// Method and path of each operation of the services' documents, path parameters as `{}`.
+    /// Method and path of each operation of the services' documents.
     fn documented() -> BTreeSet<(String, String)> {
         let documents = [
             include_str!("../../../docs/contracts/openapi/auth.json"),
@@ -177,11 +196,6 @@ mod tests {
         for document in documents {
             let document: Value = serde_json::from_str(document).unwrap();
             for (path, item) in document["paths"].as_object().unwrap() {
-                let segments = path.split('/').map(|segment| match segment.starts_with('{') {
-                    true => "{}",
-                    false => segment,
-                });
-                let path = segments.collect::<Vec<_>>().join("/");
                 for method in item.as_object().unwrap().keys() {
                     operations.insert((method.to_ascii_uppercase(), path.clone()));
                 }
@@ -191,22 +205,11 @@ mod tests {
     }
 
     fn table() -> BTreeSet<(String, String)> {
-        let operated = OPERATED.iter().flat_map(|prefix| {
-            OPERATIONS
-                .iter()
-                .map(move |(path, operations)| (format!("{prefix}{path}"), *operations))
-        });
-        let others = RESOURCES
-            .iter()
-            .map(|(path, operations)| ((*path).to_owned(), *operations));
-        others
-            .chain(operated)
-            .flat_map(|(path, operations)| {
-                operations
-                    .iter()
-                    .map(move |operation| (operation.method.to_owned(), path.clone()))
-            })
-            .collect()
+        let operations = |resource: &'static Resource| {
+            let methods = resource.operations.iter().map(|operation| operation.method);
+            methods.map(|method| (method.to_owned(), resource.template.clone()))
+        };
+        TABLE.iter().flat_map(operations).collect()
     }
 
     #[test]
@@ -244,7 +247,11 @@ mod tests {
 
     #[test]
     fn a_named_resource_comes_before_one_with_any_name() {
-        let allowed = |path| resource(path).map(allow).unwrap_or_default();
+        let allowed = |path| {
+            resource(path)
+                .map(|found| allow(found.operations))
+                .unwrap_or_default()
+        };
         assert_eq!(allowed("/payments/simulator"), "GET, HEAD, PUT, DELETE, OPTIONS");
         assert_eq!(allowed("/payments/1"), "GET, HEAD, OPTIONS");
         assert_eq!(allowed("/orders/dead-letters/replay"), "POST, OPTIONS");
@@ -259,6 +266,33 @@ mod tests {
             "",
         ] {
             assert_eq!(resource(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_has_the_template_that_its_service_publishes() {
+        for (path, template) in [
+            ("/orders", Some("/orders")),
+            (
+                "/orders/01990000-0000-7000-8000-000000000001",
+                Some("/orders/{id}"),
+            ),
+            ("/orders/7/cancel", Some("/orders/{id}/cancel")),
+            ("/payments/simulator", Some("/payments/simulator")),
+            ("/payments/7", Some("/payments/{id}")),
+            (
+                "/payments/dead-letters/groups",
+                Some("/payments/dead-letters/groups"),
+            ),
+            ("/payments/dead-letters/7", Some("/payments/dead-letters/{id}")),
+            ("/auth/login", Some("/auth/login")),
+            ("/.well-known/jwks.json", Some("/.well-known/jwks.json")),
+            ("/orders/", None),
+            ("/orders//cancel", None),
+            ("/orders/7/cancel/now", None),
+            ("/made/up", None),
+        ] {
+            assert_eq!(resource(path).map(|found| &*found.template), template, "{path}");
         }
     }
 }

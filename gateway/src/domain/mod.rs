@@ -5,7 +5,6 @@ pub mod client_address;
 pub mod entry;
 pub mod headers;
 pub mod interface;
-pub mod published;
 pub mod request_id;
 pub mod revocation;
 pub(crate) mod route_class;

@@ -24,7 +24,7 @@ use actix_web::{Error, HttpMessage, HttpRequest, ResponseError, web};
 use chassis::RouteTemplate;
 use chassis::problem::Problem;
 
-use crate::domain::published::template_of;
+use crate::domain::interface;
 use crate::domain::routing::Upstream;
 use crate::limits::Standing;
 use crate::proxy::REQUEST_ID;
@@ -118,7 +118,7 @@ fn name_route(request: &ServiceRequest) {
         .match_pattern()
         .is_none_or(|pattern| pattern.ends_with(PASSED_ON))
     {
-        let route = template_of(request.path()).unwrap_or(NO_ROUTE);
+        let route = interface::resource(request.path()).map_or(NO_ROUTE, |resource| &resource.template);
         tracing::Span::current().record("http.route", route);
         request.extensions_mut().insert(RouteTemplate(route.into()));
     }

@@ -31,7 +31,7 @@ pub(crate) async fn forward(
         return Err(Problem::new(Code::NotFound));
     };
     if method == Method::OPTIONS {
-        let allowed = interface::resource(path).map(interface::allow);
+        let allowed = interface::resource(path).map(|resource| interface::allow(resource.operations));
         return allowed.map_or_else(|| Err(Problem::new(Code::NotFound)), super::options);
     }
     if !METHODS.contains(method) {
@@ -58,7 +58,7 @@ pub(crate) async fn forward(
 fn nothing_there(path: &str) -> Problem {
     interface::resource(path).map_or_else(
         || Problem::new(Code::NotFound),
-        |operations| super::method_not_allowed(interface::allow(operations)),
+        |resource| super::method_not_allowed(interface::allow(resource.operations)),
     )
 }
 
