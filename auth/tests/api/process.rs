@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use stack::ports::{Lease, lease};
 
 use crate::harness::{Auth, KEY_ENCRYPTION_KEY, PASSWORD};
 
@@ -13,8 +14,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Killed when its test fails before its end.
 pub(crate) struct Process {
     child: Child,
-    http: u16,
-    management: u16,
+    http: Lease,
+    management: Lease,
 }
 
 impl Process {
@@ -24,19 +25,26 @@ impl Process {
 
     /// A process with variables of the test's own.
     pub(crate) fn start_with(database_url: &str, variables: &[(&str, &str)]) -> Self {
-        let [http, management] = [free_port(), free_port()];
-        let child = command(database_url)
+        Self::spawn(database_url, variables, |serve| serve.stdout(Stdio::piped()))
+    }
+
+    /// A process that writes where `to` says.
+    pub(crate) fn spawn(
+        database_url: &str,
+        variables: &[(&str, &str)],
+        to: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Self {
+        let [http, management] = [lease().unwrap(), lease().unwrap()];
+        let mut serve = command(database_url);
+        serve
             .arg("serve")
-            .env("QUADRILLE__HTTP__PORT", http.to_string())
-            .env("QUADRILLE__MANAGEMENT__PORT", management.to_string())
+            .env("QUADRILLE__HTTP__PORT", http.port().to_string())
+            .env("QUADRILLE__MANAGEMENT__PORT", management.port().to_string())
             // a test is one user who logs in many times at once
             .env("QUADRILLE__THROTTLE__ACCOUNT_FREE", "100")
-            .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .envs(variables.iter().copied());
         Self {
-            child,
+            child: to(&mut serve).spawn().unwrap(),
             http,
             management,
         }
@@ -46,13 +54,13 @@ impl Process {
         let mut check = command("postgres://unused");
         check
             .arg("healthcheck")
-            .env("QUADRILLE__MANAGEMENT__PORT", self.management.to_string());
+            .env("QUADRILLE__MANAGEMENT__PORT", self.management.port().to_string());
         check.stderr(Stdio::null()).status().unwrap().success()
     }
 
     /// The URL of a path that begins with a slash.
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.http)
+        format!("http://127.0.0.1:{}{path}", self.http.port())
     }
 
     /// One of the sizes in `/proc/<pid>/status`, in KiB: `VmRSS` is resident now, `VmHWM` was at most.
@@ -78,11 +86,12 @@ impl Process {
         assert!(kill.unwrap().success());
     }
 
-    /// Waits for the end; answers with the exit code and the lines it logged.
+    /// Waits for the end; answers with the exit code and the lines it logged to this test.
     pub(crate) fn end(mut self) -> (Option<i32>, Vec<Value>) {
         let mut text = String::new();
-        let mut stdout = self.child.stdout.take().unwrap();
-        stdout.read_to_string(&mut text).unwrap();
+        if let Some(mut stdout) = self.child.stdout.take() {
+            stdout.read_to_string(&mut text).unwrap();
+        }
         let status = self.child.wait().unwrap();
         (
             status.code(),
@@ -114,22 +123,13 @@ fn command(database_url: &str) -> Command {
     command
 }
 
-/// Free a moment ago; the process takes it at once.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
 #[tokio::test]
 async fn a_stop_finishes_what_is_in_hand() {
     let auth = Auth::start().await;
     auth.register("ada@example.org").await;
     let process = Process::start(auth.database_url());
     process.until_ready().await;
-    let url = format!("http://127.0.0.1:{}/auth/login", process.http);
+    let url = process.url("/auth/login");
     let body = json!({"email": "ada@example.org", "password": PASSWORD});
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut logins = tokio::task::JoinSet::new();

@@ -15,16 +15,16 @@ const NO_BROKER: &str = r#"{"status":"degraded","database":"ok","broker":"down"}
 async fn it_tells_of_every_service_and_of_itself() {
     let no_broker = Upstream::start(documents(&[("/health", 503, NO_BROKER)]));
     let nonsense = Upstream::start(documents(&[("/health", 200, "<html>")]));
-    let gone = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let gone = stack::ports::lease().unwrap();
     let gateway = Gateway::configured(
         documents(&[("/health", 200, OK)]),
         &[
             ("upstreams.order", &no_broker.url("")),
             ("upstreams.payment", &nonsense.url("")),
-            ("upstreams.notification", &format!("http://{gone}")),
+            (
+                "upstreams.notification",
+                &format!("http://127.0.0.1:{}", gone.port()),
+            ),
         ],
     )
     .await;

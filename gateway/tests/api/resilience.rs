@@ -18,11 +18,6 @@ use crate::harness::{Answer, Gateway, Upstream};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A port that nobody has.
-fn nobody() -> std::net::SocketAddr {
-    StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 /// Hangs up on the first `failures` requests after it has read what came, then answers each with the length of its body.
 #[expect(
     clippy::disallowed_methods,
@@ -123,7 +118,13 @@ async fn with_an_idempotency_key_a_body_is_sent_again_from_its_beginning() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_take_turns_and_a_process_that_is_gone_costs_nobody_an_answer() {
     let (one, other) = (Upstream::start(echo()), Upstream::start(echo()));
-    let urls = format!("{},http://{},{}", one.url(""), nobody(), other.url(""));
+    let gone = stack::ports::lease().unwrap();
+    let urls = format!(
+        "{},http://127.0.0.1:{},{}",
+        one.url(""),
+        gone.port(),
+        other.url("")
+    );
     let settings = [
         ("upstreams.order", &*urls),
         ("rate_limit.per_user_per_minute", "1000"),
@@ -151,8 +152,8 @@ async fn requests_take_turns_and_a_process_that_is_gone_costs_nobody_an_answer()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_fails_again_and_again_is_left_alone_until_it_is_back() {
-    let address = nobody();
-    let url = format!("http://{address}");
+    let gone = stack::ports::lease().unwrap();
+    let url = format!("http://127.0.0.1:{}", gone.port());
     let settings = [
         ("upstreams.order", &*url),
         ("proxy.retries_max", "0"),
@@ -173,7 +174,7 @@ async fn a_service_that_fails_again_and_again_is_left_alone_until_it_is_back() {
     // the others go on
     assert_eq!(client.get("/payments").await.status, 200);
 
-    let _back = Upstream::listening(StdListener::bind(address).unwrap(), echo());
+    let _back = Upstream::listening(StdListener::bind(("127.0.0.1", gone.port())).unwrap(), echo());
     let deadline = Instant::now() + PATIENCE;
     while client.get("/orders").await.status != 200 {
         assert!(Instant::now() < deadline);
@@ -211,7 +212,8 @@ async fn a_process_that_says_farewell_is_not_asked_any_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_are_a_share_of_all_requests() {
-    let url = format!("http://{}", nobody());
+    let gone = stack::ports::lease().unwrap();
+    let url = format!("http://127.0.0.1:{}", gone.port());
     let settings = [
         ("upstreams.order", &*url),
         ("proxy.breaker_failures", "100000"),

@@ -15,11 +15,9 @@ use crate::harness::{Answer, Gateway};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_not_there_is_a_bad_gateway() {
     // given a port that nobody has
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let gateway = Gateway::configured(echo(), &[("upstreams.payment", &format!("http://{free}"))]).await;
+    let gone = stack::ports::lease().unwrap();
+    let url = format!("http://127.0.0.1:{}", gone.port());
+    let gateway = Gateway::configured(echo(), &[("upstreams.payment", &url)]).await;
     let answer = gateway.customer().get("/payments").await;
     let problem = answer.problem(502, "bad-gateway");
     assert_eq!(
