@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::problem::{Code, Problem};
 
-const HEADER: &str = "idempotency-key";
+pub(crate) const HEADER: &str = "idempotency-key";
 const MAX_CHARS: usize = 255;
 
 /// The request's key, if it has one.

@@ -3,42 +3,40 @@
 
 mod act;
 mod bulk;
+mod document;
 mod read;
 mod view;
 
 use actix_web::web::{self, Data, ServiceConfig};
-use chassis::docs::Problems;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use messaging::operations::{OperationError, Operations};
 use utoipa::OpenApi;
 use uuid::Uuid;
 
+pub use document::document;
 pub use read::audit_entries;
 pub use view::AuditEntry;
 
 #[derive(OpenApi)]
-#[openapi(paths(
-    read::list,
-    read::groups,
-    read::inspect,
-    read::audit,
-    read::status,
-    read::stats,
-    act::replay,
-    act::edit,
-    act::discard,
-    act::restore,
-    bulk::replay_many,
-    bulk::job,
-    bulk::stop,
-), components(schemas(read::State, ProblemBody)), modifiers(&Problems))]
+#[openapi(
+    paths(
+        read::list,
+        read::groups,
+        read::inspect,
+        read::audit,
+        read::status,
+        read::stats,
+        act::replay,
+        act::edit,
+        act::discard,
+        act::restore,
+        bulk::replay_many,
+        bulk::job,
+        bulk::stop,
+    ),
+    components(schemas(read::State))
+)]
 struct Documentation;
-
-/// Documents the endpoints under `prefix`, for example `/orders`.
-#[must_use]
-pub fn document(openapi: utoipa::openapi::OpenApi, prefix: &str) -> utoipa::openapi::OpenApi {
-    openapi.nest(prefix, Documentation::openapi())
-}
 
 /// Mounts the endpoints under `prefix`. To be called before routes such as `<prefix>/{id}`.
 pub fn configure(config: &mut ServiceConfig, prefix: &str, operations: Operations) {

@@ -15,8 +15,10 @@ use uuid::Uuid;
 
 use crate::{id, problem, view};
 
+/// What became of a dead letter.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = DeadLetterState)]
 pub(crate) enum State {
     Open,
     Replaying,
@@ -43,8 +45,11 @@ impl State {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub(crate) struct List {
+    /// Only those in this state.
     state: Option<State>,
+    /// Only those that died of this.
     fingerprint: Option<String>,
+    /// Only those with this Kafka key.
     key: Option<String>,
     #[garde(range(min = 1, max = page::MAX_LIMIT))]
     #[param(minimum = 1, maximum = 100)]

@@ -8,7 +8,7 @@ use actix_web::http::uri::PathAndQuery;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chassis::Pool;
 use chassis::auth::Principal;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use chrono::{DateTime, Utc};
 use contracts::{EventId, OrderId, Topic};
 use serde::{Deserialize, Serialize};
@@ -118,12 +118,8 @@ impl HistoryItem {
     security(("bearer" = [])),
     responses(
         (status = 200, description = "The events so far", body = Timeline),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "No such order, or another's", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 502, description = "Nothing is known of the order here, and the order service does not answer",
-            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No such order, or another's"),
+        (status = 502, description = "Nothing is known of the order here, and the order service does not answer"),
     )
 )]
 pub(crate) async fn timeline(

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::examples;
 use crate::domain::{Line, Order, Product, Status};
 
 /// A product.
@@ -37,7 +38,7 @@ impl From<Product> for ProductView {
 
 /// An order.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[schema(as = Order)]
+#[schema(as = Order, example = examples::confirmed)]
 pub(crate) struct OrderView {
     /// Its id; also the key of every event of its saga.
     pub(crate) id: Uuid,
@@ -45,7 +46,7 @@ pub(crate) struct OrderView {
     status: StatusView,
     items: Vec<ItemView>,
     total: MoneyBody,
-    /// Why it was cancelled, when it was.
+    /// Why it was cancelled; null unless it was.
     #[schema(required)]
     cancellation: Option<CancellationView>,
     #[schema(example = "pm_card_visa")]

@@ -4,7 +4,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, post};
 use chassis::auth::Principal;
 use chassis::clock;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use contracts::Context;
 use diesel_async::AsyncConnection;
 use messaging::command;
@@ -32,8 +32,6 @@ enum NotSent {
     params(("id" = String, Path, format = "uuid", description = "The webhook"), ("delivery" = String, Path, format = "uuid", description = "The delivery")),
     responses(
         (status = 202, description = "It is on its way", body = DeliveryView),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[post("/notifications/webhooks/{id}/deliveries/{delivery}/resend")]
