@@ -24,7 +24,7 @@ use uuid::Uuid;
     "deaths": 1,
     "error": {
         "class": "malformed-body",
-        "message": "missing field `amount` at line 1 column 187",
+        "message": "missing field `customer_id` at line 1 column 103",
         "fingerprint": "6f1d0a2b9c3e4f57",
     },
     "first_failed_at": "2026-01-01T12:00:01.062Z",
@@ -78,7 +78,42 @@ pub(crate) struct ErrorView {
 
 /// A dead letter with all that is known of it.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DeadLetterDetails)]
+#[schema(as = DeadLetterDetails, example = json!({
+    "id": "019b7b13-1d4c-7a90-b6e2-3f58c1d07a46",
+    "state": "open",
+    "kind": "message",
+    "name": "payment.completed",
+    "key": "019b7b12-b000-7408-a20e-0543f83c7e68",
+    "event_id": "019b7b12-b2c8-7c11-b0c4-90e1f1d3a7b2",
+    "attempts": 4,
+    "deaths": 1,
+    "error": {
+        "class": "malformed-body",
+        "message": "missing field `customer_id` at line 1 column 103",
+        "fingerprint": "6f1d0a2b9c3e4f57",
+    },
+    "first_failed_at": "2026-01-01T12:00:01.062Z",
+    "last_failed_at": "2026-01-01T12:00:37.118Z",
+    "superseded_by": null,
+    "edited_from": null,
+    "settled_reason": null,
+    "job_id": null,
+    "created_at": "2026-01-01T12:00:01.062Z",
+    "updated_at": "2026-01-01T12:00:37.118Z",
+    "headers": [["ce_type", "payment.completed.v1"], ["ce_source", "payment"]],
+    "payload": {
+        "payment_id": "019b7b12-b2c8-7d02-8d5e-7a1f3b0c4d21",
+        "order_id": "019b7b12-b000-7408-a20e-0543f83c7e68",
+    },
+    "payload_base64": "eyJwYXltZW50X2lkIjoiMDE5YjdiMTItYjJjOC03ZDAyLThkNWUtN2ExZjNiMGM0ZDIxIiwib3JkZXJfaWQiOiIwMTliN2IxMi1iMDAwLTc0MDgtYTIwZS0wNTQzZjgzYzdlNjgifQ==",
+    "origin": {
+        "topic": "payment.completed",
+        "partition": 2,
+        "offset": 1204,
+        "timestamp": "2026-01-01T12:00:00.980Z",
+    },
+    "history": [],
+}))]
 pub(crate) struct Whole {
     #[serde(flatten)]
     summary: Summary,

@@ -85,13 +85,12 @@ struct ItemView {
 
 /// Why an order was cancelled.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[schema(as = Cancellation)]
+#[schema(as = Cancellation, example = json!({"reason": "payment_failed", "code": "card_declined", "refunded": false}))]
 struct CancellationView {
     /// `payment_failed`, `customer_request` or `payment_timeout`.
-    #[schema(example = "payment_failed")]
     reason: String,
     /// The payment's failure code, when that was the reason.
-    #[schema(required, example = "card_declined")]
+    #[schema(required)]
     code: Option<String>,
     /// Whether money that had been taken has been given back.
     refunded: bool,
