@@ -1,7 +1,7 @@
 //! Lists by page: an opaque, signed cursor, a bounded limit, `Link: rel="next"`.
 
 use actix_web::http::header::LINK;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -163,13 +163,20 @@ impl<T> Page<T> {
     }
 }
 
+impl<T> Page<T> {
+    /// Adds a `Link` to the next page to a response of another shape, when there is one.
+    pub fn link(&self, request: &HttpRequest, response: &mut HttpResponseBuilder) {
+        if let Some(cursor) = &self.next_cursor {
+            response.insert_header((LINK, next_link(request.path(), request.query_string(), cursor)));
+        }
+    }
+}
+
 impl<T: Serialize> Page<T> {
     /// The response: 200 with the page, and a `Link` to the next one when there is one.
     pub fn respond(&self, request: &HttpRequest) -> HttpResponse {
         let mut response = HttpResponse::Ok();
-        if let Some(cursor) = &self.next_cursor {
-            response.insert_header((LINK, next_link(request.path(), request.query_string(), cursor)));
-        }
+        self.link(request, &mut response);
         response.json(self)
     }
 }

@@ -86,6 +86,31 @@ pub struct Letters {
     pub cursor: Option<String>,
 }
 
+impl Letters {
+    /// Where a service answers it: `prefix` is the service's name in paths.
+    ///
+    /// # Errors
+    /// When a parameter has no form in a query: a bug.
+    pub fn target(&self, prefix: &str) -> Result<String, Problem> {
+        target(prefix, "dead-letters", self)
+    }
+}
+
+impl Jobs {
+    /// Where a service answers it: `prefix` is the service's name in paths.
+    ///
+    /// # Errors
+    /// When a parameter has no form in a query: a bug.
+    pub fn target(&self, prefix: &str) -> Result<String, Problem> {
+        target(prefix, "dead-letters/jobs", self)
+    }
+}
+
+fn target(prefix: &str, list: &str, query: &impl Serialize) -> Result<String, Problem> {
+    let query = serde_urlencoded::to_string(query).map_err(Problem::internal)?;
+    Ok(format!("/{prefix}/{list}?{query}"))
+}
+
 /// Which bulk replays.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -76,6 +76,28 @@ pub async fn of_order(conn: &mut Conn, order: OrderId) -> QueryResult<Vec<Entry>
     Ok(rows.into_iter().map(Entry::from).collect())
 }
 
+/// The event with this id, and those of the order with this id; the newest first, `limit` at most.
+///
+/// # Errors
+/// The database's.
+pub async fn about(conn: &mut Conn, id: Uuid, limit: i64) -> QueryResult<Vec<Entry>> {
+    let rows: Vec<Row> = timeline_entry::table
+        .filter(
+            timeline_entry::event_id
+                .eq(id)
+                .or(timeline_entry::order_id.eq(id)),
+        )
+        .order((
+            timeline_entry::occurred_at.desc(),
+            timeline_entry::event_id.desc(),
+        ))
+        .limit(limit)
+        .select(Row::as_select())
+        .load(conn)
+        .await?;
+    Ok(rows.into_iter().map(Entry::from).collect())
+}
+
 /// Events of orders that were placed after `time`, the newest orders first, `limit` at most.
 ///
 /// # Errors

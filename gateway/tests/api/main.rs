@@ -18,6 +18,7 @@ mod harness;
 mod headers;
 mod health;
 mod limits;
+mod lists;
 mod process;
 mod proxy;
 mod reconciliation;
