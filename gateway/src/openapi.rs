@@ -4,7 +4,7 @@ use chassis::docs::{BearerToken, Problems};
 use chassis::problem::ProblemBody;
 use utoipa::OpenApi;
 
-use crate::routes::operations::{audit, dead_letters, replays, search};
+use crate::routes::operations::{ServiceName, audit, dead_letters, replays, search};
 use crate::routes::{health, reconciliation, timeline};
 
 /// The whole document: what the gateway answers itself, with the operators' endpoints of its own events.
@@ -22,7 +22,7 @@ pub(crate) const OPERATIONS: &str = "/gateway";
     info(title = "Quadrille gateway", description = "The only entry: health, saga timelines, reconciliation and the operators' audit"),
     paths(health::health, timeline::timeline, reconciliation::reconciliation, audit::audit,
         dead_letters::dead_letters, replays::replays, search::search),
-    components(schemas(ProblemBody)),
+    components(schemas(ProblemBody, ServiceName)),
     modifiers(&BearerToken, &Problems),
     tags(
         (name = "gateway", description = "What the gateway answers itself"),

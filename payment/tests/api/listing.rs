@@ -77,7 +77,7 @@ async fn support_finds_a_payment_by_what_is_known_of_it() {
     assert_eq!(found("amount=12900").await, [one]);
     assert_eq!(found("amount_min=12900&amount_max=12900").await, [one]);
     assert_eq!(found("amount_max=12899").await, [three, two]);
-    assert_eq!(found("amount_min=12901").await, [] as [uuid::Uuid; 0]);
+    assert!(found("amount_min=12901").await.is_empty());
     let time = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339().replace('+', "%2B");
     let (from, to) = (
         time(second.created_at),
