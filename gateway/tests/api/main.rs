@@ -12,6 +12,7 @@ mod admission;
 mod audit;
 mod browsers;
 mod clients;
+mod constants;
 mod docs;
 mod drain;
 mod harness;
