@@ -19,6 +19,7 @@ mod load;
 mod outages;
 mod provider;
 mod replays;
+mod standing;
 mod stories;
 mod telling;
 mod tracing;

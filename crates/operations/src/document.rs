@@ -18,6 +18,7 @@ const NAMES: &[(&str, &str)] = &[
     ("groups", "group_dead_letters"),
     ("inspect", "get_dead_letter"),
     ("job", "get_replay"),
+    ("jobs", "list_replays"),
     ("list", "list_dead_letters"),
     ("replay", "replay_dead_letter"),
     ("replay_many", "replay_dead_letters"),
@@ -27,7 +28,10 @@ const NAMES: &[(&str, &str)] = &[
     ("stop", "stop_replay"),
 ];
 
-/// Operations that a dead letter's state may forbid.
+/// Operations that are done once by their key.
+const KEYED: [&str; 6] = ["discard", "edit", "replay", "replay_many", "restore", "stop"];
+
+/// Of those, the ones that a dead letter's state may forbid.
 const CONFLICTING: [&str; 4] = ["discard", "edit", "replay", "restore"];
 
 /// A service's document with the endpoints under `prefix`, for example `/orders`, with the problems of each operation, `own`
@@ -62,9 +66,10 @@ fn ids(operations: &OpenApi) -> Vec<String> {
 /// All are for admins.
 fn own_problems(ids: &[String]) -> Vec<(&str, &'static [Code])> {
     let own = |id: &str| -> &'static [Code] {
-        match CONFLICTING.contains(&id) {
-            true => &[Code::Forbidden, Code::Conflict],
-            false => &[Code::Forbidden],
+        match (KEYED.contains(&id), CONFLICTING.contains(&id)) {
+            (_, true) => &[Code::Forbidden, Code::Conflict, Code::IdempotencyInFlight],
+            (true, false) => &[Code::Forbidden, Code::IdempotencyInFlight],
+            (false, false) => &[Code::Forbidden],
         }
     };
     ids.iter().map(|id| (id.as_str(), own(id))).collect()

@@ -14,14 +14,15 @@ use utoipa::OpenApi;
 use uuid::Uuid;
 
 pub use document::document;
-pub use read::audit_entries;
-pub use view::AuditEntry;
+pub use read::{JobState, Jobs, Letters, State, audit_entries, letters, replay_jobs};
+pub use view::{AuditEntry, ErrorView, Job, Summary};
 
 #[derive(OpenApi)]
 #[openapi(
     paths(
         read::list,
         read::groups,
+        read::jobs,
         read::inspect,
         read::audit,
         read::status,
@@ -34,7 +35,7 @@ pub use view::AuditEntry;
         bulk::job,
         bulk::stop,
     ),
-    components(schemas(read::State))
+    components(schemas(read::State, read::JobState))
 )]
 struct Documentation;
 
@@ -49,6 +50,7 @@ pub fn configure(config: &mut ServiceConfig, prefix: &str, operations: Operation
         .service(at("/dead-letters/groups").route(web::get().to(read::groups)))
         .service(at("/dead-letters/audit").route(web::get().to(read::audit)))
         .service(at("/dead-letters/replay").route(web::post().to(bulk::replay_many)))
+        .service(at("/dead-letters/jobs").route(web::get().to(read::jobs)))
         .service(at("/dead-letters/jobs/{id}").route(web::get().to(bulk::job)))
         .service(at("/dead-letters/jobs/{id}/stop").route(web::post().to(bulk::stop)))
         .service(at("/dead-letters/{id}").route(web::get().to(read::inspect)))
@@ -75,6 +77,8 @@ fn problem(error: OperationError) -> Problem {
         OperationError::Conflict(_) | OperationError::Obsolete(_) => {
             Problem::new(Code::Conflict).detail(error.to_string())
         }
+        OperationError::KeyMismatch => Problem::new(Code::IdempotencyMismatch),
+        OperationError::KeyInHand => Problem::new(Code::IdempotencyInFlight).retry_after(1),
         OperationError::Database(error) => error.into(),
         OperationError::Outage(error) => Problem::unavailable(error),
     }

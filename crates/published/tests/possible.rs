@@ -97,6 +97,11 @@ const LAWS: &[Law] = &[
         let payload: Value = serde_json::from_slice(&bytes.ok()?).ok()?;
         Some(payload == letter["payload"])
     }),
+    ("a path leads to what it stands by, at its service", |found| {
+        let (path, id) = (found.get("path")?.as_str()?, found.get("id")?.as_str()?);
+        let service = found.get("service")?.as_str()?;
+        Some(path.starts_with(&format!("/{service}/")) && path.ends_with(&format!("/{id}")))
+    }),
     ("a replay has an end unless it runs", |job| {
         let finished = job.get("finished_at")?;
         Some(finished.is_null() == (job["state"] == "running"))
@@ -260,7 +265,7 @@ fn laws_find_what_cannot_be() {
         ),
         (7, r#"{"status": "ok", "reasons": ["it does not answer"]}"#),
         (
-            15,
+            16,
             r#"{"created_at": "2026-01-01T12:00:01Z", "updated_at": "2026-01-01T12:00:00.9Z"}"#,
         ),
     ] {

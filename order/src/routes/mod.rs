@@ -33,6 +33,7 @@ use crate::app::State;
         follow_order::follow_order,
         order_history::order_history,
     ),
+    components(schemas(view::ReasonView)),
     modifiers(&BearerToken),
     tags(
         (name = "catalogue", description = "What can be ordered"),
