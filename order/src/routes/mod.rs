@@ -45,6 +45,7 @@ struct Documentation;
 /// Problems that do not follow from what an operation takes.
 pub(crate) const PROBLEMS: OwnProblems<'static> = &[
     ("put_product", &[Code::Forbidden]),
+    ("list_orders", &[Code::Forbidden]),
     ("place_order", &[Code::IdempotencyInFlight]),
     ("cancel_order", &[Code::Conflict, Code::IdempotencyInFlight]),
 ];
