@@ -98,10 +98,10 @@ const RESOURCES: &[Entry] = &[
     ),
     (
         "/notifications/webhooks/{id}/deliveries/{delivery}/resend",
-        &[token("POST")],
+        &[keyed("POST")],
     ),
     ("/notifications/webhooks/{id}/rotate-secret", &[token("POST")]),
-    ("/notifications/webhooks/{id}/test", &[token("POST")]),
+    ("/notifications/webhooks/{id}/test", &[keyed("POST")]),
     ("/notifications/{id}/read", &[token("POST")]),
 ];
 
