@@ -135,7 +135,10 @@ impl Saga {
             Event::PaymentCompleted(fact) => notify(None, fact, &context),
             Event::PaymentFailed(fact) => notify(None, fact, &context),
             Event::PaymentRefunded(fact) => notify(None, fact, &context),
-            Event::UserRegistered(_) | Event::SessionRevoked(_) => panic!("no fact of a saga"),
+            Event::PaymentDisputed(_)
+            | Event::PaymentDisputeClosed(_)
+            | Event::UserRegistered(_)
+            | Event::SessionRevoked(_) => panic!("no fact of a saga"),
         };
         let Ok(Step::Next(told)) = told else {
             panic!("whatever was announced is told")
@@ -213,6 +216,8 @@ fn order_reacts(order: Order, event: &Event, part: &Part, flaw: Option<Flaw>) ->
         Event::OrderCreated(_)
         | Event::OrderConfirmed(_)
         | Event::OrderCancelled(_)
+        | Event::PaymentDisputed(_)
+        | Event::PaymentDisputeClosed(_)
         | Event::UserRegistered(_)
         | Event::SessionRevoked(_) => panic!("the order service does not listen to that"),
     }
@@ -235,6 +240,8 @@ fn payment_reacts(
         | Event::PaymentCompleted(_)
         | Event::PaymentFailed(_)
         | Event::PaymentRefunded(_)
+        | Event::PaymentDisputed(_)
+        | Event::PaymentDisputeClosed(_)
         | Event::UserRegistered(_)
         | Event::SessionRevoked(_) => panic!("the payment service does not listen to that"),
     }

@@ -13,9 +13,11 @@ use tracing::{error, info};
 
 use super::StripeProvider;
 use super::books::{self, Entry};
+use super::disputes::{self, DisputeNews};
 use super::events::{self, Told, What};
 use super::wire::Event;
 use crate::domain::{ChargeKey, Notice, Payment, on_provider_notice};
+use crate::metrics::PaymentMetrics;
 use crate::provider::ProviderError;
 use crate::store::PaymentRepository;
 use crate::store::stripe_schema::event;
@@ -47,7 +49,7 @@ pub(crate) enum NotReceived {
 }
 
 #[derive(Debug, Error)]
-enum NotHeard {
+pub(super) enum NotHeard {
     #[error(transparent)]
     Rejected(#[from] Rejection),
     #[error(transparent)]
@@ -55,7 +57,11 @@ enum NotHeard {
 }
 
 /// Takes in an event whose signature holds.
-pub(crate) async fn receive(stripe: &StripeProvider, body: &[u8]) -> Result<Outcome, NotReceived> {
+pub(crate) async fn receive(
+    stripe: &StripeProvider,
+    metrics: &PaymentMetrics,
+    body: &[u8],
+) -> Result<Outcome, NotReceived> {
     let received: Event = serde_json::from_slice(body)?;
     let Some(told) = events::read(&received)? else {
         let outcome = Outcome::Ignored("it is about nothing that matters here");
@@ -63,33 +69,40 @@ pub(crate) async fn receive(stripe: &StripeProvider, body: &[u8]) -> Result<Outc
         return Ok(stored.await?);
     };
     let told = found_out(stripe, told).await?;
-    let outcome = stripe
+    let (outcome, news) = stripe
         .noted(async |conn| {
             conn.transaction(async |conn| take_in(conn, &received, &told).await)
                 .await
         })
         .await?;
     tell(&received, &told, &outcome);
+    if let Some(news) = news {
+        news.tell(metrics);
+    }
     Ok(outcome)
 }
 
 /// In one transaction: the event's id, and what it does to the payment.
-async fn take_in(conn: &mut Conn, received: &Event, told: &Told) -> QueryResult<Outcome> {
+async fn take_in(
+    conn: &mut Conn,
+    received: &Event,
+    told: &Told,
+) -> QueryResult<(Outcome, Option<DisputeNews>)> {
     if is_known(conn, &received.id).await? {
-        return Ok(Outcome::Duplicate);
+        return Ok((Outcome::Duplicate, None));
     }
     let Some(entry) = books::of_intent(conn, &told.intent).await? else {
         let outcome = Outcome::Ignored("the payment is none of this service's");
-        return store(conn, received, None, outcome).await;
+        return Ok((store(conn, received, None, outcome).await?, None));
     };
     let order = entry.order.parse().ok().map(|key: ChargeKey| key.order_id);
     // the id goes in first: a second delivery waits here, and finds that it is one
     if store(conn, received, order, Outcome::Unchanged).await? == Outcome::Duplicate {
-        return Ok(Outcome::Duplicate);
+        return Ok((Outcome::Duplicate, None));
     }
-    let outcome = hear(conn, &entry, order, &told.what).await?;
+    let (outcome, news) = hear(conn, &entry, order, &told.what).await?;
     conclude(conn, &received.id, &outcome).await?;
-    Ok(outcome)
+    Ok((outcome, news))
 }
 
 /// Looks up which refund gave all of a charge back: the event does not say.
@@ -114,14 +127,32 @@ async fn found_out(stripe: &StripeProvider, told: Told) -> Result<Told, NotRecei
 }
 
 /// Lets the payment hear of it, as the kernel lets it hear of an answer.
-async fn hear(conn: &mut Conn, entry: &Entry, order: Option<OrderId>, what: &What) -> QueryResult<Outcome> {
+async fn hear(
+    conn: &mut Conn,
+    entry: &Entry,
+    order: Option<OrderId>,
+    what: &What,
+) -> QueryResult<(Outcome, Option<DisputeNews>)> {
     let Some(order) = order else {
-        return Ok(Outcome::Refused(format!("{:?} is no order's id", entry.order)));
+        let refused = Outcome::Refused(format!("{:?} is no order's id", entry.order));
+        return Ok((refused, None));
     };
+    if let What::Disputed(report) = what {
+        return disputes::hear(conn, order, report).await;
+    }
+    let outcome = match notice_of(entry, what) {
+        Ok(notice) => apply(conn, entry, order, &notice).await?,
+        Err(outcome) => outcome,
+    };
+    Ok((outcome, None))
+}
+
+/// What the payment is to hear; else what becomes of the event without it.
+fn notice_of(entry: &Entry, what: &What) -> Result<Notice, Outcome> {
     let expected = entry.amount.unwrap_or_default();
-    let notice = match what {
+    Ok(match what {
         What::Taken(amount) if *amount != expected => {
-            return Ok(Outcome::Refused(format!(
+            return Err(Outcome::Refused(format!(
                 "it took {amount} instead of {expected}"
             )));
         }
@@ -131,16 +162,21 @@ async fn hear(conn: &mut Conn, entry: &Entry, order: Option<OrderId>, what: &Wha
         What::Declined(code) => Notice::Declined { code: code.clone() },
         What::Cancelled => Notice::Cancelled,
         What::GivenBack { amount, .. } if *amount < expected => {
-            return Ok(Outcome::Ignored("it gives a part back only"));
+            return Err(Outcome::Ignored("it gives a part back only"));
         }
         What::GivenBack { refund, .. } => Notice::GivenBack {
             refund_reference: refund.clone(),
         },
-        What::AllGivenBack => return Ok(Outcome::Ignored("there is no refund of all of it")),
+        What::AllGivenBack => return Err(Outcome::Ignored("there is no refund of all of it")),
         What::RefundFailed { refund } => {
-            return Ok(Outcome::Refused(format!("the refund {refund} failed")));
+            return Err(Outcome::Refused(format!("the refund {refund} failed")));
         }
-    };
+        What::Disputed(_) => return Err(Outcome::Ignored("it tells nothing of the charge itself")),
+        What::Unclear(what) => return Err(Outcome::Refused(what.clone())),
+    })
+}
+
+async fn apply(conn: &mut Conn, entry: &Entry, order: OrderId, notice: &Notice) -> QueryResult<Outcome> {
     let context = Context {
         now: clock::now(),
         fresh_id: clock::new_id(),
@@ -149,10 +185,10 @@ async fn hear(conn: &mut Conn, entry: &Entry, order: Option<OrderId>, what: &Wha
     };
     let decide = |payment: Option<Payment>, context: &Context| {
         let current = payment.as_ref().map(|payment| payment.charge_key().to_string());
-        if is_of_another_charge(&notice, current.as_deref(), &entry.order) {
+        if is_of_another_charge(notice, current.as_deref(), &entry.order) {
             return Ok(Step::Unchanged);
         }
-        Ok(on_provider_notice(payment, &notice, context)?)
+        Ok(on_provider_notice(payment, notice, context)?)
     };
     let service = <crate::PaymentService as chassis::Service>::NAME;
     let done: Result<_, NotHeard> =
