@@ -311,9 +311,13 @@ async fn no_field_of_the_answer_is_hard_coded() {
     world.disputed(Some("lost"));
     let order = world.confirmed(55);
     let old = json!(id(ago(9_000_000)));
-    for (number, (status, currency)) in [("needs_response", "EUR"), ("under_review", "USD")]
-        .into_iter()
-        .enumerate()
+    for (number, (status, currency)) in [
+        ("needs_response", "EUR"),
+        ("under_review", "USD"),
+        ("under_review", "EUR"),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let mut open = dispute(Uuid::new_v4(), &json!(id(ago(70))), &old, None);
         open["status"] = json!(status);

@@ -14,7 +14,7 @@ pub use dispute::{
 };
 pub use notice::Notice;
 pub use payment::{
-    Payment, Status, on_charge_corrected, on_order_cancelled, on_order_cancelled_at, on_order_created,
-    on_order_created_at, on_provider_answer, on_provider_notice,
+    Payment, Status, on_charge_corrected, on_charge_notice, on_order_cancelled, on_order_cancelled_at,
+    on_order_created, on_order_created_at, on_provider_answer, on_provider_notice,
 };
 pub use provider::Provider;

@@ -7,8 +7,8 @@ use order::domain::{
     Order, Status as OrderStatus, on_payment_completed, on_payment_failed, on_payment_refunded,
 };
 use payment::domain::{
-    Answer, ChargeAnswer, Payment, PaymentAction, Status as PaymentStatus, VoidAnswer, on_order_cancelled,
-    on_order_created, on_provider_answer, on_provider_notice,
+    Answer, ChargeAnswer, ChargeKey, Payment, PaymentAction, Status as PaymentStatus, VoidAnswer,
+    on_charge_notice, on_order_cancelled, on_order_created, on_provider_answer,
 };
 
 use crate::cast::Part;
@@ -68,7 +68,16 @@ impl Saga {
                 Some(Flaw::FailedAndCompleted) => payment.map(as_if_never_failed),
                 Some(_) | None => payment,
             };
-            on_provider_notice(payment, &notice, &part.payment_context())
+            let charge = match (told, &payment) {
+                (Told::EarlierDeclined | Told::EarlierCancelled, _)
+                    if flaw != Some(Flaw::EarlierNoticeHeard) =>
+                {
+                    ChargeKey::first(part.id)
+                }
+                (_, Some(payment)) => payment.charge_key(),
+                (_, None) => ChargeKey::first(part.id),
+            };
+            on_charge_notice(charge, payment, &notice, &part.payment_context())
         });
     }
 

@@ -2,7 +2,7 @@
 
 use chassis::clock;
 use chrono::{DateTime, Utc};
-use contracts::{Context, OrderId, Rejection, Step};
+use contracts::{Context, OrderId, Rejection};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::{AsyncConnection, RunQueryDsl};
@@ -16,7 +16,7 @@ use super::books::{self, Entry};
 use super::disputes::{self, DisputeNews};
 use super::events::{self, Told, What};
 use super::wire::Event;
-use crate::domain::{ChargeKey, Notice, Payment, on_provider_notice};
+use crate::domain::{ChargeKey, Notice, Payment, on_charge_notice};
 use crate::metrics::PaymentMetrics;
 use crate::provider::ProviderError;
 use crate::store::PaymentRepository;
@@ -95,12 +95,13 @@ async fn take_in(
         let outcome = Outcome::Ignored("the payment is none of this service's");
         return Ok((store(conn, received, None, outcome).await?, None));
     };
-    let order = entry.order.parse().ok().map(|key: ChargeKey| key.order_id);
+    let charge: Option<ChargeKey> = entry.order.parse().ok();
+    let order = charge.map(|charge| charge.order_id);
     // the id goes in first: a second delivery waits here, and finds that it is one
     if store(conn, received, order, Outcome::Unchanged).await? == Outcome::Duplicate {
         return Ok((Outcome::Duplicate, None));
     }
-    let (outcome, news) = hear(conn, &entry, order, &told.what).await?;
+    let (outcome, news) = hear(conn, &entry, charge, &told.what).await?;
     conclude(conn, &received.id, &outcome).await?;
     Ok((outcome, news))
 }
@@ -130,18 +131,18 @@ async fn found_out(stripe: &StripeProvider, told: Told) -> Result<Told, NotRecei
 async fn hear(
     conn: &mut Conn,
     entry: &Entry,
-    order: Option<OrderId>,
+    charge: Option<ChargeKey>,
     what: &What,
 ) -> QueryResult<(Outcome, Option<DisputeNews>)> {
-    let Some(order) = order else {
+    let Some(charge) = charge else {
         let refused = Outcome::Refused(format!("{:?} is no order's id", entry.order));
         return Ok((refused, None));
     };
     if let What::Disputed(report) = what {
-        return disputes::hear(conn, order, report).await;
+        return disputes::hear(conn, charge.order_id, report).await;
     }
     let outcome = match notice_of(entry, what) {
-        Ok(notice) => apply(conn, entry, order, &notice).await?,
+        Ok(notice) => apply(conn, charge, &notice).await?,
         Err(outcome) => outcome,
     };
     Ok((outcome, None))
@@ -176,20 +177,16 @@ fn notice_of(entry: &Entry, what: &What) -> Result<Notice, Outcome> {
     })
 }
 
-async fn apply(conn: &mut Conn, entry: &Entry, order: OrderId, notice: &Notice) -> QueryResult<Outcome> {
+async fn apply(conn: &mut Conn, charge: ChargeKey, notice: &Notice) -> QueryResult<Outcome> {
+    let order = charge.order_id;
     let context = Context {
         now: clock::now(),
         fresh_id: clock::new_id(),
         cause_id: clock::new_id(),
         correlation_id: order.uuid(),
     };
-    let decide = |payment: Option<Payment>, context: &Context| {
-        let current = payment.as_ref().map(|payment| payment.charge_key().to_string());
-        if is_of_another_charge(notice, current.as_deref(), &entry.order) {
-            return Ok(Step::Unchanged);
-        }
-        Ok(on_provider_notice(payment, notice, context)?)
-    };
+    let decide =
+        |payment: Option<Payment>, context: &Context| Ok(on_charge_notice(charge, payment, notice, context)?);
     let service = <crate::PaymentService as chassis::Service>::NAME;
     let done: Result<_, NotHeard> =
         command::execute(&PaymentRepository, conn, service, order.uuid(), &context, decide).await;
@@ -198,14 +195,6 @@ async fn apply(conn: &mut Conn, entry: &Entry, order: OrderId, notice: &Notice) 
         Ok(Done::Unchanged(_)) => Ok(Outcome::Unchanged),
         Err(NotHeard::Rejected(rejection)) => Ok(Outcome::Refused(rejection.to_string())),
         Err(NotHeard::Database(error)) => Err(error),
-    }
-}
-
-/// Whether it only tells that a charge takes nothing that an operator has corrected since: another one takes its place.
-fn is_of_another_charge(notice: &Notice, current: Option<&str>, told: &str) -> bool {
-    match notice {
-        Notice::Declined { .. } | Notice::Cancelled => current.is_some_and(|current| current != told),
-        Notice::Taken { .. } | Notice::GivenBack { .. } => false,
     }
 }
 
