@@ -1,12 +1,14 @@
 //! Disputes, as Stripe reports them: signed, at least once, in any order.
 
 use chassis::test::Answer;
+use contracts::Topic;
 use serde_json::{Value, json};
 
 use super::Shop;
 use super::fake::Fault;
 use super::webhooks::{again, first, post, signed};
-use crate::harness::Order;
+use crate::harness::{Order, until};
+use crate::kafka::Broker;
 
 /// When the disputes of these stories were opened, and until when they can be answered.
 const OPENED: i64 = 1_795_946_400;
@@ -407,4 +409,37 @@ async fn two_disputes_of_a_payment_are_two_and_a_refund_that_stripe_refuses_mean
         (shop.stripe.asked("refund").len(), shop.refunds()),
         (4, vec!["succeeded"])
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_becomes_of_a_dispute_is_told_on_kafka_once() {
+    let broker = Broker::start().await;
+    let shop = Shop::with(&[("kafka.brokers", broker.address())]).await;
+    let order = Order::by("pm_card_visa");
+    broker.deliver(order.placed(), 1).await;
+    shop.payments.becomes(&order, "completed").await;
+    let opened = dispute(&shop, &order, "needs_response");
+    let lost = dispute(&shop, &order, "lost");
+    shop.hears_of("evt_2", "closed", 90, &lost).await;
+    shop.hears_of("evt_1", "created", 0, &opened).await;
+    let seen = &shop.seen_by_admin(&order).await["disputes"][0];
+    until("everything is announced", async || {
+        let waiting = shop.payments.rows("select id from outbox").await;
+        waiting.is_empty().then_some(())
+    })
+    .await;
+    let mut expected = json!({
+        "payment_id": seen["payment_id"], "order_id": order.id, "customer_id": order.customer,
+        "dispute_id": seen["id"], "amount": {"amount_minor": 1999, "currency": "EUR"},
+        "provider_reference": "dp_1", "reason": "fraudulent",
+    });
+    let key = order.id.to_string();
+    assert_eq!(
+        broker.read(Topic::PaymentDisputed).await,
+        [(key.clone(), expected.clone())]
+    );
+    let members = expected.as_object_mut().unwrap();
+    members.remove("reason");
+    members.insert("outcome".to_owned(), json!("lost"));
+    assert_eq!(broker.read(Topic::PaymentDisputeClosed).await, [(key, expected)]);
 }
