@@ -159,7 +159,7 @@ const PAID_TWICE: [Law; 9] = [
 ];
 
 fn broken_once_an_operator_corrects(flaw: Flaw) -> Vec<Law> {
-    broken(World::of_corrections(Some(flaw)))
+    broken(World::of_corrections_alone(Some(flaw)))
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_corrected_charge_beside_one_that_has_taken_the_money_takes_it_twice() {
 
 #[test]
 fn a_payment_that_hears_of_the_earlier_charge_as_if_it_were_its_own_fails_and_is_paid() {
-    let found = broken_once_an_operator_corrects(Flaw::EarlierNoticeHeard);
+    let found = broken(World::of_corrections(Some(Flaw::EarlierNoticeHeard)));
     let expected = [Law::EndedWithoutMoney, Law::EndsOnce, Law::Settles];
     assert_eq!(found, expected);
 }
