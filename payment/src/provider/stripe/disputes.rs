@@ -87,3 +87,58 @@ pub(super) async fn hear(
         Err(NotHeard::Database(error)) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use contracts::Currency;
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn operators_are_told_in_one_line_which_dispute_of_which_order_and_no_more() {
+        let news = DisputeNews {
+            order_id: OrderId::new(Uuid::from_u128(1)),
+            dispute_id: DisputeId::new(Uuid::from_u128(2)),
+            reference: "dp_1".to_owned(),
+            status: DisputeStatus::NeedsResponse,
+            amount: Money::new(1_999, Currency::EUR),
+        };
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .without_time()
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || news.tell(&PaymentMetrics::default()));
+        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+        let line: Value = serde_json::from_str(&text).unwrap();
+        let expected = json!({
+            "level": "WARN", "message": "a payment's dispute is needs_response", "target": module_path!()
+                .trim_end_matches("::tests"),
+            "saga.id": Uuid::from_u128(1), "dispute.id": Uuid::from_u128(2), "dispute.reference": "dp_1",
+            "dispute.status": "needs_response", "dispute.amount": "19.99 EUR",
+        });
+        assert_eq!(line, expected);
+    }
+}
