@@ -16,6 +16,7 @@ mod load;
 mod outages;
 mod provider;
 mod replays;
+mod standing;
 mod stories;
 mod telling;
 mod tracing;

@@ -9,7 +9,9 @@ use contracts::events::RevocationReason;
 use contracts::{Step, UserId};
 use diesel_async::AsyncConnection;
 use garde::Validate;
+use messaging::operations::{self, Deed};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -108,14 +110,27 @@ async fn change(conn: &mut Conn, id: UserId, wanted: Change, admin: UserId) -> R
         .await?
         .ok_or(ChangeUserError::NotFound)?;
     let context = context();
-    match user.change(wanted, admin, &context)? {
+    match user.clone().change(wanted, admin, &context)? {
         Step::Unchanged => Ok(user),
         Step::Next(transition) => {
             if transition.state.disabled {
                 store::sessions::end_all(conn, id, RevocationReason::AccountChanged, context.now).await?;
             }
+            let deed = Deed {
+                actor: admin.uuid(),
+                action: "change-user",
+                resource: &format!("/auth/users/{id}"),
+                before: Some(audited(&user)),
+                after: Some(audited(&transition.state)),
+            };
+            operations::record(conn, deed).await?;
             store::users::save(conn, &transition, &context).await?;
             Ok(transition.state)
         }
     }
+}
+
+/// What an admin can change of a user.
+fn audited(user: &User) -> Value {
+    json!({"role": user.role.as_str(), "disabled": user.disabled})
 }

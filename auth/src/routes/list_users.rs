@@ -4,23 +4,48 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::auth::AdminPrincipal;
 use chassis::page::{self, List, Page};
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::{Code, Problem, ProblemBody};
 use chassis::query::Query;
+use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::caller;
-use super::user_view::UserView;
+use super::user_view::{RoleView, UserView};
 use crate::app::State;
+use crate::domain::{EmailAddress, Role};
 use crate::store;
+use crate::store::users::UserFilter;
 
-/// Which part of the list.
+/// Ids that one request may name.
+const IDS_MAX: usize = 100;
+
+/// Which users.
 #[derive(Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListUsers {
+    /// Only the one with this e-mail address, in whatever form it is written.
+    #[garde(skip)]
+    #[param(example = "ada@example.org")]
+    email: Option<String>,
+    /// Only those with these ids, separated by commas, 100 at most.
+    #[garde(skip)]
+    ids: Option<String>,
+    /// Only those with this role.
+    #[garde(skip)]
+    role: Option<RoleView>,
+    /// Only those who are kept out, or who are not.
+    #[garde(skip)]
+    disabled: Option<bool>,
+    /// Only those who registered at this time or later.
+    #[garde(skip)]
+    from: Option<DateTime<Utc>>,
+    /// Only those who registered before this time.
+    #[garde(skip)]
+    to: Option<DateTime<Utc>>,
     /// Users a page; 20 by default.
     #[garde(range(min = 1, max = page::MAX_LIMIT))]
     #[param(minimum = 1, maximum = 100)]
@@ -29,6 +54,36 @@ pub(crate) struct ListUsers {
     #[garde(skip)]
     #[param(min_length = 1)]
     cursor: Option<String>,
+}
+
+impl ListUsers {
+    /// None when nobody can be meant: no user has an e-mail address that is none.
+    fn filter(&self, before: Option<Uuid>) -> Result<Option<UserFilter>, Problem> {
+        let email = match self.email.as_deref().map(EmailAddress::parse) {
+            Some(Err(_none)) => return Ok(None),
+            Some(Ok(email)) => Some(email),
+            None => None,
+        };
+        Ok(Some(UserFilter {
+            email,
+            ids: self.ids.as_deref().map(ids).transpose()?,
+            role: self.role.map(Role::from),
+            disabled: self.disabled,
+            from: self.from,
+            to: self.to,
+            before,
+        }))
+    }
+}
+
+fn ids(text: &str) -> Result<Vec<Uuid>, Problem> {
+    let refused = |why| Problem::new(Code::InvalidQuery).detail(why);
+    let ids: Result<Vec<Uuid>, _> = text.split(',').map(str::parse).collect();
+    let ids = ids.map_err(|_none: uuid::Error| refused("ids must be UUIDs, separated by commas"))?;
+    if ids.len() > IDS_MAX {
+        return Err(refused("ids must name at most 100 users"));
+    }
+    Ok(ids)
 }
 
 /// All users, the newest first.
@@ -55,7 +110,12 @@ pub(crate) async fn list_users(
     let limit = page::limit(query.limit);
     let mut connection = state.connection().await?;
     caller::admin(&mut connection, &admin).await?;
-    let users = store::users::list(&mut connection, after, i64::from(limit).saturating_add(1)).await?;
+    let users = match query.filter(after)? {
+        Some(filter) => {
+            store::users::list(&mut connection, &filter, i64::from(limit).saturating_add(1)).await?
+        }
+        None => Vec::new(),
+    };
     let page = list.page(users, limit, |user| user.id.uuid())?;
     Ok(page.map(UserView::from).respond(&request))
 }

@@ -1,5 +1,6 @@
 //! Accounts.
 
+use chassis::page;
 use chrono::{DateTime, Utc};
 use contracts::reaction::Outgoing;
 use contracts::{Context, Transition, UserId};
@@ -189,15 +190,60 @@ pub(crate) async fn of_live_session(
     row.map(Row::read).transpose()
 }
 
-/// Accounts from the newest to the oldest, those after `after`.
-pub(crate) async fn list(conn: &mut Conn, after: Option<Uuid>, limit: i64) -> Result<Vec<User>, StoreError> {
+/// Which accounts a list shows.
+#[derive(Debug, Default)]
+pub(crate) struct UserFilter {
+    /// Only the one with this address.
+    pub(crate) email: Option<EmailAddress>,
+    /// Only those with one of these ids.
+    pub(crate) ids: Option<Vec<Uuid>>,
+    /// Only those with this role.
+    pub(crate) role: Option<Role>,
+    /// Only those who are kept out, or who are not.
+    pub(crate) disabled: Option<bool>,
+    /// Only those made at this time or later.
+    pub(crate) from: Option<DateTime<Utc>>,
+    /// Only those made before this time.
+    pub(crate) to: Option<DateTime<Utc>>,
+    /// Only those that come after this one in the list.
+    pub(crate) before: Option<Uuid>,
+}
+
+/// Accounts from the newest to the oldest, `limit` at most.
+pub(crate) async fn list(conn: &mut Conn, filter: &UserFilter, limit: i64) -> Result<Vec<User>, StoreError> {
     let mut query = users::table
         .select(Row::as_select())
         .order(users::id.desc())
         .limit(limit)
         .into_boxed();
-    if let Some(after) = after {
-        query = query.filter(users::id.lt(after));
+    if let Some(email) = &filter.email {
+        query = query.filter(users::email.eq(email.as_str()));
+    }
+    if let Some(ids) = &filter.ids {
+        query = query.filter(users::id.eq_any(ids));
+    }
+    if let Some(role) = filter.role {
+        query = query.filter(users::role.eq(role.as_str()));
+    }
+    if let Some(disabled) = filter.disabled {
+        query = query.filter(users::disabled.eq(disabled));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(
+            users::created_at
+                .ge(from)
+                .and(users::id.ge(page::first_id_about(from))),
+        );
+    }
+    if let Some(to) = filter.to {
+        query = query.filter(
+            users::created_at
+                .lt(to)
+                .and(users::id.lt(page::last_id_about(to))),
+        );
+    }
+    if let Some(before) = filter.before {
+        query = query.filter(users::id.lt(before));
     }
     let rows: Vec<Row> = query.load(conn).await?;
     rows.into_iter()

@@ -42,6 +42,86 @@ async fn users_are_listed_by_page_to_admins_alone() {
 }
 
 #[tokio::test]
+async fn a_user_is_found_by_what_is_known_of_them() {
+    let auth = Auth::start().await;
+    let admin = auth.admin("root@example.org").await.text("access_token");
+    let ada = auth.register("ada@example.org").await.text("user_id");
+    let bob = auth.register("bob@example.org").await.text("user_id");
+    let path = format!("/auth/users/{bob}");
+    auth.patch(&path, &admin, &json!({"disabled": true})).await;
+    let found = async |query: &str| {
+        let page = auth.get(&format!("/auth/users?{query}"), Some(&admin)).await;
+        assert_eq!(page.status, 200, "{query}: {page:?}");
+        let items = page.body["items"].as_array().unwrap().clone();
+        let email = |user: &Value| {
+            user["email"]
+                .as_str()
+                .unwrap()
+                .split('@')
+                .next()
+                .unwrap()
+                .to_owned()
+        };
+        items.iter().map(email).collect::<Vec<_>>()
+    };
+    assert_eq!(found("email=ADA%40Example.org").await, ["ada"]);
+    assert_eq!(found("email=nobody%40example.org").await, [""; 0]);
+    assert_eq!(found("email=no-address").await, [""; 0]);
+    assert_eq!(found(&format!("ids={ada},{bob}")).await, ["bob", "ada"]);
+    assert_eq!(found("role=admin").await, ["root"]);
+    assert_eq!(found("disabled=true").await, ["bob"]);
+    assert_eq!(found("disabled=false").await, ["ada", "root"]);
+    assert_eq!(found("from=2000-01-01T00:00:00Z&limit=1").await, ["bob"]);
+    assert_eq!(found("to=2000-01-01T00:00:00Z").await, [""; 0]);
+    let many = vec![ada.as_str(); 101].join(",");
+    for query in [
+        format!("ids={many}"),
+        "ids=ada".to_owned(),
+        "ids=".to_owned(),
+        "role=root".to_owned(),
+    ] {
+        let refused = auth.get(&format!("/auth/users?{query}"), Some(&admin)).await;
+        refused.is_problem(400, "invalid-query");
+    }
+}
+
+#[tokio::test]
+async fn what_an_admin_changed_of_a_user_is_in_the_audit() {
+    let auth = Auth::start().await;
+    let root = auth.admin("root@example.org").await;
+    let admin = root.text("access_token");
+    let ada = auth.register("ada@example.org").await.text("user_id");
+    let path = format!("/auth/users/{ada}");
+    for change in [
+        json!({"role": "admin"}),
+        json!({"disabled": true}),
+        json!({"disabled": true}),
+    ] {
+        assert_eq!(auth.patch(&path, &admin, &change).await.status, 200);
+    }
+    let me = auth.get("/auth/me", Some(&admin)).await;
+    let audit = auth.get("/auth/dead-letters/audit", Some(&admin)).await;
+    let entries = audit.body["items"].as_array().unwrap();
+    let told = |entry: &Value| (entry["before"].clone(), entry["after"].clone());
+    let [customer, raised, out] = [("customer", false), ("admin", false), ("admin", true)]
+        .map(|(role, disabled)| json!({"role": role, "disabled": disabled}));
+    // what changes nothing is not there
+    let expected = [(raised.clone(), out), (customer, raised)];
+    assert_eq!(entries.iter().map(told).collect::<Vec<_>>(), expected);
+    for entry in entries {
+        assert_eq!(
+            (&entry["action"], &entry["resource"]),
+            (&json!("change-user"), &json!(path))
+        );
+        assert_eq!(entry["actor"], me.body["user_id"]);
+        assert_eq!(
+            (&entry["subject"], &entry["reason"]),
+            (&Value::Null, &Value::Null)
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_disabled_user_is_out() {
     let auth = Auth::start().await;
     let admin = auth.admin("root@example.org").await.text("access_token");

@@ -6,6 +6,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
 
 use crate::problem::{Code, Problem};
 
@@ -15,6 +16,21 @@ const MAX_CHARS: usize = 255;
 /// The request's key, if it has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(pub Option<String>);
+
+/// How the header is documented: `params(IdempotencyHeader)`.
+#[derive(Debug, Serialize, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct IdempotencyHeader {
+    /// 1 to 255 printable characters, bare or in quotes: sending the same again with it does nothing again, and gets the
+    /// stored answer
+    #[serde(rename = "Idempotency-Key")]
+    #[param(
+        min_length = 1,
+        max_length = 257,
+        pattern = r#"^([!#-~]{1,255}|"[!#-~]{1,255}")$"#
+    )]
+    pub idempotency_key: Option<String>,
+}
 
 /// What a key is held against when it comes again: a hash of the request as it was understood, so that white space and the
 /// order of members do not matter.

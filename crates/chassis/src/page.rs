@@ -1,9 +1,10 @@
 //! Lists by page: an opaque, signed cursor, a bounded limit, `Link: rel="next"`.
 
 use actix_web::http::header::LINK;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, TimeDelta, Utc};
 use contracts::UserId;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256, Sha512};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::problem::{Code, Problem};
 
@@ -18,6 +20,9 @@ use crate::problem::{Code, Problem};
 pub const DEFAULT_LIMIT: u16 = 20;
 /// Items a page at most.
 pub const MAX_LIMIT: u16 = 100;
+
+/// Between the reading of the clock for an id and for the time beside it.
+const MOMENT: TimeDelta = TimeDelta::seconds(1);
 
 /// Longest cursor that is read: no list hands out one that is nearly as long.
 const CURSOR_LENGTH_MAX: usize = 512;
@@ -158,15 +163,54 @@ impl<T> Page<T> {
     }
 }
 
+impl<T> Page<T> {
+    /// Adds a `Link` to the next page to a response of another shape, when there is one.
+    pub fn link(&self, request: &HttpRequest, response: &mut HttpResponseBuilder) {
+        if let Some(cursor) = &self.next_cursor {
+            response.insert_header((LINK, next_link(request.path(), request.query_string(), cursor)));
+        }
+    }
+}
+
 impl<T: Serialize> Page<T> {
     /// The response: 200 with the page, and a `Link` to the next one when there is one.
     pub fn respond(&self, request: &HttpRequest) -> HttpResponse {
         let mut response = HttpResponse::Ok();
-        if let Some(cursor) = &self.next_cursor {
-            response.insert_header((LINK, next_link(request.path(), request.query_string(), cursor)));
-        }
+        self.link(request, &mut response);
         response.json(self)
     }
+}
+
+/// Ids are version 7 UUIDs and begin with the time at which they were made, which is that of what they name give or take
+/// a moment: what was made at `from` or later has no id before this one. It lets a list that goes by ids begin there.
+#[must_use]
+pub fn first_id_about(from: DateTime<Utc>) -> Uuid {
+    id_at(from.checked_sub_signed(MOMENT).unwrap_or(from))
+}
+
+/// The same for the other end: what was made before `to` has an id before this one.
+#[must_use]
+pub fn last_id_about(to: DateTime<Utc>) -> Uuid {
+    id_at(to.checked_add_signed(MOMENT).unwrap_or(to))
+}
+
+/// The smallest id of a time.
+#[must_use]
+pub fn id_at(time: DateTime<Utc>) -> Uuid {
+    const MILLIS_MAX: u64 = (1 << 48) - 1;
+    let millis = u64::try_from(time.timestamp_millis())
+        .unwrap_or_default()
+        .min(MILLIS_MAX);
+    Uuid::from_u128(u128::from(millis) << 80)
+}
+
+/// The least and the most of an amount that a list is asked for: exactly one, or a range of which each end may be open.
+#[must_use]
+pub fn range(exactly: Option<i64>, least: Option<i64>, most: Option<i64>) -> (Option<i64>, Option<i64>) {
+    (
+        exactly.into_iter().chain(least).max(),
+        exactly.into_iter().chain(most).min(),
+    )
 }
 
 /// The limit to use: the client's, bounded, or the default.

@@ -11,6 +11,7 @@ use tracing::{debug, info, warn};
 
 use crate::Outage;
 use crate::kernel::Core;
+use crate::operations;
 use crate::retention::{self, Upkeep};
 use crate::retry::Backoff;
 use chassis::clock;
@@ -105,6 +106,8 @@ impl Core {
             let letters = self.settings.dead_letter_retention_days;
             retention::forget_letters(&mut conn, clock::now(), letters).await?;
             retention::forget_jobs(&mut conn, clock::now(), letters).await?;
+            let keys = self.settings.operation_key_retention_hours;
+            operations::once::forget(&mut conn, clock::now(), keys).await?;
             upkeep
         };
         self.in_time(retained).await

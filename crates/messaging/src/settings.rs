@@ -93,6 +93,8 @@ pub struct MessagingSettings {
     pub obsolete_check_ms: u64,
     /// Days that settled dead letters (replayed, discarded, superseded, obsolete) and ended bulk replays are remembered (90).
     pub dead_letter_retention_days: i32,
+    /// Hours that an operator's request with an `Idempotency-Key` is remembered (24).
+    pub operation_key_retention_hours: i32,
     /// How often partitions of processed events are made ahead and dropped behind, and old letters deleted (3600000).
     pub retention_interval_ms: u64,
     /// How long after a run that could not do everything, because a table was in use, the next one follows (60000).
@@ -140,6 +142,7 @@ impl Default for MessagingSettings {
             replay_halt_after: 5,
             obsolete_check_ms: 5_000,
             dead_letter_retention_days: 90,
+            operation_key_retention_hours: 24,
             retention_interval_ms: 3_600_000,
             retention_retry_ms: 60_000,
             retention_lock_timeout_ms: 500,

@@ -1,20 +1,21 @@
 //! Acting on one letter.
 
-use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use chassis::auth::AdminPrincipal;
+use chassis::idempotency::{IdempotencyHeader, IdempotencyKey, REPLAYED, request_hash};
 use chassis::json::Json;
 use chassis::problem::Problem;
 use garde::Validate;
-use messaging::operations::{Act, Mandate, Operations};
-use serde::Deserialize;
-use serde_json::Value;
+use messaging::operations::{Act, Answer, Letter, Mandate, Operations, RequestKey};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::{id, problem, view};
 
 /// Why.
-#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"reason": "the provider is well again"}))]
 pub(crate) struct Reason {
@@ -25,7 +26,7 @@ pub(crate) struct Reason {
 }
 
 /// Another payload, and why.
-#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "payload": {
@@ -53,29 +54,63 @@ pub(crate) fn mandate(admin: &AdminPrincipal, reason: String) -> Mandate {
     }
 }
 
+/// The key of what the admin asks for at `path`, if the request has one. It stands for this request alone: the same key of
+/// another path or with another body is refused.
+pub(crate) fn request_key(
+    admin: &AdminPrincipal,
+    IdempotencyKey(key): IdempotencyKey,
+    request: &HttpRequest,
+    body: &impl Serialize,
+) -> Result<Option<RequestKey>, Problem> {
+    let Some(key) = key else { return Ok(None) };
+    Ok(Some(RequestKey {
+        actor: admin.0.user_id.uuid(),
+        key,
+        hash: request_hash(&(request.path(), body))?,
+    }))
+}
+
+/// An answer, marked when it was given before.
+pub(crate) fn respond(mut response: HttpResponseBuilder, answer: &Answer) -> HttpResponse {
+    if answer.repeated {
+        response.insert_header(REPLAYED);
+    }
+    response.json(&answer.document)
+}
+
 async fn act(
     operations: &Operations,
     path: &str,
     act: Act,
     mandate: &Mandate,
+    key: Option<RequestKey>,
 ) -> Result<HttpResponse, Problem> {
-    let letter = operations.act(id(path)?, act, mandate).await.map_err(problem)?;
-    Ok(HttpResponse::Ok().json(view::Summary::from(&letter)))
+    let view = |letter: &Letter| json!(view::Summary::from(letter));
+    let answer = operations
+        .act_once(id(path)?, act, mandate, key.as_ref(), view)
+        .await
+        .map_err(problem)?;
+    Ok(respond(HttpResponse::Ok(), &answer))
 }
 
 macro_rules! plain {
     ($(#[$doc:meta])* $name:ident, $path:literal, $act:expr) => {
         $(#[$doc])*
         #[utoipa::path(post, path = $path, tag = "operations", security(("bearer" = [])),
-            params(("id" = Uuid, Path)), request_body = Reason,
-            responses((status = 200, description = "The letter as it is now", body = view::Summary)))]
+            params(("id" = Uuid, Path), IdempotencyHeader), request_body = Reason,
+            responses((status = 200, description = "The letter as it is now", body = view::Summary,
+                headers(("Idempotent-Replayed" = Option<String>)))))]
         pub(crate) async fn $name(
             admin: AdminPrincipal,
             operations: Data<Operations>,
             path: Path<String>,
+            key: IdempotencyKey,
+            request: HttpRequest,
             body: Json<Reason>,
         ) -> Result<HttpResponse, Problem> {
-            act(&operations, &path, $act, &mandate(&admin, body.into_inner().reason)).await
+            let body = body.into_inner();
+            let key = request_key(&admin, key, &request, &body)?;
+            act(&operations, &path, $act, &mandate(&admin, body.reason), key).await
         }
     };
 }
@@ -95,21 +130,20 @@ plain!(
 
 /// Sends another payload round in a letter's place, which is superseded.
 #[utoipa::path(post, path = "/dead-letters/{id}/edit-and-replay", tag = "operations", security(("bearer" = [])),
-    params(("id" = Uuid, Path)), request_body = Edit,
-    responses((status = 200, description = "The original, superseded", body = view::Summary)))]
+    params(("id" = Uuid, Path), IdempotencyHeader), request_body = Edit,
+    responses((status = 200, description = "The original, superseded", body = view::Summary,
+        headers(("Idempotent-Replayed" = Option<String>)))))]
 pub(crate) async fn edit(
     admin: AdminPrincipal,
     operations: Data<Operations>,
     path: Path<String>,
+    key: IdempotencyKey,
+    request: HttpRequest,
     body: Json<Edit>,
 ) -> Result<HttpResponse, Problem> {
     let edit = body.into_inner();
+    let key = request_key(&admin, key, &request, &edit)?;
     let payload = serde_json::to_vec(&edit.payload).map_err(Problem::internal)?;
-    act(
-        &operations,
-        &path,
-        Act::Edit(payload),
-        &mandate(&admin, edit.reason),
-    )
-    .await
+    let mandate = mandate(&admin, edit.reason);
+    act(&operations, &path, Act::Edit(payload), &mandate, key).await
 }

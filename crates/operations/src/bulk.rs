@@ -1,20 +1,21 @@
 //! Replaying many letters.
 
-use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use chassis::auth::AdminPrincipal;
+use chassis::idempotency::{IdempotencyHeader, IdempotencyKey};
 use chassis::json::Json;
 use chassis::problem::Problem;
 use garde::Validate;
-use messaging::operations::{Filter, Operations};
-use serde::Deserialize;
+use messaging::operations::{Answer, Filter, Operations};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::act::{Reason, mandate};
+use crate::act::{Reason, mandate, request_key, respond};
 use crate::{id, problem, view};
 
 /// Which letters; nothing set is all that are open.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Which {
     fingerprint: Option<String>,
@@ -23,7 +24,7 @@ pub(crate) struct Which {
 }
 
 /// A bulk replay.
-#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "filter": {"name": "charge"},
@@ -52,28 +53,42 @@ const fn ten() -> i32 {
 
 /// Starts a paced replay of all open letters that match; a dry run only counts them.
 #[utoipa::path(post, path = "/dead-letters/replay", tag = "operations", security(("bearer" = [])),
-    request_body = Bulk, responses((status = 202, description = "The job", body = view::Job)))]
+    params(IdempotencyHeader), request_body = Bulk,
+    responses((status = 202, description = "The job", body = view::Job, headers(("Idempotent-Replayed" = Option<String>)))))]
 pub(crate) async fn replay_many(
     admin: AdminPrincipal,
     operations: Data<Operations>,
+    key: IdempotencyKey,
+    request: HttpRequest,
     body: Json<Bulk>,
 ) -> Result<HttpResponse, Problem> {
     let bulk = body.into_inner();
+    let key = request_key(&admin, key, &request, &bulk)?;
     let filter = Filter {
         fingerprint: bulk.filter.fingerprint,
         key: bulk.filter.key,
         name: bulk.filter.name,
     };
-    let job = operations
-        .replay_many(
-            &filter,
-            bulk.rate_per_second,
-            bulk.dry_run,
-            &mandate(&admin, bulk.reason),
-        )
-        .await
-        .map_err(problem)?;
-    Ok(HttpResponse::Accepted().json(view::shaped::<view::Job>(job)?))
+    let answer = if bulk.dry_run {
+        Answer {
+            document: operations.would_replay(&filter).await.map_err(problem)?,
+            repeated: false,
+        }
+    } else {
+        let why = mandate(&admin, bulk.reason);
+        operations
+            .replay_many(&filter, bulk.rate_per_second, &why, key.as_ref())
+            .await
+            .map_err(problem)?
+    };
+    respond_with_job(HttpResponse::Accepted(), answer)
+}
+
+/// The job as it is documented, whatever else the row has.
+fn respond_with_job(response: HttpResponseBuilder, answer: Answer) -> Result<HttpResponse, Problem> {
+    let job: view::Job = view::shaped(answer.document)?;
+    let document = serde_json::to_value(job).map_err(Problem::internal)?;
+    Ok(respond(response, &Answer { document, ..answer }))
 }
 
 /// How far a bulk replay is.
@@ -90,14 +105,22 @@ pub(crate) async fn job(
 
 /// Stops a bulk replay.
 #[utoipa::path(post, path = "/dead-letters/jobs/{id}/stop", tag = "operations", security(("bearer" = [])),
-    params(("id" = Uuid, Path)), request_body = Reason, responses((status = 200, description = "The job", body = view::Job)))]
+    params(("id" = Uuid, Path), IdempotencyHeader), request_body = Reason,
+    responses((status = 200, description = "The job", body = view::Job, headers(("Idempotent-Replayed" = Option<String>)))))]
 pub(crate) async fn stop(
     admin: AdminPrincipal,
     operations: Data<Operations>,
     path: Path<String>,
+    key: IdempotencyKey,
+    request: HttpRequest,
     body: Json<Reason>,
 ) -> Result<HttpResponse, Problem> {
-    let why = mandate(&admin, body.into_inner().reason);
-    let job = operations.stop_job(id(&path)?, &why).await.map_err(problem)?;
-    Ok(HttpResponse::Ok().json(view::shaped::<view::Job>(job)?))
+    let body = body.into_inner();
+    let key = request_key(&admin, key, &request, &body)?;
+    let why = mandate(&admin, body.reason);
+    let answer = operations
+        .stop_job(id(&path)?, &why, key.as_ref())
+        .await
+        .map_err(problem)?;
+    respond_with_job(HttpResponse::Ok(), answer)
 }

@@ -13,13 +13,14 @@ use messaging::operations::{OperationError, Operations};
 use utoipa::OpenApi;
 use uuid::Uuid;
 
-pub use read::audit_entries;
-pub use view::AuditEntry;
+pub use read::{JobState, Jobs, Letters, State, audit_entries, letters, replay_jobs};
+pub use view::{AuditEntry, ErrorView, Job, Summary};
 
 #[derive(OpenApi)]
 #[openapi(paths(
     read::list,
     read::groups,
+    read::jobs,
     read::inspect,
     read::audit,
     read::status,
@@ -31,7 +32,7 @@ pub use view::AuditEntry;
     bulk::replay_many,
     bulk::job,
     bulk::stop,
-), components(schemas(read::State, ProblemBody)), modifiers(&Problems))]
+), components(schemas(read::State, read::JobState, ProblemBody)), modifiers(&Problems))]
 struct Documentation;
 
 /// Documents the endpoints under `prefix`, for example `/orders`.
@@ -51,6 +52,7 @@ pub fn configure(config: &mut ServiceConfig, prefix: &str, operations: Operation
         .service(at("/dead-letters/groups").route(web::get().to(read::groups)))
         .service(at("/dead-letters/audit").route(web::get().to(read::audit)))
         .service(at("/dead-letters/replay").route(web::post().to(bulk::replay_many)))
+        .service(at("/dead-letters/jobs").route(web::get().to(read::jobs)))
         .service(at("/dead-letters/jobs/{id}").route(web::get().to(bulk::job)))
         .service(at("/dead-letters/jobs/{id}/stop").route(web::post().to(bulk::stop)))
         .service(at("/dead-letters/{id}").route(web::get().to(read::inspect)))
@@ -77,6 +79,8 @@ fn problem(error: OperationError) -> Problem {
         OperationError::Conflict(_) | OperationError::Obsolete(_) => {
             Problem::new(Code::Conflict).detail(error.to_string())
         }
+        OperationError::KeyMismatch => Problem::new(Code::IdempotencyMismatch),
+        OperationError::KeyInHand => Problem::new(Code::IdempotencyInFlight).retry_after(1),
         OperationError::Database(error) => error.into(),
         OperationError::Outage(error) => Problem::unavailable(error),
     }

@@ -7,27 +7,37 @@ use chassis::etag;
 use chassis::page::{self, List as PagedList, Page};
 use chassis::problem::Problem;
 use chassis::query::Query;
+use chrono::{DateTime, Utc};
 use garde::Validate;
-use messaging::operations::{Filter, Operations, Stats, Status};
+use messaging::operations::{LetterQuery, Operations, Stats, Status};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::{id, problem, view};
 
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, utoipa::ToSchema)]
+/// What has become of a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum State {
+pub enum State {
+    /// It waits for an operator.
     Open,
+    /// It has been sent round, and has not come to its end.
     Replaying,
+    /// A replay has succeeded.
     Replayed,
+    /// An operator has given it up.
     Discarded,
+    /// An edited letter has taken its place.
     Superseded,
+    /// Its purpose is gone.
     Obsolete,
 }
 
 impl State {
-    const fn as_str(self) -> &'static str {
+    /// Its name in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Replaying => "replaying",
@@ -39,18 +49,110 @@ impl State {
     }
 }
 
-#[derive(Debug, Deserialize, Validate, IntoParams)]
+/// Which dead letters.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
-pub(crate) struct List {
-    state: Option<State>,
-    fingerprint: Option<String>,
-    key: Option<String>,
+#[into_params(parameter_in = Query)]
+pub struct Letters {
+    /// Only those in this state.
+    pub state: Option<State>,
+    /// Only those of this topic or action; an action is of the topic, too, that asked for it.
+    #[param(example = "order.created")]
+    pub topic: Option<String>,
+    /// Only those that died of an error of this class.
+    #[param(example = "invalid")]
+    pub class: Option<String>,
+    /// Only those that died of this.
+    pub fingerprint: Option<String>,
+    /// Only those with this Kafka key.
+    pub key: Option<String>,
+    /// Only those of this saga: the order's id, or the user's where no order is meant.
+    pub saga: Option<Uuid>,
+    /// Only those with this id, of the event with this id, or of the saga with this id.
+    pub about: Option<Uuid>,
+    /// Only those that died last at this time or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Only those that died last before this time.
+    pub to: Option<DateTime<Utc>>,
+    /// Only those that come after this one in the list.
+    pub before: Option<Uuid>,
+    /// How many at most; 20 unless said.
     #[garde(range(min = 1, max = page::MAX_LIMIT))]
     #[param(minimum = 1, maximum = 100)]
-    limit: Option<u16>,
+    pub limit: Option<u16>,
+    /// `next_cursor` of the page before.
     #[param(min_length = 1)]
-    cursor: Option<String>,
+    pub cursor: Option<String>,
+}
+
+impl Letters {
+    /// Where a service answers it: `prefix` is the service's name in paths.
+    ///
+    /// # Errors
+    /// When a parameter has no form in a query: a bug.
+    pub fn target(&self, prefix: &str) -> Result<String, Problem> {
+        target(prefix, "dead-letters", self)
+    }
+}
+
+impl Jobs {
+    /// Where a service answers it: `prefix` is the service's name in paths.
+    ///
+    /// # Errors
+    /// When a parameter has no form in a query: a bug.
+    pub fn target(&self, prefix: &str) -> Result<String, Problem> {
+        target(prefix, "dead-letters/jobs", self)
+    }
+}
+
+fn target(prefix: &str, list: &str, query: &impl Serialize) -> Result<String, Problem> {
+    let query = serde_urlencoded::to_string(query).map_err(Problem::internal)?;
+    Ok(format!("/{prefix}/{list}?{query}"))
+}
+
+/// Which bulk replays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+#[into_params(parameter_in = Query)]
+pub struct Jobs {
+    /// Only those in this state.
+    pub state: Option<JobState>,
+    /// Only those that come after this one in the list.
+    pub before: Option<Uuid>,
+    /// How many at most; 20 unless said.
+    #[garde(range(min = 1, max = page::MAX_LIMIT))]
+    #[param(minimum = 1, maximum = 100)]
+    pub limit: Option<u16>,
+    /// `next_cursor` of the page before.
+    #[param(min_length = 1)]
+    pub cursor: Option<String>,
+}
+
+/// How far a bulk replay is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    /// It goes on.
+    Running,
+    /// All letters were sent round.
+    Finished,
+    /// An operator has stopped it.
+    Stopped,
+    /// Too many letters failed again.
+    Halted,
+}
+
+impl JobState {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+            Self::Halted => "halted",
+        }
+    }
 }
 
 #[derive(Debug, Deserialize, Validate, IntoParams)]
@@ -59,42 +161,95 @@ pub(crate) struct List {
 pub(crate) struct Audit {
     /// Only entries before this one.
     before: Option<i64>,
+    /// How many at most; 20 unless said.
     #[garde(range(min = 1, max = page::MAX_LIMIT))]
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u16>,
+    /// `next_cursor` of the page before.
     #[param(min_length = 1)]
     cursor: Option<String>,
 }
 
 /// Dead letters, the youngest first.
-#[utoipa::path(get, path = "/dead-letters", tag = "operations", security(("bearer" = [])), params(List),
+#[utoipa::path(get, path = "/dead-letters", tag = "operations", security(("bearer" = [])), params(Letters),
     responses((status = 200, description = "A page of letters", body = Page<view::Summary>)))]
 pub(crate) async fn list(
     AdminPrincipal(admin): AdminPrincipal,
     operations: Data<Operations>,
-    query: Query<List>,
+    query: Query<Letters>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let query = query.into_inner();
+    let mut query = query.into_inner();
     let limit = page::limit(query.limit);
     let list = PagedList::of(&request, admin.user_id)?;
     let after: Option<Uuid> = list.position(query.cursor.as_deref())?;
-    let filter = Filter {
+    query.before = after.into_iter().chain(query.before).min();
+    let letters = letters(&operations, query, i64::from(limit) + 1).await?;
+    Ok(list.page(letters, limit, |letter| letter.id)?.respond(&request))
+}
+
+/// Dead letters of a service, the youngest first.
+///
+/// # Errors
+/// A [`Problem`] when the database would not tell.
+pub async fn letters(
+    operations: &Operations,
+    query: Letters,
+    limit: i64,
+) -> Result<Vec<view::Summary>, Problem> {
+    let saga = query.saga.map(|saga| saga.to_string());
+    let nobodys = saga.is_some() && query.key.is_some() && saga != query.key;
+    if nobodys {
+        return Ok(Vec::new());
+    }
+    let wanted = LetterQuery {
+        state: query.state.map(|state| state.as_str().to_owned()),
+        topic: query.topic,
+        class: query.class,
         fingerprint: query.fingerprint,
-        key: query.key,
-        name: None,
+        key: saga.or(query.key),
+        about: query.about,
+        from: query.from,
+        to: query.to,
+        before: query.before,
     };
-    let letters = operations
-        .letters(
-            query.state.map(State::as_str),
-            &filter,
-            after,
-            i64::from(limit) + 1,
-        )
+    let letters = operations.letters(&wanted, limit).await.map_err(problem)?;
+    Ok(letters.iter().map(view::Summary::from).collect())
+}
+
+/// Bulk replays, the youngest first.
+#[utoipa::path(get, path = "/dead-letters/jobs", tag = "operations", security(("bearer" = [])), params(Jobs),
+    responses((status = 200, description = "A page of jobs", body = Page<view::Job>)))]
+pub(crate) async fn jobs(
+    AdminPrincipal(admin): AdminPrincipal,
+    operations: Data<Operations>,
+    query: Query<Jobs>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let mut query = query.into_inner();
+    let limit = page::limit(query.limit);
+    let list = PagedList::of(&request, admin.user_id)?;
+    let after: Option<Uuid> = list.position(query.cursor.as_deref())?;
+    query.before = after.into_iter().chain(query.before).min();
+    let jobs = replay_jobs(&operations, query, i64::from(limit) + 1).await?;
+    Ok(list.page(jobs, limit, |job| job.id)?.respond(&request))
+}
+
+/// Bulk replays of a service, the youngest first.
+///
+/// # Errors
+/// A [`Problem`] when the database would not tell.
+pub async fn replay_jobs(
+    operations: &Operations,
+    query: Jobs,
+    limit: i64,
+) -> Result<Vec<view::Job>, Problem> {
+    let state = query.state.map(JobState::as_str);
+    let jobs = operations
+        .jobs(state, query.before, limit)
         .await
         .map_err(problem)?;
-    let page = list.page(letters, limit, |letter| letter.id)?;
-    Ok(page.map(|letter| view::Summary::from(&letter)).respond(&request))
+    jobs.into_iter().map(view::shaped).collect()
 }
 
 /// Open dead letters by what they died of.

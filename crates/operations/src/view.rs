@@ -12,10 +12,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A dead letter in a list.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = DeadLetter)]
-pub(crate) struct Summary {
-    id: Uuid,
+pub struct Summary {
+    /// Its id; the newer, the greater.
+    pub id: Uuid,
     /// `open`, `replaying`, `replayed`, `discarded`, `superseded` or `obsolete`.
     state: String,
     /// `message`, `action` or `publication`.
@@ -45,9 +46,9 @@ pub(crate) struct Summary {
 }
 
 /// What a letter died of.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = DeadLetterError)]
-pub(crate) struct ErrorView {
+pub struct ErrorView {
     class: Option<String>,
     message: Option<String>,
     /// Equal for errors of the same kind; the groups go by it.
@@ -92,16 +93,25 @@ pub struct AuditEntry {
     pub at: DateTime<Utc>,
     /// The admin's user id.
     pub actor: Uuid,
-    /// `replay`, `edit-and-replay`, `discard`, `restore`, `replay-many`, `stop-replay`.
+    /// Of letters and jobs `replay`, `edit-and-replay`, `discard`, `restore`, `replay-many`, `stop-replay`; of other things
+    /// what the service does, for example `put-product`.
     pub action: String,
-    /// The letter or job.
-    pub subject: Uuid,
-    /// The reason that was given.
-    pub reason: String,
-    /// The subject before.
+    /// The letter or job; null of what is neither.
+    #[serde(default)]
+    #[schema(required)]
+    pub subject: Option<Uuid>,
+    /// What is neither: its path, for example `/products/KEYBOARD-TKL`.
+    #[serde(default)]
+    #[schema(required)]
+    pub resource: Option<String>,
+    /// The reason, where one is asked for.
+    #[serde(default)]
+    #[schema(required)]
+    pub reason: Option<String>,
+    /// How it was before; null of what is new.
     #[schema(value_type = Value)]
     pub before: Option<Value>,
-    /// The subject after.
+    /// How it was after; null of what is gone.
     #[schema(value_type = Value)]
     pub after: Option<Value>,
 }
@@ -130,11 +140,11 @@ pub(crate) struct Groups {
 }
 
 /// A bulk replay.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = ReplayJob)]
-pub(crate) struct Job {
+pub struct Job {
     /// Null of a dry run, which is no job.
-    id: Option<Uuid>,
+    pub id: Option<Uuid>,
     /// `running`, `finished`, `stopped` by an operator, `halted` because too many failed again, or `dry_run`.
     state: String,
     /// Letters that the filter meant when it began.

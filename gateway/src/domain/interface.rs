@@ -113,14 +113,15 @@ const OPERATIONS: &[Entry] = &[
     ("/dead-letters", &[token("GET")]),
     ("/dead-letters/groups", &[token("GET")]),
     ("/dead-letters/audit", &[token("GET")]),
-    ("/dead-letters/replay", &[token("POST")]),
+    ("/dead-letters/replay", &[keyed("POST")]),
+    ("/dead-letters/jobs", &[token("GET")]),
     ("/dead-letters/jobs/{id}", &[token("GET")]),
-    ("/dead-letters/jobs/{id}/stop", &[token("POST")]),
+    ("/dead-letters/jobs/{id}/stop", &[keyed("POST")]),
     ("/dead-letters/{id}", &[token("GET")]),
-    ("/dead-letters/{id}/replay", &[token("POST")]),
-    ("/dead-letters/{id}/edit-and-replay", &[token("POST")]),
-    ("/dead-letters/{id}/discard", &[token("POST")]),
-    ("/dead-letters/{id}/restore", &[token("POST")]),
+    ("/dead-letters/{id}/replay", &[keyed("POST")]),
+    ("/dead-letters/{id}/edit-and-replay", &[keyed("POST")]),
+    ("/dead-letters/{id}/discard", &[keyed("POST")]),
+    ("/dead-letters/{id}/restore", &[keyed("POST")]),
 ];
 
 /// The services' prefixes.

@@ -1,9 +1,9 @@
 //! The gateway's HTTP surface: what it answers itself, and what it passes on.
 
-pub(crate) mod audit;
 pub(crate) mod docs;
 mod forward;
 pub(crate) mod health;
+pub(crate) mod operations;
 mod payment_progress;
 pub(crate) mod reconciliation;
 pub(crate) mod timeline;
@@ -24,11 +24,11 @@ use crate::openapi::OPERATIONS;
 const PREFIXES: [&str; 5] = ["/auth", "/products", "/orders", "/payments", "/notifications"];
 
 /// Registers everything, inside the middleware that every request passes.
-pub(crate) fn configure(config: &mut web::ServiceConfig, settings: &EdgeSettings, operations: &Operations) {
+pub(crate) fn configure(config: &mut web::ServiceConfig, settings: &EdgeSettings, letters: &Operations) {
     let own = web::scope(OPERATIONS)
         .wrap(from_fn(edge::admit_each))
         .wrap(from_fn(chassis::head::as_get))
-        .configure(|config| operations::configure(config, "", operations.clone()))
+        .configure(|config| ::operations::configure(config, "", letters.clone()))
         .default_service(web::to(not_found));
     let mut scope = web::scope("")
         .wrap(edge::cors(settings))
@@ -49,7 +49,13 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, settings: &EdgeSettings
             "/operations/reconciliation",
             reconciliation::reconciliation,
         ))
-        .service(read_only("/operations/audit", audit::audit))
+        .service(read_only("/operations/audit", operations::audit::audit))
+        .service(read_only(
+            "/operations/dead-letters",
+            operations::dead_letters::dead_letters,
+        ))
+        .service(read_only("/operations/replays", operations::replays::replays))
+        .service(read_only("/operations/search", operations::search::search))
         .service(own)
         .service(web::resource("/.well-known/jwks.json").to(forward::forward));
     for prefix in PREFIXES {

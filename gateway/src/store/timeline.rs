@@ -1,6 +1,7 @@
 //! Entries of the timeline, written in bulk and read by order.
 
 use async_trait::async_trait;
+use chassis::page;
 use chrono::{DateTime, Utc};
 use contracts::{Envelope, EventId, NoAction, OrderId, UserId};
 use diesel::prelude::*;
@@ -75,15 +76,35 @@ pub async fn of_order(conn: &mut Conn, order: OrderId) -> QueryResult<Vec<Entry>
     Ok(rows.into_iter().map(Entry::from).collect())
 }
 
+/// The event with this id, and those of the order with this id; the newest first, `limit` at most.
+///
+/// # Errors
+/// The database's.
+pub async fn about(conn: &mut Conn, id: Uuid, limit: i64) -> QueryResult<Vec<Entry>> {
+    let rows: Vec<Row> = timeline_entry::table
+        .filter(
+            timeline_entry::event_id
+                .eq(id)
+                .or(timeline_entry::order_id.eq(id)),
+        )
+        .order((
+            timeline_entry::occurred_at.desc(),
+            timeline_entry::event_id.desc(),
+        ))
+        .limit(limit)
+        .select(Row::as_select())
+        .load(conn)
+        .await?;
+    Ok(rows.into_iter().map(Entry::from).collect())
+}
+
 /// Events of orders that were placed after `time`, the newest orders first, `limit` at most.
 ///
 /// # Errors
 /// The database's.
 pub async fn of_orders_after(conn: &mut Conn, time: DateTime<Utc>, limit: usize) -> QueryResult<Vec<Entry>> {
-    // the smallest id of the time: version 7 UUIDs begin with it
-    let millis = u128::try_from(time.timestamp_millis()).unwrap_or_default();
     let rows: Vec<Row> = timeline_entry::table
-        .filter(timeline_entry::order_id.ge(Uuid::from_u128(millis << 80)))
+        .filter(timeline_entry::order_id.ge(page::id_at(time)))
         .order((timeline_entry::order_id.desc(), timeline_entry::sequence))
         .limit(i64::try_from(limit).unwrap_or(i64::MAX))
         .select(Row::as_select())

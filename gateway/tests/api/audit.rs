@@ -23,6 +23,15 @@ fn services() -> Behaviour {
             // the clock was set back between 1 and 2
             "/payments/dead-letters/audit" => vec![entry(2, 30), entry(1, 40)],
             "/notifications/dead-letters/audit" => vec![entry(9, 45)],
+            "/auth/users" => {
+                let ada = json!({"user_id": token::CUSTOMER, "email": "ada@example.org"});
+                assert!(
+                    request.query_string().contains(token::CUSTOMER),
+                    "{}",
+                    request.query_string()
+                );
+                return ready(json!({"items": [ada], "next_cursor": null}));
+            }
             _ => vec![],
         };
         let parameter = |name: &str| {
@@ -38,8 +47,12 @@ fn services() -> Behaviour {
         let next = (left.len() > limit).then_some("next");
         left.truncate(limit);
         let page = json!({"items": left, "next_cursor": next});
-        async move { HttpResponse::Ok().json(page) }
+        ready(page)
     })
+}
+
+fn ready(page: Value) -> std::future::Ready<HttpResponse> {
+    std::future::ready(HttpResponse::Ok().json(page))
 }
 
 fn shown(page: &Value) -> Vec<String> {
@@ -68,6 +81,9 @@ async fn what_was_done_in_any_service_is_one_list() {
     assert_eq!(shown(&whole), all);
     assert_eq!(whole["next_cursor"], Value::Null);
     assert_eq!(whole["items"][0]["after"]["state"], "replaying");
+    for item in whole["items"].as_array().unwrap() {
+        assert_eq!(item["actor_email"], "ada@example.org", "{item}");
+    }
 
     for limit in 1..=6 {
         let mut seen = Vec::new();
@@ -157,6 +173,62 @@ async fn the_gateways_own_dead_letters_are_operated_here_and_the_audit_tells_of_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_twice_with_a_key_is_done_once_and_answered_as_before() {
+    let gateway = Gateway::before(services()).await;
+    let letter = chassis::clock::new_id();
+    let dead = format!(
+        "insert into dead_letter (id, kind, name, headers, attempts)
+         values ('{letter}', 'message', 'order.created', '[]', 3)"
+    );
+    execute(gateway.database_url(), &dead).await;
+    let admin = gateway.admin();
+    let post = async |path: &str, key: &str, body: &str| {
+        let request = admin.request(reqwest::Method::POST, path);
+        let request = request
+            .header("idempotency-key", key)
+            .header("content-type", "application/json");
+        Answer::of(request.body(body.to_owned())).await
+    };
+    let because = r#"{"reason": "a test message"}"#;
+    let discard = format!("/gateway/dead-letters/{letter}/discard");
+    let first = post(&discard, "k1", because).await;
+    assert_eq!(
+        (first.status.as_u16(), first.header("idempotent-replayed")),
+        (200, "")
+    );
+    let restore = format!("/gateway/dead-letters/{letter}/restore");
+    assert_eq!(post(&restore, "k2", because).await.status, 200);
+    let again = post(&discard, "k1", because).await;
+    assert_eq!(
+        (again.status.as_u16(), again.header("idempotent-replayed")),
+        (200, "true")
+    );
+    assert_eq!(again.json(), first.json());
+    let now = admin.get(&format!("/gateway/dead-letters/{letter}")).await.json();
+    assert_eq!(now["state"], "open", "it was not discarded again");
+    // another request under the same key
+    post(&restore, "k1", because)
+        .await
+        .problem(422, "idempotency-mismatch");
+    let other = r#"{"reason": "another"}"#;
+    post(&discard, "k1", other)
+        .await
+        .problem(422, "idempotency-mismatch");
+    // a bulk replay is the same job
+    let bulk = r#"{"filter": {"name": "nothing"}, "reason": "well again"}"#;
+    let job = post("/gateway/dead-letters/replay", "k3", bulk).await;
+    let same = post("/gateway/dead-letters/replay", "k3", bulk).await;
+    assert_eq!((job.status.as_u16(), same.status.as_u16()), (202, 202));
+    assert_eq!(job.json(), same.json());
+    let stop = format!(
+        "/gateway/dead-letters/jobs/{}/stop",
+        job.json()["id"].as_str().unwrap()
+    );
+    let stopped = post(&stop, "k4", because).await;
+    assert_eq!(stopped.json(), post(&stop, "k4", because).await.json());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn operations_of_the_gateway_count_against_their_admin() {
     let settings = [("rate_limit.per_admin_per_minute", "1")];
     let gateway = Gateway::configured(services(), &settings).await;
@@ -168,7 +240,7 @@ async fn operations_of_the_gateway_count_against_their_admin() {
         .problem(429, "rate-limited");
 }
 
-async fn execute(url: &str, statement: &str) {
+pub(crate) async fn execute(url: &str, statement: &str) {
     use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
     let mut connection = AsyncPgConnection::establish(url).await.unwrap();
     diesel::sql_query(statement)

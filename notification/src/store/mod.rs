@@ -21,5 +21,5 @@ pub use tasks::{EmailTask, WebhookTask, email_task, webhook_task};
 pub use telling::Channels;
 pub use webhooks::{
     DisabledReason, Keys, NewWebhook, Webhook, WebhookPatch, create_webhook, delete_webhook, patch_webhook,
-    rotate_secret, webhook_of, webhooks_of,
+    rotate_secret, webhook_of, webhook_to_change, webhooks_of,
 };

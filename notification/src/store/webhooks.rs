@@ -247,6 +247,21 @@ pub async fn webhook_of(conn: &mut Conn, id: Uuid, user: UserId) -> QueryResult<
     Ok(row.map(Row::into_webhook))
 }
 
+/// The same, which nobody else changes before the caller's transaction ends.
+///
+/// # Errors
+/// The database's.
+pub async fn webhook_to_change(conn: &mut Conn, id: Uuid, user: UserId) -> QueryResult<Option<Webhook>> {
+    let row: Option<Row> = webhook::table
+        .filter(webhook::id.eq(id).and(webhook::user_id.eq(user.uuid())))
+        .select(Row::as_select())
+        .for_no_key_update()
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(row.map(Row::into_webhook))
+}
+
 /// Changes a webhook of the user's, in the caller's transaction; enabled again, it begins without failures. None when
 /// there is no such webhook.
 ///

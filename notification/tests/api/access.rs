@@ -65,6 +65,7 @@ async fn the_interface_is_documented_and_nothing_else_is_there() {
         "/notifications/dead-letters",
         "/notifications/dead-letters/audit",
         "/notifications/dead-letters/groups",
+        "/notifications/dead-letters/jobs",
         "/notifications/dead-letters/jobs/{id}",
         "/notifications/dead-letters/jobs/{id}/stop",
         "/notifications/dead-letters/replay",

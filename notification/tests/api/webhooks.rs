@@ -42,6 +42,48 @@ pub(crate) async fn deliveries(client: &TestClient, hook: &str, status: &str, co
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_admins_do_with_their_webhooks_is_in_the_audit_without_any_secret() {
+    let service = Notifications::with(&LOCAL).await;
+    let (admin, ada) = (service.admin(), service.customer(user()));
+    let body = json!({"url": "http://127.0.0.1:9/hook?token=sesame", "kinds": ["order_created"]});
+    registered(&ada, &body).await;
+    let (hook, secret) = registered(&admin, &body).await;
+    patch(&admin, &hook, &json!({"enabled": false})).await.ok(200);
+    send(&admin, Method::POST, &format!("{hook}/rotate-secret"))
+        .await
+        .ok(200);
+    assert_eq!(send(&admin, Method::DELETE, &hook).await.status, 204);
+    let audit = admin.get("/notifications/dead-letters/audit").await.ok(200);
+    let entries = audit["items"].as_array().unwrap();
+    let actions: Vec<_> = entries
+        .iter()
+        .map(|entry| entry["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        actions,
+        [
+            "delete-webhook",
+            "rotate-webhook-secret",
+            "patch-webhook",
+            "create-webhook"
+        ]
+    );
+    assert!(entries.iter().all(|entry| entry["resource"] == hook));
+    let patched = &entries[2];
+    assert_eq!(
+        (&patched["before"]["enabled"], &patched["after"]["enabled"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(
+        (&entries[3]["before"], &entries[0]["after"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(entries[3]["after"]["origin"], "http://127.0.0.1:9");
+    let text = audit.to_string();
+    assert!(!text.contains("sesame") && !text.contains(&secret), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_hears_of_a_fact_once_and_can_tell_that_it_was_us() {
     let (service, receiver) = (Notifications::with(&LOCAL).await, Receiver::start());
     let (ada, eve) = (user(), user());

@@ -83,6 +83,18 @@ pub enum Status {
     },
 }
 
+impl Status {
+    /// Its name, wherever a name is shown or stored.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Confirmed { .. } => "confirmed",
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
+}
+
 /// Why an order cannot be placed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PlaceError {

@@ -6,11 +6,12 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, post};
 use chassis::auth::Principal;
 use chassis::clock;
-use chassis::idempotency::{IdempotencyKey, REPLAYED};
+use chassis::idempotency::{IdempotencyHeader, IdempotencyKey, REPLAYED};
 use chassis::problem::{Code, Problem, ProblemBody};
 use contracts::{Context, OrderId, Topic, UserId};
 use diesel_async::AsyncConnection;
 use messaging::command::{self, Done};
+use messaging::operations::{self, Deed};
 use messaging::{Conn, Versioned, saga_log};
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -52,8 +53,7 @@ impl From<NotCancelled> for Problem {
     tag = "orders",
     security(("bearer" = [])),
     params(("id" = String, Path, format = "uuid", description = "The order"),
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters, bare or in quotes",
-            min_length = 1, max_length = 257, pattern = r#"^([!#-~]{1,255}|"[!#-~]{1,255}")$"#)),
+        IdempotencyHeader),
     responses(
         (status = 202, description = "Cancelled; a refund follows where one is due", body = OrderView,
             headers(("Idempotent-Replayed" = Option<String>))),
@@ -69,7 +69,11 @@ pub(super) async fn cancel_order(
     IdempotencyKey(key): IdempotencyKey,
 ) -> Result<HttpResponse, Problem> {
     let id = order_id(&path)?;
-    let by = (!caller.is_admin()).then_some(caller.user_id);
+    let by = if caller.is_admin() {
+        By::Admin(caller.user_id)
+    } else {
+        By::Customer(caller.user_id)
+    };
     // a key counts for the order that it came for: that of a placement, or of another cancellation, is another one
     let key = IdempotencyKey(key.map(|key| format!("cancel:{id}:{key}")));
     let key = Key::of(&caller, key, &json!({ "cancel": id }))?;
@@ -97,11 +101,30 @@ fn replayed(answer: &Value) -> HttpResponse {
     HttpResponse::Accepted().insert_header(REPLAYED).json(answer)
 }
 
+/// Who takes an order back.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    /// One of their own.
+    Customer(UserId),
+    /// Anybody's; the audit tells.
+    Admin(UserId),
+}
+
+impl By {
+    /// Whose order it must be.
+    const fn customer(self) -> Option<UserId> {
+        match self {
+            Self::Customer(customer) => Some(customer),
+            Self::Admin(_) => None,
+        }
+    }
+}
+
 /// The cancellation, what it says and the idempotency key, all or nothing.
 async fn store(
     conn: &mut Conn,
     id: OrderId,
-    by: Option<UserId>,
+    by: By,
     key: Option<&Key>,
     patience: Duration,
 ) -> Result<OrderView, NotCancelled> {
@@ -113,13 +136,27 @@ async fn store(
     };
     let (view, moved) = conn
         .transaction(async |conn| {
-            let decide = |order, context: &Context| cancel(order, by, context).map_err(NotCancelled::from);
+            let mut before = None;
+            let decide = |order: Option<Order>, context: &Context| {
+                before = order.as_ref().map(|order| order.status.name());
+                cancel(order, by.customer(), context).map_err(NotCancelled::from)
+            };
             let done = command::execute(&OrderRepository, conn, "order", id.uuid(), &context, decide).await?;
             let (order, moved): (Versioned<Order>, bool) = match done {
                 Done::Moved(order) => (order, true),
                 Done::Unchanged(Some(order)) => (order, false),
                 Done::Unchanged(None) => return Err(CancelError::NotFound.into()),
             };
+            if let (By::Admin(actor), true) = (by, moved) {
+                let deed = Deed {
+                    actor: actor.uuid(),
+                    action: "cancel-order",
+                    resource: &format!("/orders/{id}"),
+                    before: Some(json!({"status": before})),
+                    after: Some(json!({"status": order.state.status.name()})),
+                };
+                operations::record(conn, deed).await?;
+            }
             let view = OrderView::from(order);
             take(conn, key, &view, patience).await?;
             Ok::<_, NotCancelled>((view, moved))

@@ -3,14 +3,16 @@
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
 use chassis::auth::Principal;
-use chassis::page::{List, Page, limit};
+use chassis::page::{self, List, Page, limit};
 use chassis::problem::{Problem, ProblemBody};
 use chassis::query::Query;
+use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::Deserialize;
 use utoipa::IntoParams;
+use uuid::Uuid;
 
-use super::view::{OrderView, StatusView};
+use super::view::{OrderView, ReasonView, StatusView};
 use crate::app::State;
 use crate::store::{self, ListFilter};
 
@@ -22,6 +24,36 @@ pub(super) struct ListOrders {
     /// Only those in this status.
     #[garde(skip)]
     status: Option<StatusView>,
+    /// Only this customer's; for admins.
+    #[garde(skip)]
+    customer: Option<Uuid>,
+    /// Only those cancelled for this reason.
+    #[garde(skip)]
+    reason: Option<ReasonView>,
+    /// Only those with this payment method.
+    #[garde(skip)]
+    #[param(example = "pm_card_visa")]
+    method: Option<String>,
+    /// Only those placed at this time or later.
+    #[garde(skip)]
+    from: Option<DateTime<Utc>>,
+    /// Only those placed before this time.
+    #[garde(skip)]
+    to: Option<DateTime<Utc>>,
+    /// Only those with exactly this total, in minor units.
+    #[garde(skip)]
+    #[param(example = 1999)]
+    amount: Option<i64>,
+    /// Only those with at least this total, in minor units.
+    #[garde(skip)]
+    amount_min: Option<i64>,
+    /// Only those with at most this total, in minor units.
+    #[garde(skip)]
+    amount_max: Option<i64>,
+    /// Only those in this currency.
+    #[garde(skip)]
+    #[param(example = "EUR")]
+    currency: Option<String>,
     /// How many at most; 20 unless said.
     #[garde(range(min = 1, max = 100))]
     #[param(minimum = 1, maximum = 100)]
@@ -52,8 +84,14 @@ pub(super) async fn list_orders(
 ) -> Result<HttpResponse, Problem> {
     let list = List::of(&request, caller.user_id)?;
     let filter = ListFilter {
-        customer_id: (!caller.is_admin()).then_some(caller.user_id),
+        customer_id: caller.whose(query.customer)?,
         status: query.status.map(StatusView::name),
+        reason: query.reason.map(ReasonView::name),
+        method: query.method,
+        from: query.from,
+        to: query.to,
+        amount: page::range(query.amount, query.amount_min, query.amount_max),
+        currency: query.currency,
         before: list.position(query.cursor.as_deref())?,
     };
     let limit = limit(query.limit);

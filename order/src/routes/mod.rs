@@ -32,7 +32,7 @@ use crate::app::State;
         follow_order::follow_order,
         order_history::order_history,
     ),
-    components(schemas(ProblemBody)),
+    components(schemas(ProblemBody, view::ReasonView)),
     modifiers(&BearerToken),
 )]
 struct Documentation;

@@ -7,7 +7,7 @@ use actix_web::web::Data;
 use actix_web::{HttpResponse, post};
 use chassis::auth::Principal;
 use chassis::clock;
-use chassis::idempotency::{IdempotencyKey, REPLAYED};
+use chassis::idempotency::{IdempotencyHeader, IdempotencyKey, REPLAYED};
 use chassis::json::Json;
 use chassis::problem::{Code, Problem, ProblemBody};
 use contracts::{Context, MoneyError, Topic, Transition};
@@ -64,8 +64,7 @@ pub(super) struct PlaceItem {
 #[utoipa::path(
     tag = "orders",
     security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters, bare or in quotes",
-        min_length = 1, max_length = 257, pattern = r#"^([!#-~]{1,255}|"[!#-~]{1,255}")$"#)),
+    params(IdempotencyHeader),
     request_body = PlaceOrder,
     responses(
         (status = 202, description = "Placed; the payment follows", body = OrderView,

@@ -2,6 +2,7 @@
 
 use chassis::money::MoneyBody;
 use chrono::{DateTime, Utc};
+use contracts::events::CancellationReason;
 use messaging::Versioned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -94,6 +95,31 @@ struct CancellationView {
     code: Option<String>,
     /// Whether money that had been taken has been given back.
     refunded: bool,
+}
+
+/// Why orders are cancelled.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = CancellationReason)]
+pub(crate) enum ReasonView {
+    /// The provider refused.
+    PaymentFailed,
+    /// The customer, or an admin for them, took it back.
+    CustomerRequest,
+    /// The payment did not come in time.
+    PaymentTimeout,
+}
+
+impl ReasonView {
+    /// Its name in queries and rows.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::PaymentFailed => CancellationReason::PaymentFailed,
+            Self::CustomerRequest => CancellationReason::CustomerRequest,
+            Self::PaymentTimeout => CancellationReason::PaymentTimeout,
+        }
+        .as_str()
+    }
 }
 
 impl StatusView {

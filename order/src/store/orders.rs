@@ -1,6 +1,7 @@
 //! Orders' rows: bulk load and save for the kernel, reads for the endpoints.
 
 use async_trait::async_trait;
+use chassis::page;
 use chrono::{DateTime, Utc};
 use contracts::events::CancellationReason;
 use contracts::{Money, NoAction, OrderId, PaymentId, UserId};
@@ -52,26 +53,21 @@ struct LineRow {
 impl Row {
     fn of(change: &Change<Order>) -> QueryResult<Self> {
         let order = &change.state;
-        let (status, payment_id, cancellation, refunded) = match &order.status {
-            Status::Pending => (PENDING, None, None, false),
-            Status::Confirmed { payment_id } => (CONFIRMED, Some(payment_id.uuid()), None, false),
+        let (payment_id, cancellation, refunded) = match &order.status {
+            Status::Pending => (None, None, false),
+            Status::Confirmed { payment_id } => (Some(payment_id.uuid()), None, false),
             Status::Cancelled {
                 reason,
                 code,
                 refunded,
-            } => (
-                CANCELLED,
-                None,
-                Some((reason.as_str().to_owned(), code.clone())),
-                *refunded,
-            ),
+            } => (None, Some((reason.as_str().to_owned(), code.clone())), *refunded),
         };
         let (cancellation_reason, cancellation_code) = cancellation.unzip();
         let lines: Vec<LineRow> = order.lines.iter().map(LineRow::of).collect();
         Ok(Self {
             id: order.id.uuid(),
             customer_id: order.customer_id.uuid(),
-            status: status.to_owned(),
+            status: order.status.name().to_owned(),
             items: serde_json::to_value(lines).map_err(|error| Error::SerializationError(error.into()))?,
             total_minor: order.total.amount_minor(),
             currency: order.total.currency().code().to_owned(),
@@ -217,6 +213,18 @@ pub struct ListFilter {
     pub customer_id: Option<UserId>,
     /// Only in this status: `pending`, `confirmed`, `cancelled`.
     pub status: Option<&'static str>,
+    /// Only those cancelled for this reason.
+    pub reason: Option<&'static str>,
+    /// Only those paid, or to be paid, by this method.
+    pub method: Option<String>,
+    /// Only those placed at this time or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Only those placed before this time.
+    pub to: Option<DateTime<Utc>>,
+    /// Only those whose total in minor units is in this range, both ends included.
+    pub amount: (Option<i64>, Option<i64>),
+    /// Only those in this currency.
+    pub currency: Option<String>,
     /// Only placed before this one.
     pub before: Option<Uuid>,
 }
@@ -250,6 +258,35 @@ pub async fn list(conn: &mut Conn, filter: &ListFilter, limit: i64) -> QueryResu
     }
     if let Some(status) = filter.status {
         query = query.filter(orders::status.eq(status));
+    }
+    if let Some(reason) = filter.reason {
+        query = query.filter(orders::cancellation_reason.eq(reason));
+    }
+    if let Some(method) = &filter.method {
+        query = query.filter(orders::payment_method.eq(method));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(
+            orders::created_at
+                .ge(from)
+                .and(orders::id.ge(page::first_id_about(from))),
+        );
+    }
+    if let Some(to) = filter.to {
+        query = query.filter(
+            orders::created_at
+                .lt(to)
+                .and(orders::id.lt(page::last_id_about(to))),
+        );
+    }
+    if let Some(least) = filter.amount.0 {
+        query = query.filter(orders::total_minor.ge(least));
+    }
+    if let Some(most) = filter.amount.1 {
+        query = query.filter(orders::total_minor.le(most));
+    }
+    if let Some(currency) = &filter.currency {
+        query = query.filter(orders::currency.eq(currency));
     }
     if let Some(before) = filter.before {
         query = query.filter(orders::id.lt(before));

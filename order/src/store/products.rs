@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use contracts::{Currency, Money, UserId};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use messaging::operations::{self, Deed};
 
-use super::schema::{product, product_change};
+use super::schema::product;
 use crate::domain::Product;
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
@@ -112,16 +113,14 @@ pub async fn put(
     }
     let after = row.told();
     if before.as_ref() != Some(&after) {
-        diesel::insert_into(product_change::table)
-            .values((
-                product_change::sku.eq(&row.sku),
-                product_change::actor.eq(actor.uuid()),
-                product_change::before.eq(before),
-                product_change::after.eq(after),
-                product_change::at.eq(now),
-            ))
-            .execute(conn)
-            .await?;
+        let deed = Deed {
+            actor: actor.uuid(),
+            action: "put-product",
+            resource: &format!("/products/{}", row.sku),
+            before,
+            after: Some(after),
+        };
+        operations::record(conn, deed).await?;
     }
     Ok(added > 0)
 }

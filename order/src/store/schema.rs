@@ -54,17 +54,6 @@ diesel::table! {
     }
 }
 
-diesel::table! {
-    product_change (id) {
-        id -> Int8,
-        sku -> Text,
-        actor -> Uuid,
-        before -> Nullable<Jsonb>,
-        after -> Jsonb,
-        at -> Timestamptz,
-    }
-}
-
 diesel::joinable!(order_fact -> orders (order_id));
 
-diesel::allow_tables_to_appear_in_same_query!(idempotency_key, order_fact, orders, product, product_change,);
+diesel::allow_tables_to_appear_in_same_query!(idempotency_key, order_fact, orders, product);

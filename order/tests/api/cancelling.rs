@@ -6,6 +6,26 @@ use serde_json::{Value, json};
 use crate::harness::{Orders, cancel, path_of, place};
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_admin_took_back_is_in_the_audit_and_what_a_customer_did_is_not() {
+    let orders = Orders::start().await;
+    let (ada, admin) = (orders.somebody(), orders.admin());
+    let (theirs, ours) = (place(&ada).await, place(&ada).await);
+    cancel(&ada, &theirs).await.ok(202);
+    cancel(&admin, &ours).await.ok(202);
+    cancel(&admin, &ours).await.problem(409, "conflict");
+    let audit = admin.get("/orders/dead-letters/audit").await.ok(200);
+    let [entry] = &audit["items"].as_array().unwrap()[..] else {
+        panic!("one of three: {audit}")
+    };
+    assert_eq!(
+        (&entry["action"], &entry["resource"]),
+        (&json!("cancel-order"), &json!(path_of(&ours)))
+    );
+    assert_eq!(entry["before"], json!({"status": "pending"}));
+    assert_eq!(entry["after"], json!({"status": "cancelled"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_order_is_announced_once() {
     let orders = Orders::start().await;
     let client = orders.somebody();

@@ -151,13 +151,13 @@ async fn who_changed_a_price_is_kept_and_orders_keep_theirs() {
         assert_eq!(confirmed[member], placed[member]);
     }
     let kept = orders
-        .rows("select sku, actor, before, after from product_change order by id")
+        .rows("select resource, actor, before, after from operation_audit order by id")
         .await;
     assert_eq!(
         kept,
         [
-            json!({"sku": "TEA", "actor": root, "before": null, "after": tea(450)}),
-            json!({"sku": "TEA", "actor": other, "before": tea(450), "after": tea(999)}),
+            json!({"resource": "/products/TEA", "actor": root, "before": null, "after": tea(450)}),
+            json!({"resource": "/products/TEA", "actor": other, "before": tea(450), "after": tea(999)}),
         ]
     );
 }

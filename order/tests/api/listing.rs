@@ -1,7 +1,7 @@
 //! `GET /orders`
 
 use chassis::test::TestClient;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{Orders, cancel, each, place, user};
 
@@ -76,6 +76,50 @@ async fn an_admin_sees_everybodys_and_a_customer_only_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn support_finds_an_order_by_what_is_known_of_it() {
+    let orders = Orders::start().await;
+    let (ada, eve) = (user(), user());
+    let (adas, eves) = (orders.customer(ada), orders.customer(eve));
+    let monitor =
+        json!({"items": [{"sku": "MONITOR-27", "quantity": 1}], "payment_method": "pm_card_declined"});
+    let cable = place(&adas).await;
+    let monitor = adas.post("/orders", &monitor).await.ok(202);
+    let other = place(&eves).await;
+    cancel(&adas, &monitor).await.ok(202);
+    let admin = orders.admin();
+    let found = async |client: &TestClient, query: &str| {
+        let page = client.get(&format!("/orders?{query}")).await.ok(200);
+        each(&page, "id")
+            .into_iter()
+            .map(ToOwned::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let [cable, monitor, other] = [&cable, &monitor, &other].map(|order| order["id"].as_str().unwrap());
+    assert_eq!(found(&admin, &format!("customer={ada}")).await, [monitor, cable]);
+    assert_eq!(found(&admin, "reason=customer_request").await, [monitor]);
+    assert_eq!(found(&admin, "reason=payment_timeout").await, [""; 0]);
+    assert_eq!(found(&admin, "method=pm_card_declined").await, [monitor]);
+    assert_eq!(found(&admin, "amount=1999").await, [other, cable]);
+    assert_eq!(found(&admin, "amount_min=2000").await, [monitor]);
+    assert_eq!(
+        found(&admin, "amount_min=1999&amount_max=1999&status=pending").await,
+        [other, cable]
+    );
+    assert_eq!(found(&admin, "currency=USD").await, [""; 0]);
+    let placed_at = async |id: &str| {
+        let order = admin.get(&format!("/orders/{id}")).await.ok(200);
+        order["created_at"].as_str().unwrap().to_owned()
+    };
+    let (from, to) = (placed_at(monitor).await, placed_at(other).await);
+    assert_eq!(found(&admin, &format!("from={from}&to={to}")).await, [monitor]);
+    // a customer finds their own by the same, and nobody else's
+    assert_eq!(found(&adas, "amount=1999").await, [cable]);
+    assert_eq!(found(&eves, &format!("customer={eve}")).await, [other]);
+    let others = eves.get(&format!("/orders?customer={ada}")).await;
+    others.problem(403, "forbidden");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_question_that_makes_no_sense_is_400() {
     let orders = Orders::start().await;
     let client = orders.somebody();
@@ -86,6 +130,10 @@ async fn a_question_that_makes_no_sense_is_400() {
         "status=lost",
         "status=PENDING",
         "customer_id=1",
+        "customer=ada",
+        "reason=bored",
+        "from=yesterday",
+        "amount=12.90",
     ] {
         client
             .get(&format!("/orders?{query}"))

@@ -23,7 +23,7 @@ pub(super) async fn delete_simulator(
     AdminPrincipal(admin): AdminPrincipal,
     state: Data<State>,
 ) -> Result<HttpResponse, Problem> {
-    state.simulator.force(&Setting::NOTHING).await?;
+    state.simulator.force(admin.user_id, &Setting::NOTHING).await?;
     tracing::info!(actor.id = %admin.user_id, "no payment is forced any more");
     Ok(HttpResponse::NoContent().finish())
 }

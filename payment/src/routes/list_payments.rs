@@ -3,16 +3,17 @@
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
 use chassis::auth::Principal;
-use chassis::page::{List, Page, limit};
+use chassis::page::{self, List, Page, limit};
 use chassis::problem::{Problem, ProblemBody};
 use chassis::query::Query;
+use chrono::{DateTime, Utc};
 use contracts::OrderId;
 use garde::Validate;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::view::{DisputeView, PaymentView};
+use super::view::{DisputeView, PaymentView, StatusView};
 use crate::app::State;
 use crate::store::{self, ListFilter};
 
@@ -24,6 +25,40 @@ pub(super) struct ListPayments {
     /// Only this order's.
     #[garde(skip)]
     order_id: Option<Uuid>,
+    /// Only those in this status.
+    #[garde(skip)]
+    status: Option<StatusView>,
+    /// Only this customer's; for admins.
+    #[garde(skip)]
+    customer: Option<Uuid>,
+    /// Only those that failed with this code.
+    #[garde(skip)]
+    #[param(example = "card_declined")]
+    reason: Option<String>,
+    /// Only those by this payment method.
+    #[garde(skip)]
+    #[param(example = "pm_card_visa")]
+    method: Option<String>,
+    /// Only those that began at this time or later.
+    #[garde(skip)]
+    from: Option<DateTime<Utc>>,
+    /// Only those that began before this time.
+    #[garde(skip)]
+    to: Option<DateTime<Utc>>,
+    /// Only those of exactly this amount, in minor units.
+    #[garde(skip)]
+    #[param(example = 1999)]
+    amount: Option<i64>,
+    /// Only those of at least this amount, in minor units.
+    #[garde(skip)]
+    amount_min: Option<i64>,
+    /// Only those of at most this amount, in minor units.
+    #[garde(skip)]
+    amount_max: Option<i64>,
+    /// Only those in this currency.
+    #[garde(skip)]
+    #[param(example = "EUR")]
+    currency: Option<String>,
     /// How many at most; 20 unless said.
     #[garde(range(min = 1, max = 100))]
     #[param(minimum = 1, maximum = 100)]
@@ -54,8 +89,15 @@ pub(super) async fn list_payments(
 ) -> Result<HttpResponse, Problem> {
     let list = List::of(&request, caller.user_id)?;
     let filter = ListFilter {
-        customer_id: (!caller.is_admin()).then_some(caller.user_id),
+        customer_id: caller.whose(query.customer)?,
         order_id: query.order_id.map(OrderId::new),
+        status: query.status.map(StatusView::name),
+        reason: query.reason,
+        method: query.method,
+        from: query.from,
+        to: query.to,
+        amount: page::range(query.amount, query.amount_min, query.amount_max),
+        currency: query.currency,
         before: list.position(query.cursor.as_deref())?,
     };
     let limit = limit(query.limit);

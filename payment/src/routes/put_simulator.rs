@@ -26,7 +26,7 @@ pub(super) async fn put_simulator(
     state: Data<State>,
     Json(body): Json<SimulatorBody>,
 ) -> Result<HttpResponse, Problem> {
-    let setting = state.simulator.force(&body.to_setting()).await?;
+    let setting = state.simulator.force(admin.user_id, &body.to_setting()).await?;
     tracing::warn!(
         mode = setting.mode.as_str(),
         remaining = setting.remaining,

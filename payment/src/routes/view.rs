@@ -54,7 +54,7 @@ pub(crate) struct PaymentView {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = PaymentStatus)]
-enum StatusView {
+pub(crate) enum StatusView {
     /// The provider has not answered yet.
     Processing,
     /// The money is taken.
@@ -67,6 +67,20 @@ enum StatusView {
     Refunding,
     /// The money is back.
     Refunded,
+}
+
+impl StatusView {
+    /// Its name in queries and rows.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Processing => "processing",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Voided => "voided",
+            Self::Refunding => "refunding",
+            Self::Refunded => "refunded",
+        }
+    }
 }
 
 impl PaymentView {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use chassis::page;
 use chrono::{DateTime, Utc};
 use contracts::{Currency, Money, OrderId, PaymentId, UserId};
 use diesel::prelude::*;
@@ -233,6 +234,20 @@ pub struct ListFilter {
     pub customer_id: Option<UserId>,
     /// Only this order's.
     pub order_id: Option<OrderId>,
+    /// Only in this status.
+    pub status: Option<&'static str>,
+    /// Only those that failed with this code.
+    pub reason: Option<String>,
+    /// Only those by this method.
+    pub method: Option<String>,
+    /// Only those that began at this time or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Only those that began before this time.
+    pub to: Option<DateTime<Utc>>,
+    /// Only those whose amount in minor units is in this range, both ends included.
+    pub amount: (Option<i64>, Option<i64>),
+    /// Only those in this currency.
+    pub currency: Option<String>,
     /// Only those that began before this one.
     pub before: Option<Uuid>,
 }
@@ -295,6 +310,38 @@ pub async fn list(conn: &mut Conn, filter: &ListFilter, limit: i64) -> QueryResu
     }
     if let Some(order) = filter.order_id {
         query = query.filter(payment::order_id.eq(order.uuid()));
+    }
+    if let Some(status) = filter.status {
+        query = query.filter(payment::status.eq(status));
+    }
+    if let Some(reason) = &filter.reason {
+        query = query.filter(payment::failure_code.eq(reason));
+    }
+    if let Some(method) = &filter.method {
+        query = query.filter(payment::payment_method.eq(method));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(
+            payment::created_at
+                .ge(from)
+                .and(payment::id.ge(page::first_id_about(from))),
+        );
+    }
+    if let Some(to) = filter.to {
+        query = query.filter(
+            payment::created_at
+                .lt(to)
+                .and(payment::id.lt(page::last_id_about(to))),
+        );
+    }
+    if let Some(least) = filter.amount.0 {
+        query = query.filter(payment::amount_minor.ge(least));
+    }
+    if let Some(most) = filter.amount.1 {
+        query = query.filter(payment::amount_minor.le(most));
+    }
+    if let Some(currency) = &filter.currency {
+        query = query.filter(payment::currency.eq(currency));
     }
     if let Some(before) = filter.before {
         query = query.filter(payment::id.lt(before));

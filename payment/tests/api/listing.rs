@@ -50,6 +50,53 @@ async fn a_list_can_be_of_one_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn support_finds_a_payment_by_what_is_known_of_it() {
+    let payments = Payments::start().await;
+    let (ada, eve) = (user(), user());
+    let stored = [completed(ada), completed(eve), completed(ada)];
+    payments.stored(&stored).await;
+    let [first, second, third] = &stored;
+    payments
+        .run(&format!(
+            "update payment set status = 'failed', failure_code = 'card_declined', amount_minor = 12900
+                where id = '{}';
+             update payment set payment_method = 'pm_other', currency = 'JPY',
+                created_at = created_at + interval '1 hour' where id = '{}'",
+            first.id, third.id
+        ))
+        .await;
+    let admin = payments.admin();
+    let found = async |query: &str| ids(&admin.get(&format!("/payments?{query}")).await.ok(200));
+    let [one, two, three] = [first, second, third].map(|payment| payment.id.uuid());
+    assert_eq!(found("").await, [three, two, one]);
+    assert_eq!(found(&format!("customer={ada}")).await, [three, one]);
+    assert_eq!(found("status=failed").await, [one]);
+    assert_eq!(found("reason=card_declined").await, [one]);
+    assert_eq!(found("method=pm_other").await, [three]);
+    assert_eq!(found("currency=JPY").await, [three]);
+    assert_eq!(found("amount=12900").await, [one]);
+    assert_eq!(found("amount_min=12900&amount_max=12900").await, [one]);
+    assert_eq!(found("amount_max=12899").await, [three, two]);
+    assert!(found("amount_min=12901").await.is_empty());
+    let time = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339().replace('+', "%2B");
+    let (from, to) = (
+        time(second.created_at),
+        time(second.created_at + chrono::TimeDelta::microseconds(1)),
+    );
+    assert!(found(&format!("from={from}&to={to}")).await.contains(&two));
+    assert!(!found(&format!("to={from}")).await.contains(&two));
+    // a customer finds their own by the same, and nobody else's
+    let client = payments.customer(ada);
+    assert_eq!(ids(&client.get("/payments?status=failed").await.ok(200)), [one]);
+    assert_eq!(
+        ids(&client.get(&format!("/payments?customer={ada}")).await.ok(200)),
+        [three, one]
+    );
+    let others = client.get(&format!("/payments?customer={eve}")).await;
+    others.problem(403, "forbidden");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_page_has_20_items_unless_said() {
     let payments = Payments::start().await;
     let ada = user();
@@ -75,7 +122,10 @@ async fn a_question_that_makes_no_sense_is_400() {
         "limit=",
         "order_id=",
         "order_id=1",
-        "status=completed",
+        "status=lost",
+        "customer=ada",
+        "from=yesterday",
+        "amount=12.90",
         "customer_id=1",
     ] {
         let answer = client.get(&format!("/payments?{query}")).await;

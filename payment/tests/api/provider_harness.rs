@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chassis::database;
 use chassis::settings::DatabaseSettings;
-use contracts::{Currency, Money};
+use contracts::{Currency, Money, UserId};
 use payment::domain::ChargeAnswer;
 use payment::provider::{Ledger, Mode, PaymentProvider, ProviderError, Setting, SimulatedProvider};
 use serde_json::Value;
@@ -53,7 +53,10 @@ impl Provider {
             remaining,
             latency_ms,
         };
-        self.simulated.force(&setting).await.unwrap();
+        self.simulated
+            .force(UserId::new(chassis::clock::new_id()), &setting)
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn remaining(&self) -> Option<u32> {

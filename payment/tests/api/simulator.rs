@@ -9,6 +9,23 @@ use crate::harness::{Order, Payments};
 const SIMULATOR: &str = "/payments/simulator";
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_forces_payments_is_in_the_audit() {
+    let payments = Payments::start().await;
+    let admin = payments.admin();
+    let decline = json!({"mode": "decline", "remaining": 2, "latency_ms": 0});
+    admin.put("/payments/simulator", &decline).await.ok(200);
+    let reset = admin.request(reqwest::Method::DELETE, "/payments/simulator");
+    assert_eq!(chassis::test::Answer::to(reset).await.status, 204);
+    let audit = admin.get("/payments/dead-letters/audit").await.ok(200);
+    let nothing = json!({"mode": "approve", "remaining": 0, "latency_ms": 0});
+    let told = audit["items"].as_array().unwrap().iter();
+    let told: Vec<_> = told.map(|entry| (&entry["before"], &entry["after"])).collect();
+    assert_eq!(told, [(&decline, &nothing), (&nothing, &decline)]);
+    assert_eq!(audit["items"][0]["action"], "force-payments");
+    assert_eq!(audit["items"][0]["resource"], "/payments/simulator");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_setting_is_shown_as_it_was_made() {
     let payments = Payments::start().await;
     let client = payments.admin();

@@ -77,6 +77,23 @@ impl Principal {
         self.is_admin() || self.user_id == owner
     }
 
+    /// Whose things a list shows that is asked for those of `owner`, or of everybody the caller may see; none means everybody.
+    ///
+    /// # Errors
+    /// 403 when they are somebody else's.
+    pub fn whose(&self, owner: Option<Uuid>) -> Result<Option<UserId>, Problem> {
+        let owner = owner.map(UserId::new);
+        if self.is_admin() {
+            return Ok(owner);
+        }
+        match owner {
+            Some(other) if other != self.user_id => {
+                Err(Problem::new(Code::Forbidden).detail("only admins see what belongs to others"))
+            }
+            Some(_) | None => Ok(Some(self.user_id)),
+        }
+    }
+
     /// Verifies the bearer token of a request: what the extractor does, for code that has no extractor.
     ///
     /// # Errors

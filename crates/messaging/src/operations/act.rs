@@ -1,12 +1,14 @@
 //! One letter: replay, edit and replay, discard, restore.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Bytea, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Bytea, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use serde_json::Value;
 use tracing::info;
 use uuid::Uuid;
 
+use super::audit::record_of;
+use super::once::{Answer, RequestKey, once};
 use super::{Letter, Mandate, OperationError, Operations};
 use crate::Conn;
 use crate::correction::{Original, check_fact, difference};
@@ -64,8 +66,6 @@ const COPY_LETTER: &str = "insert into dead_letter (id, edited_from, state, kind
     select $2, id, 'replaying', kind, name, key, event_id, headers, $3, attempts, deaths, origin_topic, origin_partition,
         origin_offset, origin_timestamp, error_class, error_message, error_fingerprint, first_failed_at, last_failed_at
     from dead_letter where id = $1";
-const AUDIT: &str = "insert into operation_audit (actor, action, subject, reason, before, after)
-    values ($1, $2, $3, $4, $5, $6)";
 
 impl Operations {
     /// Does `act` to the letter `id` and answers the letter as it is then.
@@ -77,6 +77,43 @@ impl Operations {
         let letter = conn
             .transaction(async |conn| apply(&self.core, conn, id, &act, mandate, None).await)
             .await?;
+        self.acted(&letter, id, &act, mandate);
+        Ok(letter)
+    }
+
+    /// The same for a request that may come again: with its key it is done once, and answered with what `view` made of the
+    /// letter then.
+    ///
+    /// # Errors
+    /// [`OperationError`]; nothing is done then.
+    pub async fn act_once(
+        &self,
+        id: Uuid,
+        act: Act,
+        mandate: &Mandate,
+        key: Option<&RequestKey>,
+        view: impl Fn(&Letter) -> Value + Send + Sync,
+    ) -> Result<Answer, OperationError> {
+        let mut conn = self.core.connection().await?;
+        let (answer, letter) = conn
+            .transaction(async |conn| {
+                let mut letter = None;
+                let work = async |conn: &mut Conn| {
+                    let now = apply(&self.core, conn, id, &act, mandate, None).await?;
+                    Ok(view(letter.insert(now)))
+                };
+                let answer = once(conn, key, work).await?;
+                Ok::<_, OperationError>((answer, letter))
+            })
+            .await?;
+        if let Some(letter) = letter {
+            self.acted(&letter, id, &act, mandate);
+        }
+        Ok(answer)
+    }
+
+    /// It is committed: whoever works on it may look, and whoever reads the log.
+    fn acted(&self, letter: &Letter, id: Uuid, act: &Act, mandate: &Mandate) {
         self.core.signals.woke(true, true);
         let key = crate::record::uuid_key(letter.key.as_deref()).map(|key| key.to_string());
         info!(
@@ -87,7 +124,6 @@ impl Operations {
             actor.id = %mandate.actor,
             "an operator acted on a dead letter"
         );
-        Ok(letter)
     }
 }
 
@@ -139,7 +175,7 @@ pub(super) async fn apply(
         Act::Restore => set(conn, id, "open", None, before.job_id).await?,
     }
     let after = lock(conn, id).await?;
-    audit(
+    record_of(
         conn,
         act.name(),
         id,
@@ -245,24 +281,4 @@ async fn edit(conn: &mut Conn, letter: &Letter, payload: &[u8]) -> Result<(), Op
         }
     }
     send_round(conn, by, &letter.kind).await
-}
-
-pub(super) async fn audit(
-    conn: &mut Conn,
-    action: &str,
-    subject: Uuid,
-    mandate: &Mandate,
-    before: Option<Value>,
-    after: Option<Value>,
-) -> QueryResult<()> {
-    diesel::sql_query(AUDIT)
-        .bind::<SqlUuid, _>(mandate.actor)
-        .bind::<Text, _>(action)
-        .bind::<SqlUuid, _>(subject)
-        .bind::<Text, _>(&mandate.reason)
-        .bind::<Nullable<Jsonb>, _>(before)
-        .bind::<Nullable<Jsonb>, _>(after)
-        .execute(conn)
-        .await
-        .map(drop)
 }

@@ -2,7 +2,9 @@
 //! its audit in one transaction; the same action again answers the same without acting twice.
 
 mod act;
+mod audit;
 mod job;
+pub(crate) mod once;
 mod pace;
 mod read;
 mod status;
@@ -18,6 +20,9 @@ use thiserror::Error;
 use uuid::Uuid;
 
 pub use act::Act;
+pub use audit::{Deed, record};
+pub use once::{Answer, RequestKey};
+pub use read::LetterQuery;
 pub use status::{Backlog, Counts, Stats, Status, Totals};
 
 use crate::kernel::Core;
@@ -38,6 +43,12 @@ pub enum OperationError {
     /// The payload in its place is none.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<InvalidField>),
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyMismatch,
+    /// The idempotency key's request was rolled back or forgotten in this moment: again, it may do.
+    #[error("another request has the idempotency key in hand")]
+    KeyInHand,
     /// The database would not.
     #[error("database: {0}")]
     Database(#[from] diesel::result::Error),
@@ -55,7 +66,7 @@ pub struct Mandate {
     pub reason: String,
 }
 
-/// Which letters are meant; nothing set is all.
+/// Which letters a bulk replay means; nothing set is all.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// The error's fingerprint.

@@ -1,6 +1,6 @@
 //! An operator at the desk.
 
-use messaging::operations::{Act, Filter, Letter, Mandate, OperationError};
+use messaging::operations::{Act, Filter, Letter, LetterQuery, Mandate, OperationError};
 use uuid::Uuid;
 
 use crate::broker::{Broker, Sent};
@@ -32,18 +32,21 @@ impl Running {
     /// For the usual reason.
     pub(crate) async fn replay_many(&self, filter: &Filter, rate: i32, dry_run: bool) -> serde_json::Value {
         let why = mandate();
-        let job = self.operations.replay_many(filter, rate, dry_run, &why).await;
-        job.unwrap()
+        if dry_run {
+            return self.operations.would_replay(filter).await.unwrap();
+        }
+        let job = self.operations.replay_many(filter, rate, &why, None).await;
+        job.unwrap().document
     }
 
     /// Waits until exactly so many letters are open; the oldest first.
     pub(crate) async fn open_letters(&self, count: usize) -> Vec<Letter> {
         eventually(&format!("{count} open letters"), async || {
-            let mut letters = self
-                .operations
-                .letters(Some("open"), &Filter::default(), None, 1_000)
-                .await
-                .unwrap();
+            let open = LetterQuery {
+                state: Some("open".to_owned()),
+                ..LetterQuery::default()
+            };
+            let mut letters = self.operations.letters(&open, 1_000).await.unwrap();
             letters.reverse();
             (letters.len() == count).then_some(letters)
         })

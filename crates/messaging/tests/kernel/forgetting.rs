@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
-use messaging::operations::{Act, Filter, OperationError};
+use messaging::operations::{Act, LetterQuery, OperationError};
 use messaging::retention::{Upkeep, forget_letters, keep_partitions};
 
 use crate::broker::{Broker, Sent};
@@ -215,7 +215,7 @@ async fn a_letter_that_is_taken_back_while_old_ones_are_forgotten_is_there_or_go
             for _look in 0..round % 6 {
                 service
                     .operations
-                    .letters(None, &Filter::default(), None, 1)
+                    .letters(&LetterQuery::default(), 1)
                     .await
                     .unwrap();
             }

@@ -21,6 +21,8 @@ mod failing;
 #[cfg(test)]
 mod forgetting;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod maintenance;
 #[cfg(test)]
 mod obsolete;
@@ -38,6 +40,7 @@ mod refusing;
 mod relaying;
 #[cfg(test)]
 mod replaying;
+#[cfg(test)]
 mod supervising;
 #[cfg(test)]
 mod tables;

@@ -335,7 +335,7 @@ async fn what_fails_is_not_in_the_audit_and_what_cannot_be_audited_does_not_happ
         assert!(matches!(refused, Err(OperationError::Database(_))));
     }
     let all = Filter::default();
-    let many = service.operations.replay_many(&all, 10, false, &unspeakable);
+    let many = service.operations.replay_many(&all, 10, &unspeakable, None);
     assert!(matches!(many.await, Err(OperationError::Database(_))));
     assert_eq!(database.everything().await, before);
     service.stop().await;

@@ -60,9 +60,12 @@ async fn letters_go_round_in_their_order_and_never_faster_than_asked() {
     service.open_letters(orders.len()).await;
     cure_all(&orders);
     let (why, all) = (because("pressed ten times"), Filter::default());
-    let clicks = (0..10).map(|_| service.operations.replay_many(&all, 8, false, &why));
+    let clicks = (0..10).map(|_| service.operations.replay_many(&all, 8, &why, None));
     let jobs = futures::future::join_all(clicks).await;
-    let ids: Vec<Uuid> = jobs.iter().map(|job| id_of(job.as_ref().unwrap())).collect();
+    let ids: Vec<Uuid> = jobs
+        .iter()
+        .map(|job| id_of(&job.as_ref().unwrap().document))
+        .collect();
     let id = ids[0];
     assert_eq!(ids, [id; 10], "one job");
     service.until_job(id, "finished", is("finished")).await;
@@ -219,8 +222,12 @@ async fn a_replay_that_is_stopped_leaves_the_rest_as_it_was() {
     let some = |job: &Value| job["replayed"].as_u64().unwrap() >= 2;
     service.until_job(id, "under way", some).await;
     let why = because("too early");
-    let clicks = (0..5).map(|_| service.operations.stop_job(id, &why));
-    let stopped = futures::future::join_all(clicks).await.remove(0).unwrap();
+    let clicks = (0..5).map(|_| service.operations.stop_job(id, &why, None));
+    let stopped = futures::future::join_all(clicks)
+        .await
+        .remove(0)
+        .unwrap()
+        .document;
     assert_eq!(stopped["state"], "stopped");
     let sent = usize::try_from(stopped["replayed"].as_u64().unwrap()).unwrap();
     assert!(sent < letters.len());
@@ -235,7 +242,12 @@ async fn a_replay_that_is_stopped_leaves_the_rest_as_it_was() {
     assert_eq!(service.operations.job(id).await.unwrap(), stopped);
     assert_eq!(database.number(SENT_ROUND).await, sent + 1);
     service.open_letters(20 - sent - 1).await;
-    let ended = service.operations.stop_job(other, &why).await.unwrap();
+    let ended = service
+        .operations
+        .stop_job(other, &why, None)
+        .await
+        .unwrap()
+        .document;
     assert_eq!(ended["state"], "finished", "what has ended stays as it is");
     assert_eq!(
         database.audited(id).await[1..],
@@ -271,8 +283,8 @@ async fn what_a_crashed_replica_was_replaying_another_one_finishes() {
     let (sender, begun) = tokio::sync::oneshot::channel();
     process.spawn(async move {
         let (all, why) = (Filter::default(), mandate());
-        let job = operations.replay_many(&all, 10, false, &why).await;
-        let _ = sender.send(id_of(&job.unwrap()));
+        let job = operations.replay_many(&all, 10, &why, None).await;
+        let _ = sender.send(id_of(&job.unwrap().document));
     });
     let id = begun.await.unwrap();
     until("some are sent round", async || {

@@ -68,6 +68,11 @@ macro_rules! later_ones_of {
                     $service,
                     "/00000000000014_letter_states/up.sql"
                 )),
+                include_str!(concat!(
+                    "../../../../migrations/",
+                    $service,
+                    "/20261130000010_audit_of_everything/up.sql"
+                )),
             ],
             [
                 include_str!(concat!(
@@ -89,6 +94,11 @@ macro_rules! later_ones_of {
                     "../../../../migrations/",
                     $service,
                     "/00000000000014_letter_states/down.sql"
+                )),
+                include_str!(concat!(
+                    "../../../../migrations/",
+                    $service,
+                    "/20261130000010_audit_of_everything/down.sql"
                 )),
             ],
         )

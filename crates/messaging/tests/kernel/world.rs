@@ -21,11 +21,12 @@ use crate::tally::TABLE;
 
 pub(crate) const KERNEL: &str = include_str!("../../../../migrations/order/00000000000001_kernel/up.sql");
 /// What the kernel's tables have become since, in the order of the migrations.
-pub(crate) const LATER: [&str; 4] = [
+pub(crate) const LATER: [&str; 5] = [
     include_str!("../../../../migrations/order/00000000000010_operations/up.sql"),
     include_str!("../../../../migrations/order/00000000000011_publications/up.sql"),
     include_str!("../../../../migrations/order/00000000000013_letters/up.sql"),
     include_str!("../../../../migrations/order/00000000000014_letter_states/up.sql"),
+    include_str!("../../../../migrations/order/20261130000010_audit_of_everything/up.sql"),
 ];
 /// The service of most stories: its name is its consumer group and names its dead letters.
 pub(crate) const SERVICE: &str = "order";

@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use actix_web::{HttpResponse, post};
 use chassis::auth::Principal;
 use chassis::clock;
-use chassis::idempotency::{IdempotencyKey, REPLAYED, request_hash};
+use chassis::idempotency::{IdempotencyHeader, IdempotencyKey, REPLAYED, request_hash};
 use chassis::json::Json;
 use chassis::problem::{Code, Problem, ProblemBody};
 use diesel_async::AsyncConnection;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::view::{NewWebhookView, WebhookView};
-use super::{callable, described, kinds_of};
+use super::{audited, callable, described, kinds_of};
 use crate::app::State;
 use crate::routes::view::KindView;
 use crate::store::idempotency::{self, Used};
@@ -55,8 +55,7 @@ pub(in crate::routes) struct CreateWebhook {
 #[utoipa::path(
     tag = "webhooks",
     security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters, bare or in quotes",
-        min_length = 1, max_length = 257, pattern = r#"^([!#-~]{1,255}|"[!#-~]{1,255}")$"#)),
+    params(IdempotencyHeader),
     request_body = CreateWebhook,
     responses(
         (status = 201, description = "It is registered", body = NewWebhookView,
@@ -88,7 +87,7 @@ pub(in crate::routes) async fn create_webhook(
     let max = state.webhooks.max_per_user;
     let mut conn = state.pool.get().await?;
     let registered = conn
-        .transaction(async |conn| register(conn, new, max, key.as_deref(), request_hash).await)
+        .transaction(async |conn| register(conn, &caller, new, max, key.as_deref(), request_hash).await)
         .await?;
     match registered {
         Registered::Now(answer) => created(&answer, false),
@@ -112,6 +111,7 @@ enum Registered {
 
 async fn register(
     conn: &mut Conn,
+    caller: &Principal,
     new: NewWebhook,
     max: u16,
     key: Option<&str>,
@@ -130,6 +130,7 @@ async fn register(
         return Ok(Registered::TooMany);
     };
     let id = webhook.id;
+    audited::record(conn, caller, "create-webhook", id, None, Some(&webhook)).await?;
     let response = serde_json::to_value(WebhookView::from(webhook))
         .map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
     let used = Used {

@@ -4,8 +4,9 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, delete};
 use chassis::auth::Principal;
 use chassis::problem::{Problem, ProblemBody};
+use diesel_async::AsyncConnection;
 
-use super::{id, no_webhook};
+use super::{audited, id, no_webhook};
 use crate::app::State;
 use crate::store;
 
@@ -28,7 +29,16 @@ pub(in crate::routes) async fn delete_webhook(
 ) -> Result<HttpResponse, Problem> {
     let id = id(&path)?;
     let mut conn = state.pool.get().await?;
-    if store::delete_webhook(&mut conn, id, caller.user_id).await? {
+    let gone = conn
+        .transaction(async |conn| {
+            let Some(before) = store::webhook_to_change(conn, id, caller.user_id).await? else {
+                return Ok(false);
+            };
+            audited::record(conn, &caller, "delete-webhook", id, Some(&before), None).await?;
+            store::delete_webhook(conn, id, caller.user_id).await
+        })
+        .await?;
+    if gone {
         Ok(HttpResponse::NoContent().finish())
     } else {
         Err(no_webhook())

@@ -1,5 +1,6 @@
 //! Webhooks of the caller's: each is seen and changed by its user alone, and is not there for anybody else.
 
+mod audited;
 pub(super) mod create_webhook;
 pub(super) mod delete_webhook;
 pub(super) mod get_delivery;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::view::WebhookView;
-use super::{callable, described, id, kinds_of, no_webhook};
+use super::{audited, callable, described, id, kinds_of, no_webhook};
 use crate::app::State;
 use crate::routes::view::KindView;
 use crate::store::{self, WebhookPatch};
@@ -84,7 +84,20 @@ pub(in crate::routes) async fn patch_webhook(
     };
     let mut conn = state.pool.get().await?;
     let webhook = conn
-        .transaction(async |conn| store::patch_webhook(conn, id, caller.user_id, patch, clock::now()).await)
+        .transaction(async |conn| {
+            let before = store::webhook_to_change(conn, id, caller.user_id).await?;
+            let after = store::patch_webhook(conn, id, caller.user_id, patch, clock::now()).await?;
+            audited::record(
+                conn,
+                &caller,
+                "patch-webhook",
+                id,
+                before.as_ref(),
+                after.as_ref(),
+            )
+            .await?;
+            Ok::<_, diesel::result::Error>(after)
+        })
         .await?;
     let webhook = webhook.ok_or_else(no_webhook)?;
     Ok(HttpResponse::Ok().json(WebhookView::from(webhook)))

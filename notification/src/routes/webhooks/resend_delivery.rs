@@ -11,7 +11,7 @@ use messaging::command;
 use thiserror::Error;
 
 use super::view::DeliveryView;
-use super::{id, no_delivery, no_webhook};
+use super::{audited, id, no_delivery, no_webhook};
 use crate::app::State;
 use crate::domain::{ResendError, resend};
 use crate::store::{self, DeliveryRepository};
@@ -61,6 +61,7 @@ pub(in crate::routes) async fn resend_delivery(
     };
     let repository = DeliveryRepository(state.channels);
     conn.transaction(async |conn| {
+        audited::record(conn, &caller, "resend-delivery", webhook_id, None, None).await?;
         let decide = |delivery, context: &Context| resend(delivery, context).map_err(NotSent::from);
         command::execute(&repository, conn, "notification", delivery, &context, decide).await
     })

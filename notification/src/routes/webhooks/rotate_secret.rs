@@ -6,10 +6,11 @@ use chassis::auth::Principal;
 use chassis::clock;
 use chassis::problem::{Problem, ProblemBody};
 use chrono::TimeDelta;
+use diesel_async::AsyncConnection;
 use secrecy::ExposeSecret;
 
 use super::view::SecretView;
-use super::{id, no_webhook};
+use super::{audited, id, no_webhook};
 use crate::app::State;
 use crate::store;
 use crate::webhooks::Secret;
@@ -36,7 +37,17 @@ pub(in crate::routes) async fn rotate_secret(
     let (secret, now) = (Secret::generate(), clock::now());
     let overlap = now + TimeDelta::seconds(state.webhooks.rotation_overlap_s.into());
     let mut conn = state.pool.get().await?;
-    if !store::rotate_secret(&mut conn, id, caller.user_id, secret.bytes(), overlap, now).await? {
+    let rotated = conn
+        .transaction(async |conn| {
+            let Some(webhook) = store::webhook_to_change(conn, id, caller.user_id).await? else {
+                return Ok(false);
+            };
+            let same = Some(&webhook);
+            audited::record(conn, &caller, "rotate-webhook-secret", id, same, same).await?;
+            store::rotate_secret(conn, id, caller.user_id, secret.bytes(), overlap, now).await
+        })
+        .await?;
+    if !rotated {
         return Err(no_webhook());
     }
     Ok(HttpResponse::Ok().json(SecretView {

@@ -11,7 +11,7 @@ use diesel_async::AsyncConnection;
 use messaging::command;
 
 use super::view::DeliveryView;
-use super::{id, no_delivery, no_webhook};
+use super::{audited, id, no_delivery, no_webhook};
 use crate::app::State;
 use crate::domain::{Target, start};
 use crate::store::{self, DeliveryRepository};
@@ -49,6 +49,7 @@ pub(in crate::routes) async fn test_webhook(
     let transition = start(caller.user_id, None, Target::Webhook(webhook_id), &context);
     let repository = DeliveryRepository(state.channels);
     conn.transaction(async |conn| {
+        audited::record(conn, &caller, "test-webhook", webhook_id, None, None).await?;
         command::create(&repository, conn, "notification", delivery, &context, transition).await
     })
     .await?;

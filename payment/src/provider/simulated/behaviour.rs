@@ -51,6 +51,15 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// What an audit tells of it.
+    pub(super) fn audited(self) -> serde_json::Value {
+        serde_json::json!({
+            "mode": self.mode.as_str(),
+            "remaining": self.remaining,
+            "latency_ms": self.latency_ms,
+        })
+    }
+
     /// Forces nothing: payments behave by their method, without delay. In force until somebody says otherwise.
     pub const NOTHING: Self = Self {
         mode: Mode::Approve,

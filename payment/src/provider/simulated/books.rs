@@ -125,6 +125,11 @@ pub(super) async fn setting_for_charge(conn: &mut Conn) -> QueryResult<InForce> 
     if seen.setting.remaining.is_none_or(|left| left == 0) {
         return Ok(seen);
     }
+    setting_to_change(conn).await
+}
+
+/// The setting, which nobody else changes before the transaction ends.
+pub(super) async fn setting_to_change(conn: &mut Conn) -> QueryResult<InForce> {
     read(setting::table.select(SETTING).for_update().first(conn).await?)
 }
 

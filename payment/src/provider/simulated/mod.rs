@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chassis::clock;
-use contracts::Money;
+use contracts::{Money, UserId};
 use diesel_async::AsyncConnection;
 use messaging::Conn;
+use messaging::operations::{self, Deed};
 use tokio::time::{sleep, timeout};
 
 use self::behaviour::{Behaviour, behaviour};
@@ -58,13 +59,27 @@ impl SimulatedProvider {
         Ok(now.setting)
     }
 
-    /// Forces it to behave so from now on.
+    /// Forces it to behave so from now on, because `actor` says so: the audit tells.
     ///
     /// # Errors
     /// [`ProviderError::Unreachable`] when its books cannot be reached.
-    pub async fn force(&self, setting: &Setting) -> Result<Setting, ProviderError> {
-        let now = self.ledger.entry(async |conn| books::force(conn, setting).await);
-        Ok(now.await?.setting)
+    pub async fn force(&self, actor: UserId, setting: &Setting) -> Result<Setting, ProviderError> {
+        let forced = async |conn: &mut Conn| {
+            let before = books::setting_to_change(conn).await?.setting;
+            let now = books::force(conn, setting).await?.setting;
+            let deed = Deed {
+                actor: actor.uuid(),
+                action: "force-payments",
+                resource: "/payments/simulator",
+                before: Some(before.audited()),
+                after: Some(now.audited()),
+            };
+            operations::record(conn, deed).await?;
+            Ok::<_, diesel::result::Error>(now)
+        };
+        self.ledger
+            .entry(async |conn| conn.transaction(forced).await)
+            .await
     }
 
     /// Writes the books; what comes after needs no connection any more.
