@@ -76,6 +76,7 @@ const RESOURCES: &[Entry] = &[
     ("/orders/{id}/events", &[token("GET")]),
     ("/orders/{id}/history", &[token("GET")]),
     ("/payments", &[token("GET")]),
+    ("/payments/disputes", &[token("GET")]),
     (
         "/payments/simulator",
         &[token("GET"), token("PUT"), token("DELETE")],

@@ -3,6 +3,7 @@
 mod delete_simulator;
 mod get_payment;
 mod get_simulator;
+mod list_disputes;
 mod list_payments;
 mod put_simulator;
 mod stripe_webhook;
@@ -23,6 +24,7 @@ use crate::provider::ProviderError;
         get_simulator::get_simulator,
         put_simulator::put_simulator,
         delete_simulator::delete_simulator,
+        list_disputes::list_disputes,
         list_payments::list_payments,
         get_payment::get_payment,
         stripe_webhook::stripe_webhook,
@@ -45,6 +47,7 @@ pub(crate) fn configure(config: &mut ServiceConfig, state: State) {
         .service(put_simulator::put_simulator)
         .service(delete_simulator::delete_simulator)
         .service(stripe_webhook::stripe_webhook)
+        .service(list_disputes::list_disputes)
         .service(list_payments::list_payments)
         .service(get_payment::get_payment);
 }
