@@ -14,6 +14,7 @@ use crate::actions::ProviderCalls;
 use crate::config::{Settings, StripeSettings};
 use crate::domain::{self, Provider};
 use crate::jobs::webhook_events;
+use crate::metrics::PaymentMetrics;
 use crate::provider::{ByPayment, Ledger, SimulatedProvider, StripeProvider};
 use crate::routes;
 use crate::store::PaymentRepository;
@@ -36,6 +37,7 @@ pub(crate) struct State {
 pub(crate) struct Webhooks {
     pub(crate) stripe: Arc<StripeProvider>,
     pub(crate) settings: StripeSettings,
+    pub(crate) metrics: PaymentMetrics,
     pub(crate) signals: Signals,
 }
 
@@ -77,7 +79,11 @@ impl Service for PaymentService {
             )
             .correcting(domain::on_charge_corrected);
         let metrics = KernelMetrics::default();
-        parts.metrics.register(|registry| metrics.register(registry));
+        let counted = PaymentMetrics::default();
+        parts.metrics.register(|registry| {
+            metrics.register(registry);
+            counted.register(registry);
+        });
         let brokers = &parts.core.kafka.brokers;
         let kernel = Kernel::builder(Self::NAME, brokers, parts.background.clone(), settings.messaging)
             .metrics(metrics)
@@ -85,7 +91,7 @@ impl Service for PaymentService {
             .build()?;
         let messaging = kernel.probe();
         let operations = kernel.operations();
-        let webhooks = webhooks(stripe, settings.provider.stripe, kernel.signals());
+        let webhooks = webhooks(stripe, settings.provider.stripe, counted, kernel.signals());
         if let Some(webhooks) = &webhooks {
             let (pool, retention) = (parts.background, webhooks.settings.webhook_retention());
             parts.tasks.spawn("webhook_events", |stop| {
@@ -131,12 +137,14 @@ fn listening(provider: Provider) -> Participant<PaymentRepository> {
 fn webhooks(
     stripe: Option<Arc<StripeProvider>>,
     settings: StripeSettings,
+    metrics: PaymentMetrics,
     signals: Signals,
 ) -> Option<Arc<Webhooks>> {
     let stripe = stripe.filter(|_| !settings.webhook_secret.expose_secret().is_empty())?;
     Some(Arc::new(Webhooks {
         stripe,
         settings,
+        metrics,
         signals,
     }))
 }

@@ -7,6 +7,7 @@ mod config;
 /// Payments; pure.
 pub mod domain;
 mod jobs;
+mod metrics;
 /// The payment provider: the seam, the simulated one, and Stripe.
 pub mod provider;
 /// The endpoints.

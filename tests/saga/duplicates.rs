@@ -24,14 +24,13 @@ async fn every_event_delivered_a_hundred_times_has_one_effect() {
 
     let state = state(&stack).await;
     let facts = records::all(stack.brokers()).await;
-    for topic in Topic::ALL
-        .map(Topic::name)
-        .iter()
-        .filter(|name| !name.ends_with(".dlq"))
-    {
+    for topic in Topic::ALL {
+        // banks dispute, and the simulated provider has none: `payment/tests/api/stripe/disputes.rs`
+        let of_banks = matches!(topic, Topic::PaymentDisputed | Topic::PaymentDisputeClosed);
+        let name = topic.name();
         assert!(
-            facts.iter().any(|fact| fact.topic == *topic),
-            "no {topic} to deliver again"
+            of_banks || name.ends_with(".dlq") || facts.iter().any(|fact| fact.topic == name),
+            "no {name} to deliver again"
         );
     }
     records::publish_again(stack.brokers(), &facts, 100).await;

@@ -52,6 +52,7 @@ pub(crate) async fn metrics_are_those_of_the_documents(stack: &Stack) {
         "gateway_rate_limited_requests_total{limit=\"login\"}",
         "gateway_upstream_retries_total{upstream=\"payment\"}",
         "gateway_upstream_ejections_total{upstream=\"order\",route_class=\"standard\"}",
+        "payment_disputes_total{status=\"needs_response\"}",
         "throttled_logins_total{policy=\"login-account\"}",
     ] {
         assert!(all.contains(sample), "{sample} is not there from the start");

@@ -180,7 +180,8 @@ fn telling(event: &Event) -> Option<(&'static str, Uuid)> {
         Event::PaymentFailed(said) => ("payment_failed", said.customer_id.uuid()),
         Event::PaymentRefunded(said) => ("payment_refunded", said.customer_id.uuid()),
         Event::UserRegistered(said) => ("welcome", said.user_id.uuid()),
-        Event::SessionRevoked(_) => return None,
+        // a dispute is between the merchant and the customer's bank
+        Event::PaymentDisputed(_) | Event::PaymentDisputeClosed(_) | Event::SessionRevoked(_) => return None,
     })
 }
 

@@ -122,6 +122,8 @@ pub const fn consumers(topic: Topic) -> &'static [&'static str] {
         }
         Topic::OrderConfirmed | Topic::UserRegistered => &["notification", "gateway"],
         Topic::SessionRevoked
+        | Topic::PaymentDisputed
+        | Topic::PaymentDisputeClosed
         | Topic::AuthDeadLetters
         | Topic::GatewayDeadLetters
         | Topic::NotificationDeadLetters

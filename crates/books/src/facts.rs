@@ -45,7 +45,7 @@ pub(crate) fn expect_one<'a>(
     }
 }
 
-fn absent(index: &Index<'_>, key: Uuid, topic: Topic, because: &str) -> Mismatch {
+pub(crate) fn absent(index: &Index<'_>, key: Uuid, topic: Topic, because: &str) -> Mismatch {
     match index.reading.facts_from {
         FactsFrom::Topics => Mismatch::of_order(
             Kind::FactMissing,
@@ -227,6 +227,9 @@ fn causes(event: &Event) -> &'static [&'static str] {
         }
         Event::OrderCreated(_)
         | Event::OrderCancelled(_)
+        // the provider tells of it unasked
+        | Event::PaymentDisputed(_)
+        | Event::PaymentDisputeClosed(_)
         | Event::UserRegistered(_)
         | Event::SessionRevoked(_) => &[],
     }

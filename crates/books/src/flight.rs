@@ -50,6 +50,11 @@ fn recent<'a>(index: &Index<'a>) -> impl Iterator<Item = Uuid> + use<'a> {
         .iter()
         .filter(move |payment| is_recent(payment.created_at) || is_recent(payment.updated_at))
         .map(|payment| payment.order_id);
+    let disputes = reading
+        .disputes
+        .iter()
+        .filter(move |dispute| is_recent(dispute.created_at) || is_recent(dispute.updated_at))
+        .map(|dispute| dispute.order_id);
     let users = reading
         .users
         .iter()
@@ -66,7 +71,12 @@ fn recent<'a>(index: &Index<'a>) -> impl Iterator<Item = Uuid> + use<'a> {
         .iter()
         .filter(move |letter| is_recent(letter.time))
         .filter_map(|letter| letter.key);
-    orders.chain(payments).chain(users).chain(facts).chain(letters)
+    orders
+        .chain(payments)
+        .chain(disputes)
+        .chain(users)
+        .chain(facts)
+        .chain(letters)
 }
 
 /// Whatever a service still has to announce or to do.

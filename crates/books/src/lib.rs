@@ -14,12 +14,13 @@
 //! - [`wire`]: facts from their bodies
 //! - [`report`], [`kind`]: the answer, and the names of what may be wrong
 //! - `index`, `flight`: the reading by key, and what is in motion
-//! - the comparisons: `orders`, `facts`, `followed`, `payments`, `provider`, `sums`, `consumption`, `deliveries`,
+//! - the comparisons: `orders`, `facts`, `followed`, `payments`, `provider`, `disputes`, `sums`, `consumption`, `deliveries`,
 //!   `letters`, `overdue`
 
 mod consumption;
 mod deliveries;
 pub mod desk;
+mod disputes;
 mod facts;
 mod flight;
 mod followed;
@@ -53,6 +54,7 @@ pub fn compare(reading: &Reading, limits: &Limits) -> Report {
     orders::check(&index, &mut found);
     payments::check(&index, &mut found);
     provider::check(&index, &mut found);
+    disputes::check(&index, &mut found);
     facts::check(&index, &mut found);
     followed::check(&index, &mut found);
     deliveries::check(&index, &mut found);

@@ -14,8 +14,8 @@ mod rows;
 
 pub use records::{DeadLetter, Fact, Place, Unreadable};
 pub use rows::{
-    Charge, Delivery, Line, Notification, Order, OrderFact, OrderStatus, Payment, PaymentStatus, TimelineRow,
-    User,
+    Charge, Delivery, Dispute, Line, Notification, Order, OrderFact, OrderStatus, Payment, PaymentStatus,
+    TimelineRow, User,
 };
 
 use crate::desk::Desk;
@@ -31,6 +31,9 @@ pub struct Reading {
     pub orders: Vec<Order>,
     /// Payments, as the payment service has them.
     pub payments: Vec<Payment>,
+    /// Disputes of payments, as the payment service has them. Where the reading has a window, open ones of payments before it
+    /// are among them.
+    pub disputes: Vec<Dispute>,
     /// The provider's own books.
     pub charges: Option<Vec<Charge>>,
     /// Accounts.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::index::Index;
 use crate::kind::Kind;
-use crate::reading::{Fact, FactsFrom};
+use crate::reading::{Amount, Fact, FactsFrom};
 
 /// What came of a comparison.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -26,6 +26,8 @@ pub struct Report {
     pub sums: Vec<Sum>,
     /// All that is wrong.
     pub mismatches: Vec<Mismatch>,
+    /// Disputes that are not decided, however old their payments: nothing is wrong in the books, and somebody must act.
+    pub open_disputes: Vec<OpenDispute>,
     /// What limits the comparison: dropped records, a window.
     pub notes: Vec<String>,
 }
@@ -38,6 +40,8 @@ pub struct Counts {
     pub orders: BTreeMap<String, u64>,
     /// Payments by status.
     pub payments: BTreeMap<String, u64>,
+    /// Disputes by status.
+    pub disputes: BTreeMap<String, u64>,
     /// Orders, and users, that are in motion and not judged.
     pub in_flight: u64,
     /// Facts by topic; one that was published again counts once.
@@ -103,8 +107,49 @@ pub struct Sum {
     pub refunded_minor: i64,
     /// What it took for payments that are still open: to be given back, or its answer is not known yet.
     pub held_minor: i64,
-    /// Captured less refunded, held and confirmed: 0.
+    /// What lost disputes took back, as the payments have it.
+    pub charged_back_minor: i64,
+    /// The same as it was announced.
+    pub written_off_minor: i64,
+    /// Captured and written off, less refunded, held, charged back and confirmed: 0.
     pub difference_minor: i64,
+}
+
+/// A dispute that is not decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "dispute_id": "019b7b98-5d20-7b31-9c44-0e1f2a3b4c5d",
+    "payment_id": "019b7b12-b2c8-7d02-8d5e-7a1f3b0c4d21",
+    "order_id": "019b7b12-b000-7408-a20e-0543f83c7e68",
+    "amount": {"amount_minor": 12900, "currency": "EUR"},
+    "status": "needs_response",
+    "reason": "fraudulent",
+    "respond_by": null,
+    "provider_reference": "dp_1",
+    "action": "answer it with evidence at the provider, or accept it: see there until when",
+}))]
+pub struct OpenDispute {
+    /// The dispute.
+    pub dispute_id: Uuid,
+    /// The payment whose money is disputed.
+    pub payment_id: Uuid,
+    /// The order that it pays for.
+    pub order_id: Uuid,
+    /// How much.
+    pub amount: Amount,
+    /// How far it is.
+    pub status: String,
+    /// Why, in the provider's words.
+    #[schema(required)]
+    pub reason: Option<String>,
+    /// Until when it can be answered, where that is known.
+    #[schema(required)]
+    pub respond_by: Option<DateTime<Utc>>,
+    /// The provider's id of it.
+    #[schema(required)]
+    pub provider_reference: Option<String>,
+    /// What to do about it.
+    pub action: String,
 }
 
 /// One thing that is wrong.
@@ -210,6 +255,7 @@ impl Report {
             counts: Counts::of(index),
             sums,
             mismatches: found.mismatches,
+            open_disputes: crate::disputes::open(index),
             notes: index.reading.notes.clone(),
         }
     }
@@ -251,6 +297,7 @@ impl Counts {
         Self {
             orders: tally(reading.orders.iter().map(|order| order.status.as_str())),
             payments: tally(reading.payments.iter().map(|payment| payment.status.as_str())),
+            disputes: tally(reading.disputes.iter().map(|dispute| dispute.status.as_str())),
             in_flight: count(index.in_flight.len()),
             facts: tally(reading.facts.iter().map(Fact::topic)),
             published_again: (reading.facts_from == FactsFrom::Topics).then(|| count(again.sum())),

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::Kind;
+use crate::disputes::{charged_back, written_off};
 use crate::index::Index;
 use crate::reading::{Amount, OrderStatus, PaymentStatus};
 use crate::report::{Findings, Mismatch, Sum};
 
-/// Adds up what is judged; captured less refunded must be what the confirmed orders cost.
+/// Adds up what is judged: captured less refunded must be what the confirmed orders cost, and what lost disputes took of it
+/// must have been announced.
 pub(crate) fn check(index: &Index<'_>, found: &mut Findings) -> Vec<Sum> {
     let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
     for order in &index.reading.orders {
@@ -19,19 +21,32 @@ pub(crate) fn check(index: &Index<'_>, found: &mut Findings) -> Vec<Sum> {
         Some(_) => by_charges(index, &mut sums),
         None => by_payments(index, &mut sums),
     }
+    for dispute in charged_back(index) {
+        add(&mut sums, &dispute.amount, |sum| &mut sum.charged_back_minor);
+    }
+    for amount in written_off(index) {
+        add(&mut sums, &amount, |sum| &mut sum.written_off_minor);
+    }
     for sum in sums.values_mut() {
         sum.difference_minor = sum
             .captured_minor
             .saturating_sub(sum.refunded_minor)
             .saturating_sub(sum.held_minor)
-            .saturating_sub(sum.confirmed_minor);
+            .saturating_sub(sum.confirmed_minor)
+            .saturating_sub(sum.charged_back_minor)
+            .saturating_add(sum.written_off_minor);
         if sum.difference_minor != 0 {
             found.push(Mismatch::of(
                 Kind::SumsDiffer,
                 sum.currency.clone(),
                 format!(
-                    "captured {} less refunded {} and held {} is off by {}",
-                    sum.captured_minor, sum.refunded_minor, sum.held_minor, sum.difference_minor
+                    "captured {} less refunded {} and held {}, with {} charged back of which {} is announced, is off by {}",
+                    sum.captured_minor,
+                    sum.refunded_minor,
+                    sum.held_minor,
+                    sum.charged_back_minor,
+                    sum.written_off_minor,
+                    sum.difference_minor
                 ),
                 format!("{}, what the confirmed orders cost", sum.confirmed_minor),
                 "the other mismatches tell where; a sum alone cannot be repaired",
@@ -48,6 +63,8 @@ fn add(sums: &mut BTreeMap<String, Sum>, amount: &Amount, column: impl Fn(&mut S
         captured_minor: 0,
         refunded_minor: 0,
         held_minor: 0,
+        charged_back_minor: 0,
+        written_off_minor: 0,
         difference_minor: 0,
     });
     let column = column(sum);

@@ -37,6 +37,54 @@ fn sagas_of_every_ending_balance() {
         ),
         (1999, 3998, 1999, 0)
     );
+    assert_eq!((sum.charged_back_minor, sum.written_off_minor), (1999, 1999));
+    assert_eq!(
+        report.counts.disputes,
+        [("lost".to_owned(), 1), ("needs_response".to_owned(), 1)].into()
+    );
+}
+
+#[test]
+fn an_open_dispute_breaks_nothing_and_says_what_to_do() {
+    let mut world = World::of_every_ending();
+    let [open] = report(&world).open_disputes.try_into().unwrap();
+    assert_eq!(open.order_id, world.reading.orders[2].id);
+    let by = open.respond_by.unwrap();
+    assert!(
+        open.action.contains(&format!("by {by}")) && open.action.contains("the refund is the evidence"),
+        "{}",
+        open.action
+    );
+
+    // of a payment outside of the window, and answered; without a deadline; late
+    let mut others: Vec<_> = ["under_review", "warning_needs_response", "needs_response"]
+        .into_iter()
+        .zip([
+            None,
+            None,
+            Some(world.reading.begun_at - chrono::TimeDelta::days(1)),
+        ])
+        .map(|(status, respond_by)| {
+            let mut dispute = world.reading.disputes[1].clone();
+            dispute.id = world::at(world.tick());
+            dispute.status = status.to_owned();
+            dispute.respond_by = respond_by;
+            dispute
+        })
+        .collect();
+    let late = others[2].id;
+    world.reading.disputes.append(&mut others);
+    let open = report(&world).open_disputes;
+    assert_eq!(open.len(), 4);
+    assert_eq!(open[0].dispute_id, late, "the one to be answered first");
+    assert!(open[0].action.contains("has passed"), "{}", open[0].action);
+    let of = |status: &str| open.iter().find(|dispute| dispute.status == status).unwrap();
+    assert!(of("under_review").action.starts_with("none"));
+    assert!(
+        of("warning_needs_response")
+            .action
+            .contains("see there until when")
+    );
 }
 
 #[test]

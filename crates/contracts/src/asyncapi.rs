@@ -133,7 +133,9 @@ fn key(topic: Topic) -> Value {
         | Topic::OrderCancelled
         | Topic::PaymentCompleted
         | Topic::PaymentFailed
-        | Topic::PaymentRefunded => "The order's id, the same for every event of a saga.",
+        | Topic::PaymentRefunded
+        | Topic::PaymentDisputed
+        | Topic::PaymentDisputeClosed => "The order's id, the same for every event of a saga.",
         Topic::AuthDeadLetters
         | Topic::GatewayDeadLetters
         | Topic::NotificationDeadLetters
@@ -242,6 +244,8 @@ fn example(topic: Topic) -> serde_json::Result<Value> {
         Topic::PaymentCompleted => include_str!("../golden/payment.completed.v1.json"),
         Topic::PaymentFailed => include_str!("../golden/payment.failed.v1.json"),
         Topic::PaymentRefunded => include_str!("../golden/payment.refunded.v1.json"),
+        Topic::PaymentDisputed => include_str!("../golden/payment.disputed.v1.json"),
+        Topic::PaymentDisputeClosed => include_str!("../golden/payment.dispute_closed.v1.json"),
         Topic::UserRegistered => include_str!("../golden/user.registered.v1.json"),
         Topic::SessionRevoked => include_str!("../golden/session.revoked.v1.json"),
         Topic::AuthDeadLetters

@@ -60,6 +60,10 @@ id!(
     PaymentId
 );
 id!(
+    /// A dispute of a payment.
+    DisputeId
+);
+id!(
     /// A registered user.
     UserId
 );

@@ -13,7 +13,7 @@ pub mod topics;
 
 pub use envelope::{Envelope, EnvelopeError};
 pub use events::{Event, Fact, FactVisitor};
-pub use ids::{EventId, OrderId, PaymentId, UserId};
+pub use ids::{DisputeId, EventId, OrderId, PaymentId, UserId};
 pub use money::{Currency, Money, MoneyError, is_paid_with};
 pub use reaction::{
     Aggregate, Context, InvalidField, NoAction, Obsolete, Reaction, Rejection, Step, Transition,

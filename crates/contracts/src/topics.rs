@@ -21,6 +21,10 @@ pub enum Topic {
     PaymentFailed,
     /// A captured payment was given back.
     PaymentRefunded,
+    /// A payment is disputed.
+    PaymentDisputed,
+    /// A dispute of a payment ended.
+    PaymentDisputeClosed,
     /// An account was made.
     UserRegistered,
     /// A login ended before its tokens expired.
@@ -44,13 +48,15 @@ pub struct UnknownTopic(pub String);
 
 impl Topic {
     /// Every topic, data topics first.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::OrderCreated,
         Self::OrderConfirmed,
         Self::OrderCancelled,
         Self::PaymentCompleted,
         Self::PaymentFailed,
         Self::PaymentRefunded,
+        Self::PaymentDisputed,
+        Self::PaymentDisputeClosed,
         Self::UserRegistered,
         Self::SessionRevoked,
         Self::AuthDeadLetters,
@@ -70,6 +76,8 @@ impl Topic {
             Self::PaymentCompleted => "payment.completed",
             Self::PaymentFailed => "payment.failed",
             Self::PaymentRefunded => "payment.refunded",
+            Self::PaymentDisputed => "payment.disputed",
+            Self::PaymentDisputeClosed => "payment.dispute_closed",
             Self::UserRegistered => "user.registered",
             Self::SessionRevoked => "session.revoked",
             Self::AuthDeadLetters => "auth.failed.dlq",
@@ -90,6 +98,8 @@ impl Topic {
             Self::PaymentCompleted
             | Self::PaymentFailed
             | Self::PaymentRefunded
+            | Self::PaymentDisputed
+            | Self::PaymentDisputeClosed
             | Self::PaymentDeadLetters => "payment",
             Self::UserRegistered | Self::SessionRevoked | Self::AuthDeadLetters => "auth",
             Self::GatewayDeadLetters => "gateway",
@@ -107,6 +117,8 @@ impl Topic {
                 &["gateway", "notification", "order"]
             }
             Self::SessionRevoked
+            | Self::PaymentDisputed
+            | Self::PaymentDisputeClosed
             | Self::AuthDeadLetters
             | Self::GatewayDeadLetters
             | Self::NotificationDeadLetters

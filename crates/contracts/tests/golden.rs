@@ -8,16 +8,18 @@
 )]
 
 use contracts::events::{
-    CancellationReason, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine, PaymentCompleted,
-    PaymentFailed, PaymentRefunded, RevocationReason, SessionRevoked, UserRegistered,
+    CancellationReason, DisputeOutcome, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine,
+    PaymentCompleted, PaymentDisputeClosed, PaymentDisputed, PaymentFailed, PaymentRefunded,
+    RevocationReason, SessionRevoked, UserRegistered,
 };
-use contracts::{Currency, Event, Fact, Money, OrderId, PaymentId, Topic, UserId};
+use contracts::{Currency, DisputeId, Event, Fact, Money, OrderId, PaymentId, Topic, UserId};
 use serde_json::Value;
 use uuid::Uuid;
 
 const ORDER: OrderId = OrderId::new(Uuid::from_u128(0x0193_6d9a_7c00_7000_8000_0000_0000_0001));
 const PAYMENT: PaymentId = PaymentId::new(Uuid::from_u128(0x0193_6d9a_7c00_7000_8000_0000_0000_0002));
 const CUSTOMER: UserId = UserId::new(Uuid::from_u128(0x0193_6d9a_7c00_7000_8000_0000_0000_0003));
+const DISPUTE: DisputeId = DisputeId::new(Uuid::from_u128(0x0193_6d9a_7c00_7000_8000_0000_0000_0005));
 const SESSION: Uuid = Uuid::from_u128(0x0193_6d9a_7c00_7000_8000_0000_0000_0004);
 
 /// Adding a variant without a sample does not compile, and a sample without a golden file fails.
@@ -73,6 +75,26 @@ fn sample(topic: Topic) -> Option<Event> {
             customer_id: CUSTOMER,
             amount: total,
             refund_reference: "sim_re_1".into(),
+        }
+        .into(),
+        Topic::PaymentDisputed => PaymentDisputed {
+            payment_id: PAYMENT,
+            order_id: ORDER,
+            customer_id: CUSTOMER,
+            dispute_id: DISPUTE,
+            amount: total,
+            reason: "fraudulent".into(),
+            provider_reference: "dp_1".into(),
+        }
+        .into(),
+        Topic::PaymentDisputeClosed => PaymentDisputeClosed {
+            payment_id: PAYMENT,
+            order_id: ORDER,
+            customer_id: CUSTOMER,
+            dispute_id: DISPUTE,
+            amount: total,
+            outcome: DisputeOutcome::Lost,
+            provider_reference: "dp_1".into(),
         }
         .into(),
         Topic::UserRegistered => UserRegistered {
@@ -164,6 +186,8 @@ fn reader(topic: Topic, major: u32) -> Option<Reader> {
         (Topic::PaymentCompleted, PaymentCompleted::MAJOR) => Some(read::<PaymentCompleted>),
         (Topic::PaymentFailed, PaymentFailed::MAJOR) => Some(read::<PaymentFailed>),
         (Topic::PaymentRefunded, PaymentRefunded::MAJOR) => Some(read::<PaymentRefunded>),
+        (Topic::PaymentDisputed, PaymentDisputed::MAJOR) => Some(read::<PaymentDisputed>),
+        (Topic::PaymentDisputeClosed, PaymentDisputeClosed::MAJOR) => Some(read::<PaymentDisputeClosed>),
         (Topic::UserRegistered, UserRegistered::MAJOR) => Some(read::<UserRegistered>),
         (Topic::SessionRevoked, SessionRevoked::MAJOR) => Some(read::<SessionRevoked>),
         _ => None,

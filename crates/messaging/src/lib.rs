@@ -40,6 +40,7 @@ pub mod metrics;
 mod new_work;
 mod obsolete;
 mod offsets;
+pub mod once;
 pub mod operations;
 pub mod outbox;
 mod participant;

@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 
 use crate::Outage;
 use crate::kernel::Core;
-use crate::operations;
+use crate::once;
 use crate::retention::{self, Upkeep};
 use crate::retry::Backoff;
 use chassis::clock;
@@ -107,7 +107,7 @@ impl Core {
             retention::forget_letters(&mut conn, clock::now(), letters).await?;
             retention::forget_jobs(&mut conn, clock::now(), letters).await?;
             let keys = self.settings.operation_key_retention_hours;
-            operations::once::forget(&mut conn, clock::now(), keys).await?;
+            once::forget(&mut conn, clock::now(), keys).await?;
             upkeep
         };
         self.in_time(retained).await

@@ -2,12 +2,13 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use chassis::auth::AdminPrincipal;
+use chassis::auth::{AdminPrincipal, Principal};
 use chassis::idempotency::{IdempotencyHeader, IdempotencyKey, REPLAYED, request_hash};
 use chassis::json::Json;
 use chassis::problem::Problem;
 use garde::Validate;
-use messaging::operations::{Act, Answer, Letter, Mandate, Operations, RequestKey};
+use messaging::once::{Answer, RequestKey};
+use messaging::operations::{Act, Letter, Mandate, Operations};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -45,24 +46,28 @@ pub(crate) fn mandate(admin: &AdminPrincipal, reason: String) -> Mandate {
     }
 }
 
-/// The key of what the admin asks for at `path`, if the request has one. It stands for this request alone: the same key of
-/// another path or with another body is refused.
-pub(crate) fn request_key(
-    admin: &AdminPrincipal,
+/// The key of what the caller asks for, if the request has one. It stands for this request alone: the same key of another
+/// path or with another body is refused.
+///
+/// # Errors
+/// When the body has no JSON form: a bug.
+pub fn request_key(
+    caller: &Principal,
     IdempotencyKey(key): IdempotencyKey,
     request: &HttpRequest,
     body: &impl Serialize,
 ) -> Result<Option<RequestKey>, Problem> {
     let Some(key) = key else { return Ok(None) };
     Ok(Some(RequestKey {
-        actor: admin.0.user_id.uuid(),
+        actor: caller.user_id.uuid(),
         key,
         hash: request_hash(&(request.path(), body))?,
     }))
 }
 
 /// An answer, marked when it was given before.
-pub(crate) fn respond(mut response: HttpResponseBuilder, answer: &Answer) -> HttpResponse {
+#[must_use]
+pub fn respond(mut response: HttpResponseBuilder, answer: &Answer) -> HttpResponse {
     if answer.repeated {
         response.insert_header(REPLAYED);
     }
@@ -100,7 +105,7 @@ macro_rules! plain {
             body: Json<Reason>,
         ) -> Result<HttpResponse, Problem> {
             let body = body.into_inner();
-            let key = request_key(&admin, key, &request, &body)?;
+            let key = request_key(&admin.0, key, &request, &body)?;
             act(&operations, &path, $act, &mandate(&admin, body.reason), key).await
         }
     };
@@ -133,7 +138,7 @@ pub(crate) async fn edit(
     body: Json<Edit>,
 ) -> Result<HttpResponse, Problem> {
     let edit = body.into_inner();
-    let key = request_key(&admin, key, &request, &edit)?;
+    let key = request_key(&admin.0, key, &request, &edit)?;
     let payload = serde_json::to_vec(&edit.payload).map_err(Problem::internal)?;
     let mandate = mandate(&admin, edit.reason);
     act(&operations, &path, Act::Edit(payload), &mandate, key).await

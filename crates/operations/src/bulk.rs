@@ -7,7 +7,8 @@ use chassis::idempotency::{IdempotencyHeader, IdempotencyKey};
 use chassis::json::Json;
 use chassis::problem::Problem;
 use garde::Validate;
-use messaging::operations::{Answer, Filter, Operations};
+use messaging::once::Answer;
+use messaging::operations::{Filter, Operations};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -60,7 +61,7 @@ pub(crate) async fn replay_many(
     body: Json<Bulk>,
 ) -> Result<HttpResponse, Problem> {
     let bulk = body.into_inner();
-    let key = request_key(&admin, key, &request, &bulk)?;
+    let key = request_key(&admin.0, key, &request, &bulk)?;
     let filter = Filter {
         fingerprint: bulk.filter.fingerprint,
         key: bulk.filter.key,
@@ -113,7 +114,7 @@ pub(crate) async fn stop(
     body: Json<Reason>,
 ) -> Result<HttpResponse, Problem> {
     let body = body.into_inner();
-    let key = request_key(&admin, key, &request, &body)?;
+    let key = request_key(&admin.0, key, &request, &body)?;
     let why = mandate(&admin, body.reason);
     let answer = operations
         .stop_job(id(&path)?, &why, key.as_ref())

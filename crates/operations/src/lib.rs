@@ -9,10 +9,12 @@ mod view;
 
 use actix_web::web::{self, Data, ServiceConfig};
 use chassis::problem::{Code, Problem};
+use messaging::once::KeyError;
 use messaging::operations::{OperationError, Operations};
 use utoipa::OpenApi;
 use uuid::Uuid;
 
+pub use act::{request_key, respond};
 pub use document::document;
 pub use read::{JobState, Jobs, Letters, State, audit_entries, letters, replay_jobs};
 pub use view::{AuditEntry, ErrorView, Job, Summary};
@@ -65,6 +67,15 @@ fn id(text: &str) -> Result<Uuid, Problem> {
         .map_err(|_no_id: uuid::Error| Problem::new(Code::NotFound))
 }
 
+/// What a client is told whose `Idempotency-Key` is not its request's.
+#[must_use]
+pub fn key_problem(error: KeyError) -> Problem {
+    match error {
+        KeyError::Mismatch => Problem::new(Code::IdempotencyMismatch),
+        KeyError::InHand => Problem::new(Code::IdempotencyInFlight).retry_after(1),
+    }
+}
+
 fn problem(error: OperationError) -> Problem {
     match error {
         OperationError::NotFound => {
@@ -77,8 +88,7 @@ fn problem(error: OperationError) -> Problem {
         OperationError::Conflict(_) | OperationError::Obsolete(_) => {
             Problem::new(Code::Conflict).detail(error.to_string())
         }
-        OperationError::KeyMismatch => Problem::new(Code::IdempotencyMismatch),
-        OperationError::KeyInHand => Problem::new(Code::IdempotencyInFlight).retry_after(1),
+        OperationError::Key(error) => key_problem(error),
         OperationError::Database(error) => error.into(),
         OperationError::Outage(error) => Problem::unavailable(error),
     }

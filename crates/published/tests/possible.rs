@@ -119,6 +119,12 @@ const LAWS: &[Law] = &[
         let success = status.as_u64().is_some_and(|status| (200..300).contains(&status));
         number.is_u64().then(|| attempt["error"].is_null() == success)
     }),
+    ("a dispute is closed once it is decided", |dispute| {
+        let (closed, opened) = (dispute.get("closed_at")?, dispute.get("opened_at")?);
+        let status = dispute.get("status")?.as_str()?;
+        let decided = ["warning_closed", "won", "lost", "prevented"].contains(&status);
+        opened.is_string().then(|| closed.is_null() != decided)
+    }),
     ("nothing changes before it is made", |thing| {
         let at = |member: &str| DateTime::parse_from_rfc3339(thing.get(member)?.as_str()?).ok();
         Some(at("created_at")? <= at("updated_at")?)
@@ -265,7 +271,7 @@ fn laws_find_what_cannot_be() {
         ),
         (7, r#"{"status": "ok", "reasons": ["it does not answer"]}"#),
         (
-            16,
+            17,
             r#"{"created_at": "2026-01-01T12:00:01Z", "updated_at": "2026-01-01T12:00:00.9Z"}"#,
         ),
     ] {

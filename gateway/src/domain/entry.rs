@@ -7,6 +7,16 @@ use uuid::Uuid;
 
 use super::timeline::Position;
 
+/// What a customer sees of a dispute.
+const OF_A_DISPUTE: [&str; 6] = [
+    "payment_id",
+    "order_id",
+    "customer_id",
+    "dispute_id",
+    "amount",
+    "outcome",
+];
+
 /// One event. It never changes once it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -52,14 +62,20 @@ impl Entry {
     }
 
     /// The data as somebody without a role in operations may see it: of a dead letter only that there is one, what
-    /// about, and how often it was tried. What it died of is the inside of a service.
+    /// about, and how often it was tried; of a dispute how it stands, and not what the bank says. What a dead letter died of
+    /// is the inside of a service.
     #[must_use]
     pub fn public_data(&self) -> Value {
-        if !self.kind.ends_with(".dlq") {
+        let of_disputes = [Topic::PaymentDisputed, Topic::PaymentDisputeClosed];
+        let members: &[&str] = if self.kind.ends_with(".dlq") {
+            &["name", "retries"]
+        } else if of_disputes.iter().any(|topic| topic.name() == self.kind) {
+            &OF_A_DISPUTE
+        } else {
             return self.data.clone();
-        }
-        let shown = |name: &str| Some((name.to_owned(), self.data.get(name)?.clone()));
-        Value::Object(["name", "retries"].into_iter().filter_map(shown).collect())
+        };
+        let shown = |name: &&str| Some(((*name).to_owned(), self.data.get(*name)?.clone()));
+        Value::Object(members.iter().filter_map(shown).collect())
     }
 }
 
@@ -83,7 +99,9 @@ pub fn order_of(topic: Topic, subject: Option<&str>, key: Option<Uuid>) -> Optio
         | Topic::OrderCancelled
         | Topic::PaymentCompleted
         | Topic::PaymentFailed
-        | Topic::PaymentRefunded => key.map(OrderId::new),
+        | Topic::PaymentRefunded
+        | Topic::PaymentDisputed
+        | Topic::PaymentDisputeClosed => key.map(OrderId::new),
         Topic::UserRegistered | Topic::SessionRevoked => None,
         Topic::AuthDeadLetters
         | Topic::GatewayDeadLetters
@@ -149,6 +167,21 @@ mod tests {
         assert_eq!(
             entry("payment.failed.dlq", details).public_data(),
             json!({"name": "charge", "retries": 3})
+        );
+    }
+
+    #[test]
+    fn the_owner_sees_how_a_dispute_stands_and_not_what_the_bank_says() {
+        let said = json!({"dispute_id": "d", "amount": {"amount_minor": 5}, "reason": "fraudulent",
+            "provider_reference": "dp_1"});
+        assert_eq!(
+            entry("payment.disputed", said).public_data(),
+            json!({"dispute_id": "d", "amount": {"amount_minor": 5}})
+        );
+        let said = json!({"dispute_id": "d", "outcome": "lost", "provider_reference": "dp_1"});
+        assert_eq!(
+            entry("payment.dispute_closed", said).public_data(),
+            json!({"dispute_id": "d", "outcome": "lost"})
         );
     }
 

@@ -76,6 +76,7 @@ const RESOURCES: &[Entry] = &[
     ("/orders/{id}/events", &[token("GET")]),
     ("/orders/{id}/history", &[token("GET")]),
     ("/payments", &[token("GET")]),
+    ("/payments/disputes", &[token("GET")]),
     (
         "/payments/simulator",
         &[token("GET"), token("PUT"), token("DELETE")],
@@ -98,10 +99,10 @@ const RESOURCES: &[Entry] = &[
     ),
     (
         "/notifications/webhooks/{id}/deliveries/{delivery}/resend",
-        &[token("POST")],
+        &[keyed("POST")],
     ),
     ("/notifications/webhooks/{id}/rotate-secret", &[token("POST")]),
-    ("/notifications/webhooks/{id}/test", &[token("POST")]),
+    ("/notifications/webhooks/{id}/test", &[keyed("POST")]),
     ("/notifications/{id}/read", &[token("POST")]),
 ];
 

@@ -68,6 +68,7 @@ async fn read(reader: &Reader<'_>, window: &Window) -> Result<(Reading, Window),
     let mut horizon = window.since;
     let orders = reader.orders(&mut horizon, window.limit).await?;
     let payments = reader.payments(&mut horizon, window.limit).await?;
+    let disputes = reader.disputes(&payments).await?;
     let told = timeline::read(reader.pool, &mut horizon, window.limit).await?;
     let in_window = |id| time_of(id).is_some_and(|time| time > horizon);
     let window = Window {
@@ -81,8 +82,10 @@ async fn read(reader: &Reader<'_>, window: &Window) -> Result<(Reading, Window),
         orders: orders.into_iter().filter(|order| in_window(order.id)).collect(),
         payments: payments
             .into_iter()
+            .map(|view| view.payment)
             .filter(|payment| in_window(payment.order_id))
             .collect(),
+        disputes: disputes.rows,
         charges: None,
         users: None,
         order_facts: None,
@@ -106,12 +109,12 @@ async fn read(reader: &Reader<'_>, window: &Window) -> Result<(Reading, Window),
         accepted: std::collections::HashSet::new(),
         horizon: Some(horizon),
         letters_horizon: None,
-        notes: notes(&window, told.malformed),
+        notes: notes(&window, told.malformed, disputes.complete),
     };
     Ok((reading, window))
 }
 
-fn notes(window: &Window, malformed: u64) -> Vec<String> {
+fn notes(window: &Window, malformed: u64, disputes_complete: bool) -> Vec<String> {
     let mut notes = vec![
         "read from the services' interfaces and the gateway's timeline; not compared here, and only by `stack books`: \
          notifications, the provider's charges, rows of outboxes and work, and the topics"
@@ -121,6 +124,12 @@ fn notes(window: &Window, malformed: u64) -> Vec<String> {
         notes.push(format!(
             "the limit of {} orders was reached: only orders placed after {} are compared",
             window.limit, window.since
+        ));
+    }
+    if !disputes_complete {
+        notes.push(format!(
+            "only the newest {} open disputes are shown: see GET /payments/disputes?state=open",
+            pages::OPEN_DISPUTES_MAX
         ));
     }
     if malformed > 0 {

@@ -1,7 +1,9 @@
 //! Orders and payments, page by page, the newest first.
 
+use std::collections::HashSet;
+
 use actix_web::http::uri::PathAndQuery;
-use books::reading::{Amount, Line, Order, OrderStatus, Payment, time_of};
+use books::reading::{Amount, Dispute, Line, Order, OrderStatus, Payment, time_of};
 use chassis::page::{MAX_LIMIT, Page};
 use chassis::problem::Problem;
 use chrono::{DateTime, Utc};
@@ -12,6 +14,9 @@ use uuid::Uuid;
 use super::Reader;
 use crate::domain::routing::Upstream;
 use crate::proxy::ProxyError;
+
+/// Open disputes that are shown at most, the newest.
+pub(super) const OPEN_DISPUTES_MAX: usize = 1_000;
 
 /// An order as the order service shows it.
 #[derive(Deserialize)]
@@ -61,6 +66,21 @@ impl From<OrderView> for Order {
     }
 }
 
+/// A payment as the payment service shows it.
+#[derive(Deserialize)]
+pub(super) struct PaymentView {
+    #[serde(flatten)]
+    pub(super) payment: Payment,
+    #[serde(default)]
+    disputes: Vec<Dispute>,
+}
+
+/// Disputes, and whether all open ones are among them.
+pub(super) struct Disputes {
+    pub(super) rows: Vec<Dispute>,
+    pub(super) complete: bool,
+}
+
 impl Reader<'_> {
     /// The newest orders after `horizon`, `limit` at most; a limit that is reached moves the horizon.
     pub(super) async fn orders(
@@ -69,9 +89,14 @@ impl Reader<'_> {
         limit: usize,
     ) -> Result<Vec<Order>, Problem> {
         let views = self
-            .newest(Upstream::Order, "/orders", horizon, limit, |order: &OrderView| {
-                order.id
-            })
+            .newest(
+                Upstream::Order,
+                "/orders",
+                "",
+                horizon,
+                limit,
+                |order: &OrderView| order.id,
+            )
             .await?;
         Ok(views.into_iter().map(Order::from).collect())
     }
@@ -81,22 +106,47 @@ impl Reader<'_> {
         &self,
         horizon: &mut DateTime<Utc>,
         limit: usize,
-    ) -> Result<Vec<Payment>, Problem> {
+    ) -> Result<Vec<PaymentView>, Problem> {
         let limit = limit.saturating_mul(2);
         self.newest(
             Upstream::Payment,
             "/payments",
+            "",
             horizon,
             limit,
-            |payment: &Payment| payment.id,
+            |view: &PaymentView| view.payment.id,
         )
         .await
+    }
+
+    /// The disputes of those payments, and all open ones, however old their payments: a dispute comes weeks after its order.
+    pub(super) async fn disputes(&self, payments: &[PaymentView]) -> Result<Disputes, Problem> {
+        let mut disputes: Vec<Dispute> = payments.iter().flat_map(|view| view.disputes.clone()).collect();
+        let known: HashSet<Uuid> = disputes.iter().map(|dispute| dispute.id).collect();
+        // an open one that is left out moves it
+        let mut horizon = DateTime::<Utc>::MIN_UTC;
+        let open = self
+            .newest(
+                Upstream::Payment,
+                "/payments/disputes",
+                "&state=open",
+                &mut horizon,
+                OPEN_DISPUTES_MAX,
+                |dispute: &Dispute| dispute.id,
+            )
+            .await?;
+        disputes.extend(open.into_iter().filter(|dispute| !known.contains(&dispute.id)));
+        Ok(Disputes {
+            rows: disputes,
+            complete: horizon == DateTime::<Utc>::MIN_UTC,
+        })
     }
 
     async fn newest<T: DeserializeOwned>(
         &self,
         upstream: Upstream,
         path: &'static str,
+        filter: &'static str,
         horizon: &mut DateTime<Utc>,
         limit: usize,
         id: impl Fn(&T) -> Uuid,
@@ -108,7 +158,7 @@ impl Reader<'_> {
         loop {
             // one more than is wanted tells whether there are more
             let wanted = limit.saturating_add(1).saturating_sub(items.len());
-            let target = format!("{path}?limit={}{cursor}", wanted.min(MAX_LIMIT.into()));
+            let target = format!("{path}?limit={}{filter}{cursor}", wanted.min(MAX_LIMIT.into()));
             let page: Page<T> = self.page(upstream, target).await?;
             items.extend(page.items);
             if let Some(beyond) = items.get(limit) {

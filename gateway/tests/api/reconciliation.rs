@@ -20,6 +20,8 @@ const PATH: &str = "/operations/reconciliation";
 struct World {
     orders: Vec<Value>,
     payments: Vec<Value>,
+    /// Open ones of payments that are in no window.
+    old_disputes: Vec<Value>,
     entries: Vec<Entry>,
 }
 
@@ -38,6 +40,15 @@ fn ago(seconds: i64) -> DateTime<Utc> {
 
 fn eur() -> Value {
     json!({"amount_minor": 1999, "currency": "EUR"})
+}
+
+fn dispute(dispute: Uuid, payment: &Value, order: &Value, outcome: Option<&str>) -> Value {
+    json!({
+        "id": dispute, "payment_id": payment, "order_id": order, "amount": eur(),
+        "status": outcome.unwrap_or("needs_response"), "reason": "fraudulent", "respond_by": "2036-01-01T00:00:00Z",
+        "funds": "withdrawn", "provider_reference": "dp_1", "opened_at": ago(50), "closed_at": outcome.map(|_| ago(45)),
+        "created_at": ago(40), "updated_at": ago(40),
+    })
 }
 
 impl World {
@@ -90,8 +101,8 @@ impl World {
         self.payments.insert(0, json!({
             "id": payment_id, "order_id": order, "customer_id": token::CUSTOMER, "amount": eur(), "status": payment,
             "provider": "simulated", "provider_reference": taken.then_some("ch"), "refund_reference": null,
-            "failure_code": code, "payment_method": "pm", "attempts": 1, "created_at": at, "updated_at": at,
-            "version": 2,
+            "failure_code": code, "payment_method": "pm", "attempts": 1, "disputes": [], "created_at": at,
+            "updated_at": at, "version": 2,
         }));
         let created = json!({"items": [line], "total": eur(), "payment_method": "pm"});
         let created = self.announce(order, 1, at, id(at), "order.created", created);
@@ -139,6 +150,24 @@ impl World {
         world
     }
 
+    /// The newest payment is disputed, and the dispute ends so; or it does not end.
+    fn disputed(&mut self, outcome: Option<&str>) -> Uuid {
+        let payment = &self.payments[0];
+        let order: Uuid = payment["order_id"].as_str().unwrap().parse().unwrap();
+        let dispute = dispute(id(ago(40)), &payment["id"], &payment["order_id"], outcome);
+        let said = json!({
+            "payment_id": payment["id"], "dispute_id": dispute["id"], "amount": eur(), "reason": "fraudulent",
+            "provider_reference": "dp_1", "outcome": outcome,
+        });
+        let dispute_id = dispute["id"].as_str().unwrap().parse().unwrap();
+        self.payments[0]["disputes"] = json!([dispute]);
+        self.announce(order, 2, ago(40), order, "payment.disputed", said.clone());
+        if outcome.is_some() {
+            self.announce(order, 3, ago(39), order, "payment.dispute_closed", said);
+        }
+        dispute_id
+    }
+
     /// A dead letter of a service about an order.
     fn letter(&mut self, service: &str, order: Uuid) {
         let data = json!({"dead_letter_id": Uuid::new_v4(), "kind": "action", "name": "charge"});
@@ -153,10 +182,12 @@ impl World {
             json!({"outbox": outbox, "pending": pending, "dead_letters": dead, "breaker": "closed"})
                 .to_string()
         };
-        let (orders, payments) = (list(&self.orders), list(&self.payments));
+        let (orders, payments, disputes) =
+            (list(&self.orders), list(&self.payments), list(&self.old_disputes));
         let services = documents(&[
             ("/orders", 200, &orders),
             ("/payments", 200, &payments),
+            ("/payments/disputes", 200, &disputes),
             ("/orders/events/status", 200, &status(7, 0, 0)),
             ("/payments/events/status", 200, &status(0, 3, 2)),
             ("/auth/events/status", 200, &status(0, 0, 0)),
@@ -233,7 +264,7 @@ async fn what_fits_together_balances() {
         report["sums"],
         json!([{
             "currency": "EUR", "confirmed_minor": 1999, "captured_minor": 1999, "refunded_minor": 0, "held_minor": 0,
-            "difference_minor": 0,
+            "charged_back_minor": 0, "written_off_minor": 0, "difference_minor": 0,
         }])
     );
     let seen = gateway.upstream.seen();
@@ -276,7 +307,28 @@ async fn no_field_of_the_answer_is_hard_coded() {
         world.letter("notification", order);
         world.letter("payment", order);
     }
+    world.confirmed(57);
+    world.disputed(Some("lost"));
     let order = world.confirmed(55);
+    let old = json!(id(ago(9_000_000)));
+    for (number, (status, currency)) in [
+        ("needs_response", "EUR"),
+        ("under_review", "USD"),
+        ("under_review", "EUR"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut open = dispute(Uuid::new_v4(), &json!(id(ago(70))), &old, None);
+        open["status"] = json!(status);
+        open["amount"] = json!({"amount_minor": number, "currency": currency});
+        if number == 1 {
+            open["order_id"] = json!(id(ago(80)));
+            (open["reason"], open["respond_by"]) = (Value::Null, Value::Null);
+            open["provider_reference"] = Value::Null;
+        }
+        world.old_disputes.push(open);
+    }
     world.announce(order, 1, ago(50), order, "payment.refunded", json!({}));
     let gateway = world.shown().await;
     let ill = gateway.admin().get(PATH).await.json();
@@ -351,6 +403,62 @@ async fn each_mismatch_is_named_with_its_repair() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn open_disputes_are_told_with_what_to_do_and_lost_ones_are_in_the_sums() {
+    let mut world = World::default();
+    world.confirmed(100);
+    world.disputed(Some("lost"));
+    let order = world.confirmed(90);
+    let open = world.disputed(None);
+    let (of_old, old) = (json!(id(ago(9_000_000))), id(ago(60)));
+    world
+        .old_disputes
+        .push(dispute(old, &json!(Uuid::nil()), &of_old, None));
+    let again = world.payments[0]["disputes"][0].clone();
+    world.old_disputes.push(again);
+    let report = world.report().await;
+    assert_eq!(report["balanced"], true, "{report:#}");
+    assert_eq!(
+        report["counts"]["disputes"],
+        json!({"lost": 1, "needs_response": 2})
+    );
+    let sum = &report["sums"][0];
+    assert_eq!(
+        (
+            &sum["charged_back_minor"],
+            &sum["written_off_minor"],
+            &sum["difference_minor"]
+        ),
+        (&json!(1999), &json!(1999), &json!(0))
+    );
+    let told = report["open_disputes"].as_array().unwrap();
+    assert_eq!(told.len(), 2, "{report:#}");
+    let of = |id: Uuid| {
+        let found = told.iter().find(|dispute| dispute["dispute_id"] == json!(id));
+        found.unwrap()
+    };
+    assert_eq!(of(open)["order_id"], json!(order));
+    assert_eq!(of(old)["order_id"], of_old, "however old its payment is");
+    for dispute in told {
+        let action = dispute["action"].as_str().unwrap();
+        assert!(action.contains("by 2036-01-01"), "{action}");
+    }
+
+    // announced and not shown, and the reverse
+    let mut world = World::default();
+    world.confirmed(100);
+    world.disputed(Some("lost"));
+    world.payments[0]["disputes"] = json!([]);
+    assert_eq!(kinds(&world.report().await), ["fact_unfounded", "sums_differ"]);
+    let mut world = World::default();
+    world.confirmed(100);
+    world.disputed(Some("lost"));
+    world
+        .entries
+        .retain(|entry| !entry.kind.starts_with("payment.dispute"));
+    assert_eq!(kinds(&world.report().await), ["sums_differ", "timeline_missing"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_has_just_changed_is_not_judged() {
     let mut world = World::default();
     world.confirmed(1);
@@ -397,6 +505,7 @@ fn paged(orders: Vec<Value>, payments: Vec<Value>) -> Behaviour {
     behaviour(move |request, _| {
         let items = match request.path() {
             "/orders" => orders.clone(),
+            "/payments/disputes" => Vec::new(),
             _ => payments.clone(),
         };
         let parameter = |name: &str| {

@@ -46,8 +46,8 @@ struct Documentation;
 /// Problems that do not follow from what an operation takes.
 pub(crate) const PROBLEMS: OwnProblems<'static> = &[
     ("create_webhook", &[Code::Conflict]),
-    ("resend_delivery", &[Code::Conflict]),
-    ("test_webhook", &[Code::Conflict]),
+    ("resend_delivery", &[Code::Conflict, Code::IdempotencyInFlight]),
+    ("test_webhook", &[Code::Conflict, Code::IdempotencyInFlight]),
 ];
 
 /// The OpenAPI document.

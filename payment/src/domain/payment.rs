@@ -28,7 +28,7 @@ mod notices;
 
 pub use answers::on_provider_answer;
 pub use correction::on_charge_corrected;
-pub use notices::on_provider_notice;
+pub use notices::{on_charge_notice, on_provider_notice};
 
 /// The payment of one order.
 #[derive(Debug, Clone, PartialEq, Eq)]

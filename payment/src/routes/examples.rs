@@ -27,5 +27,5 @@ pub(super) fn completed() -> PaymentView {
         created_at: heard_at,
         updated_at: heard_at + TimeDelta::milliseconds(120),
     };
-    PaymentView::new(Versioned { version: 2, state }, None)
+    PaymentView::new(Versioned { version: 2, state }, None, Vec::new())
 }

@@ -8,7 +8,7 @@ use chassis::problem::Problem;
 use contracts::PaymentId;
 
 use super::not_found;
-use super::view::PaymentView;
+use super::view::{DisputeView, PaymentView};
 use crate::app::State;
 use crate::store;
 
@@ -38,6 +38,8 @@ pub(super) async fn get_payment(
         .ok_or_else(not_found)?;
     let charges = store::charges_of(&mut conn, std::slice::from_ref(&payment)).await?;
     let charge = charges.get(&payment.state.order_id.uuid());
-    let view = PaymentView::new(payment, charge);
+    let order = payment.state.order_id.uuid();
+    let disputes = store::disputes_of(&mut conn, &[order]).await?.remove(&order);
+    let view = PaymentView::new(payment, charge, DisputeView::all(disputes, &caller));
     Ok(etag::respond(&request, view.tag(), &view))
 }

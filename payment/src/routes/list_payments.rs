@@ -13,7 +13,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::view::{PaymentView, StatusView};
+use super::view::{DisputeView, PaymentView, StatusView};
 use crate::app::State;
 use crate::store::{self, ListFilter};
 
@@ -103,11 +103,17 @@ pub(super) async fn list_payments(
     let mut conn = state.pool.get().await?;
     let payments = store::list(&mut conn, &filter, i64::from(limit) + 1).await?;
     let charges = store::charges_of(&mut conn, &payments).await?;
+    let orders: Vec<Uuid> = payments
+        .iter()
+        .map(|payment| payment.state.order_id.uuid())
+        .collect();
+    let mut disputes = store::disputes_of(&mut conn, &orders).await?;
     let views: Vec<PaymentView> = payments
         .into_iter()
         .map(|payment| {
-            let charge = charges.get(&payment.state.order_id.uuid());
-            PaymentView::new(payment, charge)
+            let order = payment.state.order_id.uuid();
+            let disputes = DisputeView::all(disputes.remove(&order), &caller);
+            PaymentView::new(payment, charges.get(&order), disputes)
         })
         .collect();
     Ok(list.page(views, limit, |payment| payment.id)?.respond(&request))

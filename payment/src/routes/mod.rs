@@ -4,6 +4,7 @@ mod delete_simulator;
 mod examples;
 mod get_payment;
 mod get_simulator;
+mod list_disputes;
 mod list_payments;
 mod put_simulator;
 mod stripe_webhook;
@@ -24,6 +25,7 @@ use crate::provider::ProviderError;
         get_simulator::get_simulator,
         put_simulator::put_simulator,
         delete_simulator::delete_simulator,
+        list_disputes::list_disputes,
         list_payments::list_payments,
         get_payment::get_payment,
         stripe_webhook::stripe_webhook,
@@ -39,6 +41,7 @@ struct Documentation;
 
 /// Problems that do not follow from what an operation takes.
 pub(crate) const PROBLEMS: OwnProblems<'static> = &[
+    ("list_disputes", &[Code::Forbidden]),
     ("list_payments", &[Code::Forbidden]),
     ("get_simulator", &[Code::Forbidden]),
     ("put_simulator", &[Code::Forbidden]),
@@ -59,6 +62,7 @@ pub(crate) fn configure(config: &mut ServiceConfig, state: State) {
         .service(put_simulator::put_simulator)
         .service(delete_simulator::delete_simulator)
         .service(stripe_webhook::stripe_webhook)
+        .service(list_disputes::list_disputes)
         .service(list_payments::list_payments)
         .service(get_payment::get_payment);
 }

@@ -42,7 +42,7 @@ pub(crate) struct Received {
     duplicate: bool,
 }
 
-/// Where Stripe tells what became of payments. Needs no token: the signature is the proof. Events that do not matter are
+/// Where Stripe tells what became of payments, and of their disputes. Needs no token: the signature is the proof. Events that do not matter are
 /// received and ignored.
 #[utoipa::path(
     tag = "stripe",
@@ -51,6 +51,7 @@ pub(crate) struct Received {
         "id": "evt_1",
         "object": "event",
         "type": "payment_intent.succeeded",
+        "created": 1_795_946_400,
         "livemode": false,
         "data": {"object": {"id": "pi_1", "object": "payment_intent", "status": "succeeded"}},
     })),
@@ -77,7 +78,7 @@ pub(super) async fn stripe_webhook(
             .caused_by(anyhow::anyhow!("{error}"))
     })?;
     verify(&request, &body, webhooks)?;
-    let outcome = inbox::receive(&webhooks.stripe, &body).await?;
+    let outcome = inbox::receive(&webhooks.stripe, &webhooks.metrics, &body).await?;
     if outcome == Outcome::Applied {
         webhooks.signals.committed();
     }

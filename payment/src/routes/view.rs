@@ -1,5 +1,6 @@
 //! Payments and the simulator as the interface shows them.
 
+use chassis::auth::Principal;
 use chassis::money::MoneyBody;
 use chrono::{DateTime, Utc};
 use garde::Validate;
@@ -10,8 +11,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::examples;
-use crate::domain::{Payment, Status};
+use crate::domain::{DisputeStatus, Funds, Payment, Status};
 use crate::provider::{Mode, Setting};
+use crate::store::StoredDispute;
 
 /// The payment of an order.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -41,9 +43,11 @@ pub(crate) struct PaymentView {
     /// charge was given up and waits for an operator.
     #[schema(required)]
     next_attempt_at: Option<DateTime<Utc>>,
+    /// Whether its money is, or was, asked back at the customer's bank. The status above stays what it is.
+    disputes: Vec<DisputeView>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-    /// Grows with each change of the payment; its `ETag` begins with it.
+    /// Grows with each change of the payment or a dispute of it; its `ETag` begins with it.
     version: i64,
 }
 
@@ -81,8 +85,12 @@ impl StatusView {
 }
 
 impl PaymentView {
-    /// A payment, and how its charge goes while the provider has not answered.
-    pub(crate) fn new(stored: Versioned<Payment>, charge: Option<&ActionAttempts>) -> Self {
+    /// A payment, how its charge goes while the provider has not answered, and its disputes.
+    pub(crate) fn new(
+        stored: Versioned<Payment>,
+        charge: Option<&ActionAttempts>,
+        disputes: Vec<DisputeView>,
+    ) -> Self {
         let payment = stored.state;
         let charge = charge.filter(|_| matches!(payment.status, Status::Processing { .. }));
         let (status, provider_reference, refund_reference, failure_code) = match payment.status {
@@ -114,6 +122,7 @@ impl PaymentView {
             payment_method: payment.payment_method,
             attempts: charge.map_or(payment.attempts, |charge| charge.failed.max(payment.attempts)),
             next_attempt_at: charge.and_then(|charge| charge.next_at),
+            disputes,
             created_at: payment.created_at,
             updated_at: payment.updated_at,
             version: stored.version,
@@ -127,6 +136,143 @@ impl PaymentView {
             (StatusView::Processing, 0, 0) => self.version.to_string(),
             (StatusView::Processing, next, attempts) => format!("{}-{attempts}-{next}", self.version),
             _ => self.version.to_string(),
+        }
+    }
+}
+
+/// A dispute of a payment: somebody has asked their bank for the money back.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = Dispute, example = json!({
+    "id": "019b7b98-5d20-7b31-9c44-0e1f2a3b4c5d",
+    "payment_id": "019b7b12-b2c8-7d02-8d5e-7a1f3b0c4d21",
+    "order_id": "019b7b12-b000-7408-a20e-0543f83c7e68",
+    "amount": {"amount_minor": 12900, "currency": "EUR"},
+    "status": "needs_response",
+    "reason": "fraudulent",
+    "respond_by": "2026-01-15T23:59:59Z",
+    "funds": "withdrawn",
+    "provider_reference": "dp_1",
+    "opened_at": "2026-01-01T14:26:00Z",
+    "closed_at": null,
+    "created_at": "2026-01-01T14:26:01.440Z",
+    "updated_at": "2026-01-01T14:26:01.440Z",
+}))]
+pub(crate) struct DisputeView {
+    pub(crate) id: Uuid,
+    /// The payment whose money is disputed.
+    payment_id: Uuid,
+    order_id: Uuid,
+    amount: MoneyBody,
+    status: DisputeStatusView,
+    /// Why, in the provider's words. Only shown to admins.
+    #[schema(required)]
+    reason: Option<String>,
+    /// Until when it can be answered at the provider, where that is known. Only shown to admins.
+    #[schema(required)]
+    respond_by: Option<DateTime<Utc>>,
+    /// Where the money is. Only shown to admins.
+    #[schema(required)]
+    funds: Option<FundsView>,
+    /// The provider's own id of it. Only shown to admins.
+    #[schema(required)]
+    provider_reference: Option<String>,
+    /// When the provider opened it.
+    opened_at: DateTime<Utc>,
+    /// When the provider closed it; null while it is open.
+    #[schema(required)]
+    closed_at: Option<DateTime<Utc>>,
+    /// When this service first heard of it.
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// How far a dispute is. A warning is an inquiry that may become a dispute; no money has moved.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = DisputeStatus)]
+enum DisputeStatusView {
+    /// The inquiry waits for an answer.
+    WarningNeedsResponse,
+    /// The inquiry was answered.
+    WarningUnderReview,
+    /// The inquiry ended and did not become a dispute.
+    WarningClosed,
+    /// The dispute waits for an answer.
+    NeedsResponse,
+    /// The bank decides.
+    UnderReview,
+    /// The money stays.
+    Won,
+    /// The money is taken back.
+    Lost,
+    /// It was settled before it became a dispute.
+    Prevented,
+}
+
+/// Where disputed money is.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = DisputeFunds)]
+enum FundsView {
+    /// Where it was.
+    Untouched,
+    /// The provider has taken it out of the account.
+    Withdrawn,
+    /// The provider has taken it and put it back.
+    Reinstated,
+}
+
+impl DisputeView {
+    /// A dispute as `viewer` may see it: of what the provider and its bank say, a customer sees only how it stands.
+    pub(crate) fn new(stored: StoredDispute, viewer: &Principal) -> Self {
+        let dispute = stored.dispute;
+        let funds = FundsView::from(dispute.funds());
+        let is_operator = viewer.is_admin();
+        Self {
+            id: dispute.id.uuid(),
+            payment_id: stored.payment_id.uuid(),
+            order_id: stored.order_id.uuid(),
+            amount: dispute.amount.into(),
+            status: dispute.status.into(),
+            reason: Some(dispute.reason).filter(|_| is_operator),
+            respond_by: dispute.respond_by.filter(|_| is_operator),
+            funds: Some(funds).filter(|_| is_operator),
+            provider_reference: Some(dispute.reference).filter(|_| is_operator),
+            opened_at: dispute.opened_at,
+            closed_at: dispute.closed_at,
+            created_at: dispute.created_at,
+            updated_at: dispute.updated_at,
+        }
+    }
+
+    /// Those of one payment.
+    pub(crate) fn all(stored: Option<Vec<StoredDispute>>, viewer: &Principal) -> Vec<Self> {
+        let stored = stored.unwrap_or_default().into_iter();
+        stored.map(|dispute| Self::new(dispute, viewer)).collect()
+    }
+}
+
+impl From<DisputeStatus> for DisputeStatusView {
+    fn from(status: DisputeStatus) -> Self {
+        match status {
+            DisputeStatus::WarningNeedsResponse => Self::WarningNeedsResponse,
+            DisputeStatus::WarningUnderReview => Self::WarningUnderReview,
+            DisputeStatus::WarningClosed => Self::WarningClosed,
+            DisputeStatus::NeedsResponse => Self::NeedsResponse,
+            DisputeStatus::UnderReview => Self::UnderReview,
+            DisputeStatus::Won => Self::Won,
+            DisputeStatus::Lost => Self::Lost,
+            DisputeStatus::Prevented => Self::Prevented,
+        }
+    }
+}
+
+impl From<Funds> for FundsView {
+    fn from(funds: Funds) -> Self {
+        match funds {
+            Funds::Untouched => Self::Untouched,
+            Funds::Withdrawn => Self::Withdrawn,
+            Funds::Reinstated => Self::Reinstated,
         }
     }
 }

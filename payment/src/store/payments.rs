@@ -170,7 +170,7 @@ impl Row {
     }
 }
 
-fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(super) fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::DeserializationError(error.into())
 }
 

@@ -61,7 +61,7 @@ async fn every_state_is_shown_as_it_was_stored() {
             "amount": {"amount_minor": 1999, "currency": "EUR"},
             "status": shown[0], "provider": "simulated", "provider_reference": shown[1],
             "refund_reference": shown[2], "failure_code": shown[3],
-            "payment_method": "pm_card_visa", "attempts": 1, "next_attempt_at": null,
+            "payment_method": "pm_card_visa", "attempts": 1, "next_attempt_at": null, "disputes": [],
             "created_at": stored.created_at, "updated_at": stored.updated_at, "version": 1,
         });
         let seen = client.get(&format!("/payments/{}", stored.id)).await.ok(200);

@@ -67,6 +67,9 @@ pub(crate) struct Part {
 /// How every order is paid.
 pub(crate) const METHOD: &str = "pm_card_visa";
 
+/// How it is paid once an operator has corrected the charge.
+pub(crate) const OTHER_METHOD: &str = "pm_card_mastercard";
+
 impl Part {
     /// The part of order number `index`.
     pub(crate) fn new(index: u32) -> Self {
@@ -79,6 +82,22 @@ impl Part {
             facts: Roll::default(),
             actions: Roll::default(),
             answers: Roll::default(),
+        }
+    }
+
+    /// The dead letter of its charge.
+    pub(crate) fn letter(&self) -> Uuid {
+        let mut bytes = self.id.uuid().into_bytes();
+        bytes[9] = 5;
+        Uuid::from_bytes(bytes)
+    }
+
+    /// The charge by `method`.
+    pub(crate) fn charge_by(&self, method: &str) -> PaymentAction {
+        PaymentAction::Charge {
+            order_id: self.id,
+            amount: self.total,
+            payment_method: method.to_owned(),
         }
     }
 

@@ -33,11 +33,15 @@ pub(crate) enum Ending {
     PaidTooLate,
     /// The provider refused, and took the money after all; given back.
     PaidAfterAll,
+    /// An operator corrected the charge, which was then made; confirmed.
+    PaidAnew,
+    /// An operator corrected the charge, and the earlier one was found to have taken the money; confirmed.
+    FoundPaid,
 }
 
 impl Ending {
     /// All of them.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Confirmed,
         Self::Declined,
         Self::NeverCharged,
@@ -47,6 +51,8 @@ impl Ending {
         Self::GivenBackLate,
         Self::PaidTooLate,
         Self::PaidAfterAll,
+        Self::PaidAnew,
+        Self::FoundPaid,
     ];
 
     /// What happened.
@@ -61,6 +67,8 @@ impl Ending {
             Self::GivenBackLate => "ends refunded without ever being confirmed",
             Self::PaidTooLate => "ends at its deadline, refunded",
             Self::PaidAfterAll => "ends declined, and refunded",
+            Self::PaidAnew => "ends confirmed by a corrected charge",
+            Self::FoundPaid => "ends confirmed by the charge that was to be corrected",
         }
     }
 
@@ -77,18 +85,23 @@ impl Ending {
         let because = |wanted| matches!(order, OrderStatus::Cancelled { reason, .. } if reason == wanted);
         let announced = |topic| saga.facts[slot(topic)].is_some();
         let confirmed = announced(Topic::OrderConfirmed);
+        let is_confirmed = matches!(order, OrderStatus::Confirmed { .. });
         match self {
-            Self::Confirmed => matches!(order, OrderStatus::Confirmed { .. }),
+            Self::Confirmed => is_confirmed,
             Self::Declined => {
-                because(CancellationReason::PaymentFailed) && saga.book.charge == Charge::Declined
+                because(CancellationReason::PaymentFailed) && saga.book.current() == Charge::Declined
             }
             Self::NeverCharged => voided && saga.errand(Kind::Charge).phase == Phase::Unasked,
-            Self::Voided => voided && saga.book.charge == Charge::Voided,
-            Self::DeclinedTooLate => voided && saga.book.charge == Charge::Declined,
+            Self::Voided => voided && saga.book.current() == Charge::Voided,
+            Self::DeclinedTooLate => voided && saga.book.current() == Charge::Declined,
             Self::GivenBack => refunded && confirmed && because(CancellationReason::CustomerRequest),
             Self::GivenBackLate => refunded && !confirmed && announced(Topic::PaymentCompleted),
             Self::PaidTooLate => refunded && because(CancellationReason::PaymentTimeout),
             Self::PaidAfterAll => refunded && announced(Topic::PaymentFailed),
+            Self::PaidAnew => is_confirmed && saga.book.corrected == Some(Charge::Approved),
+            Self::FoundPaid => {
+                is_confirmed && saga.book.corrected.is_some() && saga.book.charge == Charge::Approved
+            }
         }
     }
 }

@@ -27,6 +27,12 @@ pub(crate) enum Flaw {
     EarlyRefundRefused,
     /// The provider voids what it has seen, but does not keep a later charge of the key from taking the money.
     VoidNotFenced,
+    /// The charge that an operator has corrected is made anew without the earlier one being voided.
+    EarlierChargeNotVoided,
+    /// It is made anew although the earlier one was found to have taken the money.
+    EarlierCaptureIgnored,
+    /// The payment takes what the provider tells of the earlier charge for the current one's.
+    EarlierNoticeHeard,
     /// The provider takes the money each time that it is asked.
     ChargeNotKeyed,
 }

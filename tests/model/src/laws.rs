@@ -156,15 +156,24 @@ fn confirmed_is_paid(part: &Part, saga: &Saga) -> bool {
     };
     (payment.id, payment.order_id, payment.amount) == (payment_id, order.id, order.total)
         && matches!(payment.status, PaymentStatus::Completed { .. })
-        && (saga.book.charge, saga.book.kept()) == (Charge::Approved, 1)
+        && saga.book.has_taken()
+        && saga.book.kept() == 1
 }
 
 fn ended_without_money(part: &Part, saga: &Saga) -> bool {
     match payment_status(part, saga) {
         Some(PaymentStatus::Failed { .. } | PaymentStatus::Voided) if saga.book.turned => true,
         Some(PaymentStatus::Failed { .. } | PaymentStatus::Voided) => {
-            let untouched = !saga.errand(Kind::Charge).sent;
-            saga.book.captures == 0 && (untouched || saga.book.charge != Charge::Open)
+            let (book, sent) = (&saga.book, saga.errand(Kind::Charge).sent);
+            let first_sent = if book.corrected.is_some() {
+                saga.sent_before
+            } else {
+                sent
+            };
+            let is_fenced = |sent: bool, charge: Charge| !sent || charge != Charge::Open;
+            book.captures == 0
+                && is_fenced(first_sent, book.charge)
+                && book.corrected.is_none_or(|charge| is_fenced(sent, charge))
         }
         Some(
             PaymentStatus::Processing { .. }
@@ -179,7 +188,7 @@ fn ended_without_money(part: &Part, saga: &Saga) -> bool {
 fn books_agree(part: &Part, saga: &Saga) -> bool {
     let payment = match payment_status(part, saga) {
         Some(PaymentStatus::Completed { .. }) => saga.book.kept() == 1,
-        Some(PaymentStatus::Refunding { .. }) => saga.book.charge == Charge::Approved,
+        Some(PaymentStatus::Refunding { .. }) => saga.book.has_taken(),
         Some(PaymentStatus::Refunded { .. }) => saga.book.captures > 0 && saga.book.kept() == 0,
         Some(PaymentStatus::Processing { .. } | PaymentStatus::Failed { .. } | PaymentStatus::Voided)
         | None => saga.book.refunds == 0,

@@ -1,14 +1,18 @@
 //! The provider's books on one order, kept as payment/src/provider/simulated/books.rs keeps them: one charge a key, whose
 //! first result stands. A provider like Stripe also tells unasked what became of a charge, and now and then takes the
-//! money of one that it had refused: the customer has tried once more where the saga does not see it.
+//! money of one that it had refused: the customer has tried once more where the saga does not see it. Of an order whose
+//! charge an operator has corrected there are two, as payment/src/provider/by_payment.rs has them: the earlier one is voided
+//! before the other is asked for, and is the answer when it has taken the money.
 
 use payment::domain::{Answer, ChargeAnswer, Notice, PaymentAction, VoidAnswer};
 
-use crate::cast::{METHOD, Part};
+use crate::cast::{METHOD, OTHER_METHOD, Part};
 use crate::flaw::Flaw;
 
 const DECLINED: &str = "card_declined";
 const REFUND: &str = "re";
+/// The provider's own id of the corrected charge.
+const OTHER: &str = "ch-other";
 
 /// The charge under the order's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,8 +39,10 @@ pub(crate) enum Verdict {
 /// The books on one order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Book {
-    /// The charge.
+    /// The charge under the order's key.
     pub(crate) charge: Charge,
+    /// The charge under the key of the correction, once there is one.
+    pub(crate) corrected: Option<Charge>,
     /// How often money was taken.
     pub(crate) captures: u8,
     /// How often it was given back.
@@ -56,6 +62,10 @@ pub(crate) enum Told {
     Cancelled,
     /// The money is given back.
     GivenBack,
+    /// The charge that was corrected was refused.
+    EarlierDeclined,
+    /// The charge that was corrected is voided.
+    EarlierCancelled,
 }
 
 /// The provider will not do it, whatever the number of attempts.
@@ -66,6 +76,7 @@ impl Book {
     /// Before anybody asks.
     pub(crate) const EMPTY: Self = Self {
         charge: Charge::Open,
+        corrected: None,
         captures: 0,
         refunds: 0,
         turned: false,
@@ -73,11 +84,15 @@ impl Book {
 
     /// What it may make of `action`: it has a choice only while the charge is open.
     pub(crate) fn verdicts(&self, action: &PaymentAction) -> &'static [Verdict] {
-        match (action, self.charge) {
-            (PaymentAction::Charge { .. }, Charge::Open) => &[Verdict::Approve, Verdict::Decline],
-            (PaymentAction::Charge { .. } | PaymentAction::Void { .. } | PaymentAction::Refund { .. }, _) => {
-                &[Verdict::Approve]
-            }
+        let asked = match action {
+            PaymentAction::Charge { payment_method, .. } if payment_method == OTHER_METHOD => self.corrected,
+            PaymentAction::Charge { .. } => Some(self.charge),
+            PaymentAction::Void { .. } | PaymentAction::Refund { .. } => None,
+        };
+        if asked == Some(Charge::Open) {
+            &[Verdict::Approve, Verdict::Decline]
+        } else {
+            &[Verdict::Approve]
         }
     }
 
@@ -95,11 +110,17 @@ impl Book {
                 amount,
                 payment_method,
             } => {
-                if (*order_id, *amount, payment_method.as_str()) != (part.id, part.total, METHOD) {
+                let corrects = payment_method == OTHER_METHOD && self.corrected.is_some();
+                if (*order_id, *amount) != (part.id, part.total) || !(corrects || payment_method == METHOD) {
                     return Err(Refused);
                 }
+                let answer = if corrects {
+                    self.charge_anew(verdict, flaw)
+                } else {
+                    self.charge(verdict, flaw)
+                };
                 Ok(Answer::Charge {
-                    answer: self.charge(verdict, flaw),
+                    answer,
                     // how often it was asked changes nothing but this number: it is not told apart
                     attempts: 1,
                 })
@@ -110,7 +131,7 @@ impl Book {
                 amount,
                 provider_reference,
             } if (*order_id, *amount) == (part.id, part.total)
-                && self.charge == Charge::Approved
+                && self.has_taken()
                 && *provider_reference == self.reference() =>
             {
                 self.refunds = 1;
@@ -134,7 +155,7 @@ impl Book {
         }
         match self.charge {
             Charge::Approved => ChargeAnswer::Approved {
-                reference: self.reference(),
+                reference: self.reference_of_first(),
             },
             Charge::Declined => ChargeAnswer::Declined {
                 code: DECLINED.to_owned(),
@@ -143,13 +164,69 @@ impl Book {
         }
     }
 
+    /// The charge as the operator has corrected it.
+    fn charge_anew(&mut self, verdict: Verdict, flaw: Option<Flaw>) -> ChargeAnswer {
+        if flaw != Some(Flaw::EarlierChargeNotVoided) {
+            let earlier = self.void_first(flaw);
+            if let VoidAnswer::Captured { reference } = earlier
+                && flaw != Some(Flaw::EarlierCaptureIgnored)
+            {
+                return ChargeAnswer::Approved { reference };
+            }
+        }
+        if self.corrected == Some(Charge::Open) {
+            self.corrected = Some(match verdict {
+                Verdict::Approve => Charge::Approved,
+                Verdict::Decline => Charge::Declined,
+            });
+            self.captures += u8::from(verdict == Verdict::Approve);
+        }
+        match self.corrected {
+            Some(Charge::Approved) => ChargeAnswer::Approved {
+                reference: OTHER.to_owned(),
+            },
+            Some(Charge::Declined) => ChargeAnswer::Declined {
+                code: DECLINED.to_owned(),
+            },
+            Some(Charge::Voided | Charge::Open) | None => ChargeAnswer::Voided,
+        }
+    }
+
+    /// An operator corrects the charge.
+    pub(crate) fn correct(&mut self) {
+        self.corrected = Some(Charge::Open);
+    }
+
+    /// Whoever performs the corrected charge comes as far as voiding the earlier one, and no further.
+    pub(crate) fn fence(&mut self, flaw: Option<Flaw>) {
+        if self.corrected.is_some() && flaw != Some(Flaw::EarlierChargeNotVoided) {
+            self.void_first(flaw);
+        }
+    }
+
     fn void(&mut self, flaw: Option<Flaw>) -> VoidAnswer {
+        let first = self.void_first(flaw);
+        if matches!(first, VoidAnswer::Captured { .. }) {
+            return first;
+        }
+        if self.corrected == Some(Charge::Open) {
+            self.corrected = Some(Charge::Voided);
+        }
+        match self.corrected {
+            Some(Charge::Approved) => VoidAnswer::Captured {
+                reference: OTHER.to_owned(),
+            },
+            Some(Charge::Open | Charge::Declined | Charge::Voided) | None => VoidAnswer::Voided,
+        }
+    }
+
+    fn void_first(&mut self, flaw: Option<Flaw>) -> VoidAnswer {
         if self.charge == Charge::Open && flaw != Some(Flaw::VoidNotFenced) {
             self.charge = Charge::Voided;
         }
         match self.charge {
             Charge::Approved => VoidAnswer::Captured {
-                reference: self.reference(),
+                reference: self.reference_of_first(),
             },
             Charge::Open | Charge::Declined | Charge::Voided => VoidAnswer::Voided,
         }
@@ -166,13 +243,22 @@ impl Book {
     pub(crate) fn tellable(self) -> impl Iterator<Item = Told> {
         let has_happened = move |told: &Told| match told {
             Told::Taken => self.captures > 0,
-            Told::Declined => self.charge == Charge::Declined || self.turned,
-            Told::Cancelled => self.charge == Charge::Voided,
+            Told::Declined => self.current() == Charge::Declined || self.turned,
+            Told::Cancelled => self.current() == Charge::Voided,
             Told::GivenBack => self.refunds > 0,
+            Told::EarlierDeclined => self.corrected.is_some() && self.charge == Charge::Declined,
+            Told::EarlierCancelled => self.corrected.is_some() && self.charge == Charge::Voided,
         };
-        [Told::Taken, Told::Declined, Told::Cancelled, Told::GivenBack]
-            .into_iter()
-            .filter(has_happened)
+        [
+            Told::Taken,
+            Told::Declined,
+            Told::Cancelled,
+            Told::GivenBack,
+            Told::EarlierDeclined,
+            Told::EarlierCancelled,
+        ]
+        .into_iter()
+        .filter(has_happened)
     }
 
     /// How it is told.
@@ -181,18 +267,37 @@ impl Book {
             Told::Taken => Notice::Taken {
                 reference: self.reference(),
             },
-            Told::Declined => Notice::Declined {
+            Told::Declined | Told::EarlierDeclined => Notice::Declined {
                 code: DECLINED.to_owned(),
             },
-            Told::Cancelled => Notice::Cancelled,
+            Told::Cancelled | Told::EarlierCancelled => Notice::Cancelled,
             Told::GivenBack => Notice::GivenBack {
                 refund_reference: REFUND.to_owned(),
             },
         }
     }
 
-    /// The provider's own id of the charge that took the money last.
+    /// The charge that counts now.
+    pub(crate) fn current(self) -> Charge {
+        self.corrected.unwrap_or(self.charge)
+    }
+
+    /// Whether a charge has taken the money.
+    pub(crate) fn has_taken(self) -> bool {
+        self.charge == Charge::Approved || self.corrected == Some(Charge::Approved)
+    }
+
+    /// The provider's own id of the charge that took the money; of the first one, when both did.
     fn reference(self) -> String {
+        if self.charge == Charge::Approved {
+            self.reference_of_first()
+        } else {
+            OTHER.to_owned()
+        }
+    }
+
+    /// Another one each time that the money is taken.
+    fn reference_of_first(self) -> String {
         format!("ch-{}", self.captures)
     }
 

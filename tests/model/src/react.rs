@@ -7,8 +7,8 @@ use order::domain::{
     Order, Status as OrderStatus, on_payment_completed, on_payment_failed, on_payment_refunded,
 };
 use payment::domain::{
-    Answer, ChargeAnswer, Payment, PaymentAction, Status as PaymentStatus, VoidAnswer, on_order_cancelled,
-    on_order_created, on_provider_answer, on_provider_notice,
+    Answer, ChargeAnswer, ChargeKey, Payment, PaymentAction, Status as PaymentStatus, VoidAnswer,
+    on_charge_notice, on_order_cancelled, on_order_created, on_provider_answer,
 };
 
 use crate::cast::Part;
@@ -68,7 +68,16 @@ impl Saga {
                 Some(Flaw::FailedAndCompleted) => payment.map(as_if_never_failed),
                 Some(_) | None => payment,
             };
-            on_provider_notice(payment, &notice, &part.payment_context())
+            let charge = match (told, &payment) {
+                (Told::EarlierDeclined | Told::EarlierCancelled, _)
+                    if flaw != Some(Flaw::EarlierNoticeHeard) =>
+                {
+                    ChargeKey::first(part.id)
+                }
+                (_, Some(payment)) => payment.charge_key(),
+                (_, None) => ChargeKey::first(part.id),
+            };
+            on_charge_notice(charge, payment, &notice, &part.payment_context())
         });
     }
 
@@ -135,7 +144,10 @@ impl Saga {
             Event::PaymentCompleted(fact) => notify(None, fact, &context),
             Event::PaymentFailed(fact) => notify(None, fact, &context),
             Event::PaymentRefunded(fact) => notify(None, fact, &context),
-            Event::UserRegistered(_) | Event::SessionRevoked(_) => panic!("no fact of a saga"),
+            Event::PaymentDisputed(_)
+            | Event::PaymentDisputeClosed(_)
+            | Event::UserRegistered(_)
+            | Event::SessionRevoked(_) => panic!("no fact of a saga"),
         };
         let Ok(Step::Next(told)) = told else {
             panic!("whatever was announced is told")
@@ -213,6 +225,8 @@ fn order_reacts(order: Order, event: &Event, part: &Part, flaw: Option<Flaw>) ->
         Event::OrderCreated(_)
         | Event::OrderConfirmed(_)
         | Event::OrderCancelled(_)
+        | Event::PaymentDisputed(_)
+        | Event::PaymentDisputeClosed(_)
         | Event::UserRegistered(_)
         | Event::SessionRevoked(_) => panic!("the order service does not listen to that"),
     }
@@ -235,6 +249,8 @@ fn payment_reacts(
         | Event::PaymentCompleted(_)
         | Event::PaymentFailed(_)
         | Event::PaymentRefunded(_)
+        | Event::PaymentDisputed(_)
+        | Event::PaymentDisputeClosed(_)
         | Event::UserRegistered(_)
         | Event::SessionRevoked(_) => panic!("the payment service does not listen to that"),
     }

@@ -76,6 +76,8 @@ pub(crate) struct Saga {
     pub(crate) mails: u8,
     /// The payment's actions, by [`Kind::slot`].
     pub(crate) errands: [Errand; 3],
+    /// The charge was sent before an operator corrected it: that request can still arrive.
+    pub(crate) sent_before: bool,
     /// The provider's books.
     pub(crate) book: Book,
     /// What went wrong.
@@ -98,6 +100,7 @@ impl Saga {
             watched,
             mails: 0,
             errands: [Errand::UNASKED; 3],
+            sent_before: false,
             book: Book::EMPTY,
             wrongs: Wrongs::default(),
         };

@@ -4,11 +4,11 @@
 use chrono::TimeDelta;
 use contracts::{Step, Topic};
 use order::domain::{Status as OrderStatus, cancel, expire};
-use payment::domain::is_wanted;
+use payment::domain::{is_wanted, on_charge_corrected};
 
-use crate::cast::Part;
+use crate::cast::{METHOD, OTHER_METHOD, Part};
 use crate::desk::{Progress, Service, slot};
-use crate::errand::{Kind, Phase};
+use crate::errand::{Errand, Kind, Phase};
 use crate::flaw::Flaw;
 use crate::provider::{Told, Verdict};
 use crate::react::Rejected;
@@ -60,6 +60,12 @@ pub(crate) enum Move {
     Abandon(Kind),
     /// An operator replays a dead action.
     Revive(Kind),
+    /// An operator corrects a dead charge: another payment method, under a key of its own.
+    Correct,
+    /// Whoever performs the corrected charge voids the earlier one, and is dead or has lost the way before it goes on.
+    Fence,
+    /// The request of before the correction arrives.
+    LingerBefore(Verdict),
     /// The customer cancels.
     Cancel,
     /// The order's deadline passes.
@@ -97,13 +103,15 @@ impl Move {
             | Self::Learn
             | Self::Overdue
             | Self::Expire => Nature::Progress,
-            Self::Replay(..) | Self::Resend(_) | Self::Revive(_) => Nature::Operator,
+            Self::Replay(..) | Self::Resend(_) | Self::Revive(_) | Self::Correct => Nature::Operator,
             Self::Cancel | Self::Hear(_) => Nature::Choice,
             Self::Refuse(_)
             | Self::Park(..)
             | Self::Bury(_)
             | Self::Lose(_)
             | Self::Linger(..)
+            | Self::LingerBefore(_)
+            | Self::Fence
             | Self::Turn
             | Self::Abandon(_)
             | Self::Forget(..) => Nature::Fault,
@@ -136,13 +144,39 @@ impl Saga {
         }
         moves.extend(self.book.tellable().map(|told| match told {
             Told::Taken if self.book.turned => Move::Learn,
-            Told::Taken | Told::Declined | Told::Cancelled | Told::GivenBack => Move::Hear(told),
+            Told::Taken
+            | Told::Declined
+            | Told::Cancelled
+            | Told::GivenBack
+            | Told::EarlierDeclined
+            | Told::EarlierCancelled => Move::Hear(told),
         }));
         moves.extend([Move::Turn, Move::Cancel, Move::Overdue]);
         if self.may_be_judged(flaw) {
             moves.push(Move::Expire);
         }
+        self.of_correction(part, &mut moves);
         moves
+    }
+
+    /// One correction: a second one would only be a third charge of the same kind.
+    fn of_correction(&self, part: &Part, moves: &mut Vec<Move>) {
+        let charge = self.errand(Kind::Charge);
+        if self.book.corrected.is_none() {
+            let corrected = part.charge_by(OTHER_METHOD);
+            let is_asked_for = |code| is_wanted(&part.payments.get(code), &corrected);
+            if charge.phase == Phase::Dead && self.payment.is_some_and(is_asked_for) {
+                moves.push(Move::Correct);
+            }
+            return;
+        }
+        if charge.sent {
+            moves.push(Move::Fence);
+        }
+        if self.sent_before {
+            let verdicts = self.book.verdicts(&part.charge_by(METHOD));
+            moves.extend(verdicts.iter().map(|verdict| Move::LingerBefore(*verdict)));
+        }
     }
 
     fn of_inbox(&self, service: Service, flaw: Option<Flaw>, moves: &mut Vec<Move>) {
@@ -224,12 +258,36 @@ impl Saga {
             Move::Turn => saga.book.turn(),
             Move::Learn => saga.hear(part, Told::Taken, flaw),
             Move::Abandon(kind) => saga.errand_mut(kind).phase = Phase::Dead,
+            Move::Correct => saga.correct(part),
+            Move::Fence => saga.book.fence(flaw),
+            Move::LingerBefore(verdict) => {
+                let before = part.charge_by(METHOD);
+                saga.wrongs.refused |= saga.book.perform(part, &before, verdict, flaw).is_err();
+            }
             Move::Cancel => saga.cancel(part),
             Move::Overdue => saga.pass_deadline(),
             Move::Expire => saga.expire(part),
         }
         saga.settle_deadline(part);
         saga
+    }
+
+    /// The payment learns of the key in the transaction that puts the corrected action in the dead one's place.
+    fn correct(&mut self, part: &Part) {
+        let payment = part.payments.get(self.payment.expect("who asks exists"));
+        let corrected = on_charge_corrected(payment, part.charge_by(OTHER_METHOD), part.letter());
+        let (payment, action) = corrected.expect("it is a charge of the order");
+        self.payment = Some(part.payments.code(&payment));
+        self.book.correct();
+        let action = part.actions.code(&action);
+        let charge = self.errand_mut(Kind::Charge);
+        let sent = charge.sent;
+        *charge = Errand {
+            action: Some(action),
+            phase: Phase::Due,
+            sent: false,
+        };
+        self.sent_before = sent;
     }
 
     /// A customer who is told that it is too late has changed nothing.

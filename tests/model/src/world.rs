@@ -41,25 +41,38 @@ impl fmt::Debug for Turn {
 impl<const N: usize> World<N> {
     /// Follows the orders, their payments and the money.
     pub(crate) fn of_money(flaw: Option<Flaw>) -> Self {
-        Self::draw(&[None], flaw, |_| true)
+        Self::draw(&[None], flaw, |step| !is_correction(step))
     }
 
     /// The same, but the provider speaks when it is asked, and does what it said: there are fewer states.
     pub(crate) fn of_money_and_a_quiet_provider(flaw: Option<Flaw>) -> Self {
-        Self::draw(&[None], flaw, |step| !is_unasked(step))
+        Self::draw(&[None], flaw, |step| !is_unasked(step) && !is_correction(step))
     }
 
-    /// The same, and Kafka takes every record.
+    /// An operator corrects charges that were given up. The provider tells unasked what has happened, and takes no money of
+    /// what it has refused.
+    pub(crate) fn of_corrections(flaw: Option<Flaw>) -> Self {
+        Self::draw(&[None], flaw, |step| !matches!(step, Move::Turn))
+    }
+
+    /// The same with a quiet provider and a Kafka that takes every record: there are fewer states.
+    pub(crate) fn of_corrections_alone(flaw: Option<Flaw>) -> Self {
+        Self::draw(&[None], flaw, |step| {
+            !is_unasked(step) && !matches!(step, Move::Refuse(_))
+        })
+    }
+
+    /// Without corrections, with a quiet provider, and Kafka takes every record.
     pub(crate) fn of_money_and_a_willing_kafka() -> Self {
         Self::draw(&[None], None, |step| {
-            !is_unasked(step) && !matches!(step, Move::Refuse(_))
+            !is_unasked(step) && !is_correction(step) && !matches!(step, Move::Refuse(_))
         })
     }
 
     /// Follows also what becomes of the notifications of `facts`, of one in each run; with a quiet provider.
     pub(crate) fn of_notifications(facts: &[Topic], flaw: Option<Flaw>) -> Self {
         let watched: Vec<_> = facts.iter().copied().map(Some).collect();
-        Self::draw(&watched, flaw, |step| !is_unasked(step))
+        Self::draw(&watched, flaw, |step| !is_unasked(step) && !is_correction(step))
     }
 
     fn draw(watched: &[Option<Topic>], flaw: Option<Flaw>, happens: fn(Move) -> bool) -> Self {
@@ -115,6 +128,11 @@ fn is_unasked(step: Move) -> bool {
     matches!(step, Move::Hear(_) | Move::Turn | Move::Learn)
 }
 
+/// What an operator does besides replaying, and what follows from it.
+fn is_correction(step: Move) -> bool {
+    matches!(step, Move::Correct | Move::Fence | Move::LingerBefore(_))
+}
+
 impl<const N: usize> Model for World<N> {
     type State = State<N>;
     type Action = Turn;
@@ -157,10 +175,13 @@ impl<const N: usize> Model for World<N> {
             always ConfirmedIsPaid TakenOnce OneKey EndedWithoutMoney BooksAgree NoUnwantedCharge NothingRejected
                 SaidOnce JudgedAsRead EndsOnce OwnOrder TakenInOnce ToldOnce NothingVanishes Advances Settles EndsUnattended;
             sometimes Confirmed Declined NeverCharged Voided DeclinedTooLate GivenBack GivenBackLate PaidTooLate
-                PaidAfterAll
+                PaidAfterAll PaidAnew FoundPaid
         ];
         let turns = (self.happens)(Move::Turn);
         properties.retain(|property| turns || property.name != Ending::PaidAfterAll.name());
+        let corrects = (self.happens)(Move::Correct);
+        let of_corrections = [Ending::PaidAnew.name(), Ending::FoundPaid.name()];
+        properties.retain(|property| corrects || !of_corrections.contains(&property.name));
         properties
     }
 }

@@ -1,10 +1,11 @@
 //! One password, however a keyboard or a system writes it.
 //!
 //! `é` may come as one code point or as a letter and an accent: who registers on one system could not log in from another.
-//! NIST SP 800-63B-4 has Unicode passwords normalized before they are hashed, and counts code points; RFC 8265 says how, with
-//! its profile OpaqueString (section 4.2): spaces other than U+0020 become that, and then Normalization Form C. Neither case
-//! nor width is mapped, and compatibility characters (`²`, `ﬁ`) stay what they are: Form KC would make different passwords
-//! one, and a password weaker than its owner thinks.
+//! NIST SP 800-63B-4 (section 3.1.1.2) has Unicode passwords brought into Normalization Form C before they are hashed, and
+//! counts code points; its revision 3 had asked for Form KC or KD. RFC 8265 asks for the same with its profile OpaqueString
+//! (section 4.2): spaces other than U+0020 become that, and then Form C. Neither case nor width is mapped, and compatibility
+//! characters (`²`, `ﬁ`) stay what they are: Form KC would make different passwords one, and a password weaker than its
+//! owner thinks.
 
 use unicode_normalization::UnicodeNormalization;
 

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use contracts::Event;
+use contracts::events::DisputeOutcome;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -138,6 +139,39 @@ pub struct Payment {
     pub created_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+/// A dispute of a payment.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Dispute {
+    /// Its own id.
+    pub id: Uuid,
+    /// The payment whose money is disputed.
+    pub payment_id: Uuid,
+    /// The order that it pays for.
+    pub order_id: Uuid,
+    /// How much.
+    pub amount: Amount,
+    /// How far it is, in the provider's words; those of its endings are the outcomes that are announced.
+    pub status: String,
+    /// Why, where it is shown.
+    pub reason: Option<String>,
+    /// Until when it can be answered, where that is known.
+    pub respond_by: Option<DateTime<Utc>>,
+    /// The provider's id of it, where it is shown.
+    pub provider_reference: Option<String>,
+    /// When it was first heard of.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Dispute {
+    /// How it ended; none while it is open.
+    #[must_use]
+    pub fn outcome(&self) -> Option<DisputeOutcome> {
+        DisputeOutcome::from_name(&self.status)
+    }
 }
 
 /// One charge in the provider's books.

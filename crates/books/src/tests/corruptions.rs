@@ -217,6 +217,76 @@ const BREAKS: &[(&str, Break, &[Kind])] = &[
         &[Kind::MoneyKept, Kind::SumsDiffer],
     ),
     (
+        "dispute removed",
+        |w| drop(w.reading.disputes.remove(1)),
+        &[Kind::FactUnfounded],
+    ),
+    (
+        "lost dispute removed",
+        |w| drop(w.reading.disputes.remove(0)),
+        &[Kind::FactUnfounded, Kind::SumsDiffer],
+    ),
+    (
+        "lost dispute won",
+        |w| w.reading.disputes[0].status = "won".to_owned(),
+        &[Kind::FactDiffers, Kind::SumsDiffer],
+    ),
+    (
+        "lost dispute open again",
+        |w| w.reading.disputes[0].status = "under_review".to_owned(),
+        &[Kind::FactUnfounded, Kind::SumsDiffer],
+    ),
+    (
+        "open dispute lost without a word",
+        |w| w.reading.disputes[1].status = "lost".to_owned(),
+        &[Kind::FactMissing, Kind::SumsDiffer],
+    ),
+    (
+        "disputed without a word",
+        |w| {
+            let mut dispute = w.reading.disputes[1].clone();
+            dispute.id = at(w.tick());
+            w.reading.disputes.push(dispute);
+        },
+        &[Kind::FactMissing],
+    ),
+    (
+        "dispute's amount changed",
+        |w| w.reading.disputes[0].amount.amount_minor = 1,
+        &[Kind::FactDiffers, Kind::SumsDiffer],
+    ),
+    (
+        "dispute of another payment",
+        |w| w.reading.disputes[0].payment_id = uuid::Uuid::nil(),
+        &[Kind::FactDiffers],
+    ),
+    (
+        "dispute of a payment that is not there",
+        |w| w.reading.disputes[1].order_id = at("2026-11-21T11:50:00Z".parse().unwrap()),
+        &[Kind::PaymentMissing],
+    ),
+    (
+        "dispute announced twice",
+        |w| {
+            let place = fact(w, Topic::PaymentDisputeClosed);
+            let said = w.reading.facts[place].clone();
+            w.reading.payments[0].announced = Some(4);
+            w.announce("payment", 4, said.correlation_id, said.causation_id, said.event);
+        },
+        &[Kind::FactRepeated],
+    ),
+    (
+        "payment.dispute_closed lost by the broker",
+        |w| remove_fact(w, Topic::PaymentDisputeClosed),
+        &[
+            Kind::FactMissing,
+            Kind::SequenceGap,
+            Kind::EventVanished,
+            Kind::TimelineWithoutFact,
+            Kind::SumsDiffer,
+        ],
+    ),
+    (
         "action removed with its dead letter",
         |w| w.desk("payment").work.clear(),
         &[Kind::DeadLetterLost],

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::events::{
-    CancellationReason, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine, PaymentCompleted,
-    PaymentFailed, PaymentRefunded, UserRegistered,
+    CancellationReason, DisputeOutcome, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine,
+    PaymentCompleted, PaymentDisputeClosed, PaymentDisputed, PaymentFailed, PaymentRefunded, UserRegistered,
 };
-use contracts::{Currency, Event, Money, OrderId, PaymentId, UserId};
+use contracts::{Currency, DisputeId, Event, Money, OrderId, PaymentId, UserId};
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::Desk;
@@ -52,6 +52,7 @@ impl World {
                 ended_at: noon + TimeDelta::seconds(1),
                 orders: Vec::new(),
                 payments: Vec::new(),
+                disputes: Vec::new(),
                 charges: Some(Vec::new()),
                 users: Some(Vec::new()),
                 order_facts: Some(Vec::new()),
@@ -72,13 +73,16 @@ impl World {
         }
     }
 
-    /// A user whose orders were: 0 confirmed, 1 declined, 2 paid and taken back, 3 not answered by the provider.
+    /// A user whose orders were: 0 confirmed, 1 declined, 2 paid and taken back, 3 not answered by the provider. Of order 0 a
+    /// dispute was lost, and of order 2 one is open.
     pub(super) fn of_every_ending() -> Self {
         let mut world = Self::empty();
         let user = world.user();
         world.confirmed(user);
         world.declined(user);
         world.refunded(user);
+        world.disputed(0, Some(DisputeOutcome::Lost));
+        world.disputed(2, None);
         world.stuck(user);
         world
     }
@@ -381,6 +385,54 @@ impl World {
             refund_reference: "re".to_owned(),
         };
         self.announce("payment", 2, id, cause, refunded.into());
+    }
+
+    /// The payment of that place is disputed, and the dispute ends so; or it does not end.
+    pub(super) fn disputed(&mut self, payment: usize, outcome: Option<DisputeOutcome>) {
+        let now = self.tick();
+        let id = at(now);
+        let payment = &mut self.reading.payments[payment];
+        let (order, payment_id, customer) = (payment.order_id, payment.id, payment.customer_id);
+        let first = payment.announced.unwrap() + 1;
+        payment.announced = Some(first + u64::from(outcome.is_some()));
+        self.reading.disputes.push(Dispute {
+            id,
+            payment_id,
+            order_id: order,
+            amount: eur(),
+            status: outcome
+                .map_or("needs_response", DisputeOutcome::as_str)
+                .to_owned(),
+            reason: Some("fraudulent".to_owned()),
+            respond_by: Some(now + TimeDelta::days(7)),
+            provider_reference: Some("dp".to_owned()),
+            created_at: now,
+            updated_at: now,
+        });
+        let (payment_id, order_id) = (PaymentId::new(payment_id), OrderId::new(order));
+        let (customer_id, dispute_id) = (UserId::new(customer), DisputeId::new(id));
+        let disputed = PaymentDisputed {
+            payment_id,
+            order_id,
+            customer_id,
+            dispute_id,
+            amount: money(),
+            reason: "fraudulent".to_owned(),
+            provider_reference: "dp".to_owned(),
+        };
+        self.announce("payment", first, order, at(now), disputed.into());
+        if let Some(outcome) = outcome {
+            let closed = PaymentDisputeClosed {
+                payment_id,
+                order_id,
+                customer_id,
+                dispute_id,
+                amount: money(),
+                outcome,
+                provider_reference: "dp".to_owned(),
+            };
+            self.announce("payment", first + 1, order, at(now), closed.into());
+        }
     }
 
     fn stuck(&mut self, customer: Uuid) {

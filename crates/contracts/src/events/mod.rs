@@ -9,7 +9,9 @@ mod payment;
 
 pub use auth::{RevocationReason, SessionRevoked, UserRegistered};
 pub use order::{CancellationReason, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine};
-pub use payment::{PaymentCompleted, PaymentFailed, PaymentRefunded};
+pub use payment::{
+    DisputeOutcome, PaymentCompleted, PaymentDisputeClosed, PaymentDisputed, PaymentFailed, PaymentRefunded,
+};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -123,6 +125,8 @@ facts! {
     PaymentCompleted v 1 keyed by order_id,
     PaymentFailed v 1 keyed by order_id,
     PaymentRefunded v 1 keyed by order_id,
+    PaymentDisputed v 1 keyed by order_id,
+    PaymentDisputeClosed v 1 keyed by order_id,
     UserRegistered v 1 keyed by user_id,
     SessionRevoked v 1 keyed by user_id,
 }

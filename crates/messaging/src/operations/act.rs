@@ -8,11 +8,11 @@ use tracing::info;
 use uuid::Uuid;
 
 use super::audit::record_of;
-use super::once::{Answer, RequestKey, once};
 use super::{Letter, Mandate, OperationError, Operations};
 use crate::Conn;
 use crate::correction::{Original, check_fact, difference};
 use crate::kernel::Core;
+use crate::once::{Answer, RequestKey, once};
 use chassis::clock;
 
 /// What to do with a letter.
@@ -100,7 +100,7 @@ impl Operations {
                 let mut letter = None;
                 let work = async |conn: &mut Conn| {
                     let now = apply(&self.core, conn, id, &act, mandate, None).await?;
-                    Ok(view(letter.insert(now)))
+                    Ok::<_, OperationError>(view(letter.insert(now)))
                 };
                 let answer = once(conn, key, work).await?;
                 Ok::<_, OperationError>((answer, letter))

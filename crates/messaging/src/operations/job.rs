@@ -8,10 +8,10 @@ use tracing::info;
 use uuid::Uuid;
 
 use super::audit::record_of;
-use super::once::{Answer, RequestKey, once};
 use super::pace::{FAILED, MEANT};
 use super::{Document, Filter, Mandate, OperationError, Operations};
 use crate::Conn;
+use crate::once::{Answer, RequestKey, once};
 use chassis::clock;
 
 #[derive(QueryableByName)]
@@ -123,7 +123,7 @@ impl Operations {
                         let (before, after) = (Some(before), Some(after.clone()));
                         record_of(conn, "stop-replay", id, mandate, before, after).await?;
                     }
-                    Ok(after)
+                    Ok::<_, OperationError>(after)
                 };
                 let answer = once(conn, key, work).await?;
                 Ok::<_, OperationError>((answer, stopped))

@@ -4,7 +4,6 @@
 mod act;
 mod audit;
 mod job;
-pub(crate) mod once;
 mod pace;
 mod read;
 mod status;
@@ -21,11 +20,11 @@ use uuid::Uuid;
 
 pub use act::Act;
 pub use audit::{Deed, record};
-pub use once::{Answer, RequestKey};
 pub use read::LetterQuery;
 pub use status::{Backlog, Counts, Stats, Status, Totals};
 
 use crate::kernel::Core;
+use crate::once::KeyError;
 use crate::{BrokerState, Outage};
 
 /// Why an operation was not carried out.
@@ -43,12 +42,9 @@ pub enum OperationError {
     /// The payload in its place is none.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<InvalidField>),
-    /// The idempotency key was used for another request.
-    #[error("the idempotency key was used for another request")]
-    KeyMismatch,
-    /// The idempotency key's request was rolled back or forgotten in this moment: again, it may do.
-    #[error("another request has the idempotency key in hand")]
-    KeyInHand,
+    /// The idempotency key is not this request's.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The database would not.
     #[error("database: {0}")]
     Database(#[from] diesel::result::Error),

@@ -1,6 +1,7 @@
 //! An operator's request that comes again with its key: done once, and answered as before.
 
-use messaging::operations::{Act, Filter, Letter, Mandate, OperationError, RequestKey};
+use messaging::once::{KeyError, RequestKey};
+use messaging::operations::{Act, Filter, Letter, Mandate, OperationError};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -62,7 +63,10 @@ async fn a_replay_that_is_asked_for_again_is_not_made_again() {
     // the key stands for that request alone, and for that operator
     let other_request = key(why.actor, "k", "discard");
     let refused = replay(&other_request).await;
-    assert!(matches!(refused, Err(OperationError::KeyMismatch)), "{refused:?}");
+    assert!(
+        matches!(refused, Err(OperationError::Key(KeyError::Mismatch))),
+        "{refused:?}"
+    );
     assert!(!replay(&others).await.unwrap().repeated);
     service.stop().await;
 }

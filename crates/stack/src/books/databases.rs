@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use ::books::reading::{Charge, Delivery, Notification, Order, OrderFact, Payment, TimelineRow, User};
+use ::books::reading::{
+    Charge, Delivery, Dispute, Notification, Order, OrderFact, Payment, TimelineRow, User,
+};
 use ::books::{Desk, wire};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use contracts::Topic;
@@ -22,6 +24,7 @@ use crate::service::Service;
 pub(super) struct Rows {
     pub(super) orders: Vec<Order>,
     pub(super) payments: Vec<Payment>,
+    pub(super) disputes: Vec<Dispute>,
     pub(super) charges: Vec<Charge>,
     pub(super) users: Vec<User>,
     pub(super) order_facts: Vec<OrderFact>,
@@ -54,6 +57,12 @@ const PAYMENTS: &str = "select jsonb_build_object(
     'amount', jsonb_build_object('amount_minor', amount_minor, 'currency', currency),
     'provider', provider, 'provider_reference', provider_reference, 'refund_reference', refund_reference, 'failure_code', failure_code,
     'announced', announced, 'created_at', created_at, 'updated_at', updated_at) from payment";
+
+const DISPUTES: &str = "select jsonb_build_object(
+    'id', id, 'payment_id', payment_id, 'order_id', order_id, 'status', status, 'reason', reason,
+    'amount', jsonb_build_object('amount_minor', amount_minor, 'currency', currency),
+    'respond_by', respond_by, 'provider_reference', provider_reference,
+    'created_at', created_at, 'updated_at', updated_at) from dispute";
 
 const CHARGES: &str = "select jsonb_build_object(
     'idempotency_key', idempotency_key, 'status', status,
@@ -128,6 +137,7 @@ impl Rows {
             }
             Service::Payment => {
                 self.payments = all(snapshot, PAYMENTS).await?;
+                self.disputes = all(snapshot, DISPUTES).await?;
                 self.charges = all(snapshot, CHARGES).await?;
             }
             Service::Auth => self.users = all(snapshot, USERS).await?,

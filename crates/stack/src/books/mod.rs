@@ -135,6 +135,7 @@ pub async fn read(sources: &Sources, options: &Options) -> Result<Reading> {
         ended_at: now(),
         orders: rows.orders,
         payments: rows.payments,
+        disputes: rows.disputes,
         charges: Some(rows.charges),
         users: Some(rows.users),
         order_facts: Some(rows.order_facts),

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use stack::Service;
 use stack::books::comparison::reading::Limits;
-use stack::books::comparison::report::{Counts, Mismatch, Report, Sum};
+use stack::books::comparison::report::{Counts, Mismatch, OpenDispute, Report, Sum};
 use stack::books::{self, Sources};
 use stack::state::State;
 use terminal::{errln, outln};
@@ -116,6 +116,9 @@ fn print(report: &Report) {
     for note in &report.notes {
         outln!("{}", paint::warning(format!("note           {note}")));
     }
+    for dispute in &report.open_disputes {
+        println!("\n{}", open(dispute));
+    }
     for mismatch in &report.mismatches {
         outln!("\n{}", told(mismatch));
     }
@@ -141,6 +144,9 @@ fn counts(counts: &Counts) {
     };
     list("orders", &counts.orders);
     list("payments", &counts.payments);
+    if !counts.disputes.is_empty() {
+        list("disputes", &counts.disputes);
+    }
     list("facts", &counts.facts);
     list("dead letters", &counts.dead_letters);
     let single = |name: &str, count: Option<u64>| {
@@ -168,19 +174,33 @@ fn counts(counts: &Counts) {
 
 fn money(sum: &Sum) -> String {
     let line = format!(
-        "{:<14} captured {} - refunded {} - held {} = {}, confirmed {}, off by {} (minor units)",
+        "{:<14} captured {} - refunded {} - held {} = {}, confirmed {}, charged back {} (announced {}), off by {} (minor units)",
         sum.currency,
         sum.captured_minor,
         sum.refunded_minor,
         sum.held_minor,
         sum.captured_minor - sum.refunded_minor - sum.held_minor,
         sum.confirmed_minor,
+        sum.charged_back_minor,
+        sum.written_off_minor,
         sum.difference_minor
     );
     match sum.difference_minor {
         0 => line,
         _ => paint::error(line),
     }
+}
+
+fn open(dispute: &OpenDispute) -> String {
+    format!(
+        "{} {} of order {}: {}, {}\n  action  {}",
+        paint::warning("open dispute"),
+        dispute.dispute_id,
+        dispute.order_id,
+        dispute.amount,
+        dispute.status,
+        dispute.action
+    )
 }
 
 pub(super) fn told(mismatch: &Mismatch) -> String {

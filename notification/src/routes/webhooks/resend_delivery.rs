@@ -1,13 +1,17 @@
 //! `POST /notifications/webhooks/{id}/deliveries/{delivery}/resend`
 
 use actix_web::web::{Data, Path};
-use actix_web::{HttpResponse, post};
+use actix_web::{HttpRequest, HttpResponse, post};
 use chassis::auth::Principal;
 use chassis::clock;
+use chassis::idempotency::{IdempotencyHeader, IdempotencyKey};
 use chassis::problem::{Code, Problem};
 use contracts::Context;
 use diesel_async::AsyncConnection;
-use messaging::command;
+use messaging::once::{KeyError, once};
+use messaging::{Conn, command};
+use operations::{key_problem, request_key, respond};
+use serde_json::json;
 use thiserror::Error;
 
 use super::view::DeliveryView;
@@ -22,6 +26,8 @@ enum NotSent {
     #[error(transparent)]
     Refused(#[from] ResendError),
     #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
     Database(#[from] diesel::result::Error),
 }
 
@@ -29,9 +35,11 @@ enum NotSent {
 #[utoipa::path(
     tag = "webhooks",
     security(("bearer" = [])),
-    params(("id" = String, Path, format = "uuid", description = "The webhook"), ("delivery" = String, Path, format = "uuid", description = "The delivery")),
+    params(("id" = String, Path, format = "uuid", description = "The webhook"), ("delivery" = String, Path, format = "uuid", description = "The delivery"),
+        IdempotencyHeader),
     responses(
-        (status = 202, description = "It is on its way", body = DeliveryView),
+        (status = 202, description = "It is on its way", body = DeliveryView,
+            headers(("Idempotent-Replayed" = Option<String>))),
     ),
 )]
 #[post("/notifications/webhooks/{id}/deliveries/{delivery}/resend")]
@@ -39,6 +47,8 @@ pub(in crate::routes) async fn resend_delivery(
     caller: Principal,
     state: Data<State>,
     path: Path<(String, String)>,
+    key: IdempotencyKey,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let (webhook_id, delivery) = path.into_inner();
     let webhook_id = id(&webhook_id)?;
@@ -58,15 +68,21 @@ pub(in crate::routes) async fn resend_delivery(
         correlation_id: delivery,
     };
     let repository = DeliveryRepository(state.channels);
-    conn.transaction(async |conn| {
-        audited::record(conn, &caller, "resend-delivery", webhook_id, None, None).await?;
-        let decide = |delivery, context: &Context| resend(delivery, context).map_err(NotSent::from);
-        command::execute(&repository, conn, "notification", delivery, &context, decide).await
-    })
-    .await?;
+    let key = request_key(&caller, key, &request, &())?;
+    let answer = conn
+        .transaction(async |conn| {
+            let work = async |conn: &mut Conn| {
+                audited::record(conn, &caller, "resend-delivery", webhook_id, None, None).await?;
+                let decide = |delivery, context: &Context| resend(delivery, context).map_err(NotSent::from);
+                command::execute(&repository, conn, "notification", delivery, &context, decide).await?;
+                let sent = store::delivery_of(conn, delivery, webhook_id).await?;
+                Ok::<_, NotSent>(json!(sent.map(DeliveryView::from)))
+            };
+            once(conn, key.as_ref(), work).await
+        })
+        .await?;
     state.signals.committed();
-    let sent = store::delivery_of(&mut conn, delivery, webhook_id).await?;
-    Ok(HttpResponse::Accepted().json(DeliveryView::from(sent.ok_or_else(no_delivery)?)))
+    Ok(respond(HttpResponse::Accepted(), &answer))
 }
 
 impl From<NotSent> for Problem {
@@ -76,6 +92,7 @@ impl From<NotSent> for Problem {
             NotSent::Refused(error @ ResendError::TooOften) => {
                 Self::new(Code::Conflict).detail(error.to_string())
             }
+            NotSent::Key(error) => key_problem(error),
             NotSent::Database(error) => error.into(),
         }
     }

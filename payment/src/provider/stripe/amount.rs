@@ -1,6 +1,6 @@
 //! Amounts as Stripe counts them: in the smallest unit of the currency, with exceptions of its own.
 
-use contracts::Money;
+use contracts::{Currency, Money};
 
 /// The amount in the unit that Stripe wants; none when there is none that says the same.
 pub(crate) fn in_stripes_unit(money: Money) -> Option<i64> {
@@ -16,10 +16,18 @@ pub(crate) fn in_stripes_unit(money: Money) -> Option<i64> {
     }
 }
 
+/// What an amount in Stripe's unit comes to; none when that is no amount of the currency.
+pub(crate) fn from_stripes_unit(amount: i64, currency: Currency) -> Option<Money> {
+    let minor = match currency.code() {
+        "ISK" | "UGX" => (amount % 100 == 0).then_some(amount / 100)?,
+        "MGA" => amount.checked_mul(100)?,
+        _ => amount,
+    };
+    Some(Money::new(minor, currency))
+}
+
 #[cfg(test)]
 mod tests {
-    use contracts::Currency;
-
     use super::*;
 
     #[test]
@@ -34,5 +42,22 @@ mod tests {
             (Some(1990), None)
         );
         assert_eq!(of(i64::MAX, Currency::UGX), None);
+    }
+
+    #[test]
+    fn an_amount_comes_back_as_it_went() {
+        for (minor, currency) in [
+            (1999, Currency::EUR),
+            (500, Currency::JPY),
+            (5, Currency::ISK),
+            (300, Currency::MGA),
+            (1990, Currency::KWD),
+        ] {
+            let money = Money::new(minor, currency);
+            let amount = in_stripes_unit(money).unwrap();
+            assert_eq!(from_stripes_unit(amount, currency), Some(money));
+        }
+        assert_eq!(from_stripes_unit(501, Currency::ISK), None);
+        assert_eq!(from_stripes_unit(i64::MAX, Currency::MGA), None);
     }
 }

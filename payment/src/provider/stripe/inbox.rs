@@ -2,7 +2,7 @@
 
 use chassis::clock;
 use chrono::{DateTime, Utc};
-use contracts::{Context, OrderId, Rejection, Step};
+use contracts::{Context, OrderId, Rejection};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::{AsyncConnection, RunQueryDsl};
@@ -13,9 +13,11 @@ use tracing::{error, info};
 
 use super::StripeProvider;
 use super::books::{self, Entry};
+use super::disputes::{self, DisputeNews};
 use super::events::{self, Told, What};
 use super::wire::Event;
-use crate::domain::{ChargeKey, Notice, Payment, on_provider_notice};
+use crate::domain::{ChargeKey, Notice, Payment, on_charge_notice};
+use crate::metrics::PaymentMetrics;
 use crate::provider::ProviderError;
 use crate::store::PaymentRepository;
 use crate::store::stripe_schema::event;
@@ -47,7 +49,7 @@ pub(crate) enum NotReceived {
 }
 
 #[derive(Debug, Error)]
-enum NotHeard {
+pub(super) enum NotHeard {
     #[error(transparent)]
     Rejected(#[from] Rejection),
     #[error(transparent)]
@@ -55,7 +57,11 @@ enum NotHeard {
 }
 
 /// Takes in an event whose signature holds.
-pub(crate) async fn receive(stripe: &StripeProvider, body: &[u8]) -> Result<Outcome, NotReceived> {
+pub(crate) async fn receive(
+    stripe: &StripeProvider,
+    metrics: &PaymentMetrics,
+    body: &[u8],
+) -> Result<Outcome, NotReceived> {
     let received: Event = serde_json::from_slice(body)?;
     let Some(told) = events::read(&received)? else {
         let outcome = Outcome::Ignored("it is about nothing that matters here");
@@ -63,33 +69,41 @@ pub(crate) async fn receive(stripe: &StripeProvider, body: &[u8]) -> Result<Outc
         return Ok(stored.await?);
     };
     let told = found_out(stripe, told).await?;
-    let outcome = stripe
+    let (outcome, news) = stripe
         .noted(async |conn| {
             conn.transaction(async |conn| take_in(conn, &received, &told).await)
                 .await
         })
         .await?;
     tell(&received, &told, &outcome);
+    if let Some(news) = news {
+        news.tell(metrics);
+    }
     Ok(outcome)
 }
 
 /// In one transaction: the event's id, and what it does to the payment.
-async fn take_in(conn: &mut Conn, received: &Event, told: &Told) -> QueryResult<Outcome> {
+async fn take_in(
+    conn: &mut Conn,
+    received: &Event,
+    told: &Told,
+) -> QueryResult<(Outcome, Option<DisputeNews>)> {
     if is_known(conn, &received.id).await? {
-        return Ok(Outcome::Duplicate);
+        return Ok((Outcome::Duplicate, None));
     }
     let Some(entry) = books::of_intent(conn, &told.intent).await? else {
         let outcome = Outcome::Ignored("the payment is none of this service's");
-        return store(conn, received, None, outcome).await;
+        return Ok((store(conn, received, None, outcome).await?, None));
     };
-    let order = entry.order.parse().ok().map(|key: ChargeKey| key.order_id);
+    let charge: Option<ChargeKey> = entry.order.parse().ok();
+    let order = charge.map(|charge| charge.order_id);
     // the id goes in first: a second delivery waits here, and finds that it is one
     if store(conn, received, order, Outcome::Unchanged).await? == Outcome::Duplicate {
-        return Ok(Outcome::Duplicate);
+        return Ok((Outcome::Duplicate, None));
     }
-    let outcome = hear(conn, &entry, order, &told.what).await?;
+    let (outcome, news) = hear(conn, &entry, charge, &told.what).await?;
     conclude(conn, &received.id, &outcome).await?;
-    Ok(outcome)
+    Ok((outcome, news))
 }
 
 /// Looks up which refund gave all of a charge back: the event does not say.
@@ -114,14 +128,32 @@ async fn found_out(stripe: &StripeProvider, told: Told) -> Result<Told, NotRecei
 }
 
 /// Lets the payment hear of it, as the kernel lets it hear of an answer.
-async fn hear(conn: &mut Conn, entry: &Entry, order: Option<OrderId>, what: &What) -> QueryResult<Outcome> {
-    let Some(order) = order else {
-        return Ok(Outcome::Refused(format!("{:?} is no order's id", entry.order)));
+async fn hear(
+    conn: &mut Conn,
+    entry: &Entry,
+    charge: Option<ChargeKey>,
+    what: &What,
+) -> QueryResult<(Outcome, Option<DisputeNews>)> {
+    let Some(charge) = charge else {
+        let refused = Outcome::Refused(format!("{:?} is no order's id", entry.order));
+        return Ok((refused, None));
     };
+    if let What::Disputed(report) = what {
+        return disputes::hear(conn, charge.order_id, report).await;
+    }
+    let outcome = match notice_of(entry, what) {
+        Ok(notice) => apply(conn, charge, &notice).await?,
+        Err(outcome) => outcome,
+    };
+    Ok((outcome, None))
+}
+
+/// What the payment is to hear; else what becomes of the event without it.
+fn notice_of(entry: &Entry, what: &What) -> Result<Notice, Outcome> {
     let expected = entry.amount.unwrap_or_default();
-    let notice = match what {
+    Ok(match what {
         What::Taken(amount) if *amount != expected => {
-            return Ok(Outcome::Refused(format!(
+            return Err(Outcome::Refused(format!(
                 "it took {amount} instead of {expected}"
             )));
         }
@@ -131,29 +163,30 @@ async fn hear(conn: &mut Conn, entry: &Entry, order: Option<OrderId>, what: &Wha
         What::Declined(code) => Notice::Declined { code: code.clone() },
         What::Cancelled => Notice::Cancelled,
         What::GivenBack { amount, .. } if *amount < expected => {
-            return Ok(Outcome::Ignored("it gives a part back only"));
+            return Err(Outcome::Ignored("it gives a part back only"));
         }
         What::GivenBack { refund, .. } => Notice::GivenBack {
             refund_reference: refund.clone(),
         },
-        What::AllGivenBack => return Ok(Outcome::Ignored("there is no refund of all of it")),
+        What::AllGivenBack => return Err(Outcome::Ignored("there is no refund of all of it")),
         What::RefundFailed { refund } => {
-            return Ok(Outcome::Refused(format!("the refund {refund} failed")));
+            return Err(Outcome::Refused(format!("the refund {refund} failed")));
         }
-    };
+        What::Disputed(_) => return Err(Outcome::Ignored("it tells nothing of the charge itself")),
+        What::Unclear(what) => return Err(Outcome::Refused(what.clone())),
+    })
+}
+
+async fn apply(conn: &mut Conn, charge: ChargeKey, notice: &Notice) -> QueryResult<Outcome> {
+    let order = charge.order_id;
     let context = Context {
         now: clock::now(),
         fresh_id: clock::new_id(),
         cause_id: clock::new_id(),
         correlation_id: order.uuid(),
     };
-    let decide = |payment: Option<Payment>, context: &Context| {
-        let current = payment.as_ref().map(|payment| payment.charge_key().to_string());
-        if is_of_another_charge(&notice, current.as_deref(), &entry.order) {
-            return Ok(Step::Unchanged);
-        }
-        Ok(on_provider_notice(payment, &notice, context)?)
-    };
+    let decide =
+        |payment: Option<Payment>, context: &Context| Ok(on_charge_notice(charge, payment, notice, context)?);
     let service = <crate::PaymentService as chassis::Service>::NAME;
     let done: Result<_, NotHeard> =
         command::execute(&PaymentRepository, conn, service, order.uuid(), &context, decide).await;
@@ -162,14 +195,6 @@ async fn hear(conn: &mut Conn, entry: &Entry, order: Option<OrderId>, what: &Wha
         Ok(Done::Unchanged(_)) => Ok(Outcome::Unchanged),
         Err(NotHeard::Rejected(rejection)) => Ok(Outcome::Refused(rejection.to_string())),
         Err(NotHeard::Database(error)) => Err(error),
-    }
-}
-
-/// Whether it only tells that a charge takes nothing that an operator has corrected since: another one takes its place.
-fn is_of_another_charge(notice: &Notice, current: Option<&str>, told: &str) -> bool {
-    match notice {
-        Notice::Declined { .. } | Notice::Cancelled => current.is_some_and(|current| current != told),
-        Notice::Taken { .. } | Notice::GivenBack { .. } => false,
     }
 }
 

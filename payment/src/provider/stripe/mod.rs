@@ -11,6 +11,7 @@ mod api;
 mod books;
 mod charging;
 mod decline;
+pub(crate) mod disputes;
 pub(crate) mod events;
 mod http;
 pub(crate) mod inbox;

@@ -42,6 +42,30 @@ pub(crate) struct Charge {
     pub(crate) refunded: bool,
 }
 
+/// A Dispute, as it was when an event was made.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Dispute {
+    pub(crate) id: String,
+    pub(crate) amount: i64,
+    pub(crate) currency: String,
+    pub(crate) reason: String,
+    pub(crate) status: String,
+    /// When it was opened, in seconds.
+    pub(crate) created: i64,
+    #[serde(default)]
+    pub(crate) payment_intent: Option<String>,
+    #[serde(default)]
+    pub(crate) evidence_details: Option<EvidenceDetails>,
+}
+
+/// What a dispute says of the evidence for it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct EvidenceDetails {
+    /// Until when it can be submitted, in seconds; none or 0 where there is no deadline.
+    #[serde(default)]
+    pub(crate) due_by: Option<i64>,
+}
+
 /// A page of a list.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct List<T> {
@@ -72,6 +96,9 @@ pub(crate) struct Event {
     pub(crate) id: String,
     #[serde(rename = "type")]
     pub(crate) kind: String,
+    /// When it was made, in seconds.
+    #[serde(default)]
+    pub(crate) created: Option<i64>,
     pub(crate) data: EventData,
 }
 

@@ -1,6 +1,8 @@
 //! Payments through Stripe.
 
 mod charging;
+mod correcting;
+mod disputes;
 mod fake;
 mod refunding;
 mod request;

@@ -43,7 +43,7 @@ pub(super) async fn post(payments: &Payments, body: &str, headers: &[&str]) -> A
 
 impl Shop {
     /// Stripe tells, signed as it should be.
-    async fn hears(&self, id: &str, kind: &str, object: &Value) -> Answer {
+    pub(super) async fn hears(&self, id: &str, kind: &str, object: &Value) -> Answer {
         let body = event(id, kind, object);
         post(&self.payments, &body, &[&signed(&body)]).await
     }
@@ -74,7 +74,7 @@ pub(super) fn first() -> Value {
     json!({"received": true, "duplicate": false})
 }
 
-fn again() -> Value {
+pub(super) fn again() -> Value {
     json!({"received": true, "duplicate": true})
 }
 

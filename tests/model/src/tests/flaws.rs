@@ -144,3 +144,39 @@ fn a_provider_that_charges_each_time_it_is_asked_takes_money_twice() {
     ];
     assert_eq!(broken_by(Flaw::ChargeNotKeyed), expected);
 }
+
+/// What two charges of one order break, when both may take the money.
+const PAID_TWICE: [Law; 9] = [
+    Law::ConfirmedIsPaid,
+    Law::TakenOnce,
+    Law::OneKey,
+    Law::EndedWithoutMoney,
+    Law::BooksAgree,
+    Law::NothingRejected,
+    Law::EndsOnce,
+    Law::Advances,
+    Law::Settles,
+];
+
+fn broken_once_an_operator_corrects(flaw: Flaw) -> Vec<Law> {
+    broken(World::of_corrections_alone(Some(flaw)))
+}
+
+#[test]
+fn a_corrected_charge_beside_one_that_was_not_voided_takes_money_twice() {
+    let found = broken_once_an_operator_corrects(Flaw::EarlierChargeNotVoided);
+    assert_eq!(found, PAID_TWICE);
+}
+
+#[test]
+fn a_corrected_charge_beside_one_that_has_taken_the_money_takes_it_twice() {
+    let found = broken_once_an_operator_corrects(Flaw::EarlierCaptureIgnored);
+    assert_eq!(found, PAID_TWICE);
+}
+
+#[test]
+fn a_payment_that_hears_of_the_earlier_charge_as_if_it_were_its_own_fails_and_is_paid() {
+    let found = broken(World::of_corrections(Some(Flaw::EarlierNoticeHeard)));
+    let expected = [Law::EndedWithoutMoney, Law::EndsOnce, Law::Settles];
+    assert_eq!(found, expected);
+}

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{A_FACT_FAILS, ONE_ORDER, ONE_ORDER_AND_NOTIFICATIONS, SOMETHING_DIES, TWO_ORDERS};
+use super::{
+    A_FACT_FAILS, ONE_ORDER, ONE_ORDER_AND_A_CORRECTION, ONE_ORDER_AND_NOTIFICATIONS, SOMETHING_DIES,
+    TWO_ORDERS,
+};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -58,6 +61,7 @@ fn the_numbers_of_states_are_those_that_were_explored() {
     let page = guarantees().replace('\n', " ");
     for states in [
         ONE_ORDER,
+        ONE_ORDER_AND_A_CORRECTION,
         ONE_ORDER_AND_NOTIFICATIONS,
         TWO_ORDERS,
         SOMETHING_DIES,

@@ -7,6 +7,8 @@ mod saga;
 
 /// States of one order.
 const ONE_ORDER: usize = 125_905;
+/// States of one order whose charge an operator corrects.
+const ONE_ORDER_AND_A_CORRECTION: usize = 233_006;
 /// States of one order with its notifications.
 const ONE_ORDER_AND_NOTIFICATIONS: usize = 54_909;
 /// States of two orders.

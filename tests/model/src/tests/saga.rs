@@ -1,7 +1,7 @@
 //! Every run of the saga keeps every promise.
 use std::time::Instant;
 
-use super::{ONE_ORDER, ONE_ORDER_AND_NOTIFICATIONS, TWO_ORDERS};
+use super::{ONE_ORDER, ONE_ORDER_AND_A_CORRECTION, ONE_ORDER_AND_NOTIFICATIONS, TWO_ORDERS};
 use crate::desk::FACTS;
 use crate::world::World;
 use stateright::{Checker, Expectation, Model};
@@ -36,6 +36,12 @@ fn explore<const N: usize>(what: &str, world: World<N>) -> usize {
 #[test]
 fn one_order_keeps_every_promise() {
     assert_eq!(explore("one order", World::<1>::of_money(None)), ONE_ORDER);
+}
+
+#[test]
+fn one_order_whose_charge_an_operator_corrects_keeps_every_promise() {
+    let states = explore("one order and a correction", World::<1>::of_corrections(None));
+    assert_eq!(states, ONE_ORDER_AND_A_CORRECTION);
 }
 
 #[test]

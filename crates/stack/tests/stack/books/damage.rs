@@ -261,6 +261,36 @@ pub(super) const DAMAGES: &[Damage] = &[
         &[CancellationDiffers, FactUnfounded],
     ),
     Damage::to(
+        "a dispute that was never announced",
+        Payment,
+        "dispute",
+        "insert into dispute (id, payment_id, order_id, provider, provider_reference, amount_minor, currency, reason, status, \
+         opened_at, reported_at, created_at, updated_at) select '{new}', id, order_id, provider, 'dp_made_up', amount_minor, \
+         currency, 'fraudulent', 'needs_response', created_at, created_at, created_at, created_at \
+         from payment where order_id = '{confirmed}'",
+        &[FactMissing],
+    ),
+    Damage::to(
+        "a dispute lost without a word",
+        Payment,
+        "dispute",
+        "insert into dispute (id, payment_id, order_id, provider, provider_reference, amount_minor, currency, reason, status, \
+         opened_at, closed_at, reported_at, created_at, updated_at) select '{new}', id, order_id, provider, 'dp_made_up', \
+         amount_minor, currency, 'fraudulent', 'lost', created_at, created_at, created_at, created_at, created_at \
+         from payment where order_id = '{confirmed}'",
+        &[FactMissing, SumsDiffer],
+    ),
+    Damage::to(
+        "a dispute of a payment that is not there",
+        Payment,
+        "dispute",
+        "insert into dispute (id, payment_id, order_id, provider, provider_reference, amount_minor, currency, reason, status, \
+         opened_at, reported_at, created_at, updated_at) select '{new}', '{new}', '{new}', provider, 'dp_made_up', \
+         amount_minor, currency, 'fraudulent', 'needs_response', created_at, created_at, created_at, created_at \
+         from payment where order_id = '{confirmed}'",
+        &[PaymentMissing],
+    ),
+    Damage::to(
         "a charge duplicated",
         Payment,
         "simulator.charge",

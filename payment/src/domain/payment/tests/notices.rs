@@ -1,7 +1,7 @@
 //! Notices: what the provider tells unasked, in any order with its answers.
 
 use super::*;
-use crate::domain::{Notice, Provider};
+use crate::domain::{ChargeKey, Notice, Provider};
 
 fn taken(reference: &str) -> Notice {
     Notice::Taken {
@@ -101,4 +101,22 @@ fn a_notice_that_contradicts_is_for_a_person_to_look_at() {
     assert_eq!(rejected(notice(completed(), &taken("ch_2"))), "charged-twice");
     let unknown = on_provider_notice(None, &taken("ch_1"), &at(5));
     assert_eq!(rejected(unknown), "unknown-payment");
+}
+
+#[test]
+fn that_an_earlier_charge_takes_nothing_says_nothing_of_the_corrected_one() {
+    let mut corrected = processing();
+    corrected.corrections.push(Uuid::from_u128(9));
+    let (first, current) = (ChargeKey::first(corrected.order_id), corrected.charge_key());
+    let hear = |charge, notice: &Notice| on_charge_notice(charge, Some(corrected.clone()), notice, &at(5));
+    for takes_nothing in [refused(), Notice::Cancelled] {
+        assert_eq!(hear(first, &takes_nothing), Ok(Step::Unchanged));
+        let failed = moved(hear(current, &takes_nothing)).state.status;
+        assert!(matches!(failed, Status::Failed { .. }), "{failed:?}");
+    }
+    // money is money, whichever charge took it
+    let paid = moved(hear(first, &taken("ch_1"))).state.status;
+    assert!(matches!(paid, Status::Completed { .. }), "{paid:?}");
+    let unknown = on_charge_notice(first, None, &Notice::Cancelled, &at(5));
+    assert_eq!(unknown.unwrap_err().class, "unknown-payment");
 }

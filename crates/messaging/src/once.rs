@@ -4,15 +4,15 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bytea, Int4, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
+use thiserror::Error;
 use uuid::Uuid;
 
-use super::OperationError;
 use crate::Conn;
 
 /// The key of a request.
 #[derive(Debug, Clone)]
 pub struct RequestKey {
-    /// Whose: each operator has keys of their own.
+    /// Whose: each user has keys of their own.
     pub actor: Uuid,
     /// As the client chose it.
     pub key: String,
@@ -29,6 +29,17 @@ pub struct Answer {
     pub repeated: bool,
 }
 
+/// Why a key is not a request's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum KeyError {
+    /// It was used for another request.
+    #[error("the idempotency key was used for another request")]
+    Mismatch,
+    /// Its request was rolled back or forgotten in this moment: again, it may do.
+    #[error("another request has the idempotency key in hand")]
+    InHand,
+}
+
 #[derive(QueryableByName)]
 struct Used {
     #[diesel(sql_type = Bytea)]
@@ -39,13 +50,19 @@ struct Used {
 
 /// Does `work`, unless the key's request has been answered. To be called in a transaction: a request that has the key in
 /// hand is waited for, and when its transaction is rolled back, or its process dies, the key is free.
-pub(super) async fn once(
+///
+/// # Errors
+/// A [`KeyError`], the database's, and what `work` answers with.
+pub async fn once<E>(
     conn: &mut Conn,
     key: Option<&RequestKey>,
-    work: impl AsyncFnOnce(&mut Conn) -> Result<Value, OperationError>,
-) -> Result<Answer, OperationError> {
+    work: impl AsyncFnOnce(&mut Conn) -> Result<Value, E>,
+) -> Result<Answer, E>
+where
+    E: From<diesel::result::Error> + From<KeyError>,
+{
     if let Some(key) = key
-        && let Some(document) = take(conn, key).await?
+        && let Some(document) = take::<E>(conn, key).await?
     {
         return Ok(Answer {
             document,
@@ -68,7 +85,10 @@ pub(super) async fn once(
 }
 
 /// Takes the key; what its request was answered with where it is taken.
-async fn take(conn: &mut Conn, key: &RequestKey) -> Result<Option<Value>, OperationError> {
+async fn take<E>(conn: &mut Conn, key: &RequestKey) -> Result<Option<Value>, E>
+where
+    E: From<diesel::result::Error> + From<KeyError>,
+{
     let taken = diesel::sql_query(
         "insert into operation_key (actor, key, request_hash) values ($1, $2, $3) on conflict do nothing",
     )
@@ -88,13 +108,13 @@ async fn take(conn: &mut Conn, key: &RequestKey) -> Result<Option<Value>, Operat
             .await
             .optional()?;
     match used {
-        Some(used) if used.request_hash != key.hash => Err(OperationError::KeyMismatch),
+        Some(used) if used.request_hash != key.hash => Err(KeyError::Mismatch.into()),
         Some(Used {
             response: Some(response),
             ..
         }) => Ok(Some(response)),
         // forgotten in this moment
-        Some(Used { response: None, .. }) | None => Err(OperationError::KeyInHand),
+        Some(Used { response: None, .. }) | None => Err(KeyError::InHand.into()),
     }
 }
 
