@@ -71,7 +71,7 @@ impl Service for AuthService {
     }
 
     fn openapi() -> utoipa::openapi::OpenApi {
-        operations::document(routes::Documentation::openapi(), "/auth")
+        operations::document(routes::Documentation::openapi(), "/auth", routes::PROBLEMS)
     }
 
     async fn build(parts: Parts<AuthSettings>) -> anyhow::Result<App> {

@@ -51,7 +51,7 @@ impl Service for NotificationService {
     }
 
     fn openapi() -> utoipa::openapi::OpenApi {
-        operations::document(routes::openapi(), "/notifications")
+        operations::document(routes::openapi(), "/notifications", routes::PROBLEMS)
     }
 
     async fn build(parts: Parts<Settings>) -> anyhow::Result<App> {

@@ -50,7 +50,7 @@ impl Service for OrderService {
     }
 
     fn openapi() -> utoipa::openapi::OpenApi {
-        operations::document(routes::openapi(), "/orders")
+        operations::document(routes::openapi(), "/orders", routes::PROBLEMS)
     }
 
     async fn build(parts: Parts<Settings>) -> anyhow::Result<App> {

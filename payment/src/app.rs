@@ -56,7 +56,7 @@ impl Service for PaymentService {
     }
 
     fn openapi() -> utoipa::openapi::OpenApi {
-        operations::document(routes::openapi(), "/payments")
+        operations::document(routes::openapi(), "/payments", routes::PROBLEMS)
     }
 
     async fn build(parts: Parts<Settings>) -> anyhow::Result<App> {

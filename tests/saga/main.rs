@@ -5,6 +5,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::print_stdout,
     reason = "a panic in a test is its report"
 )]
 
@@ -12,6 +14,7 @@ mod bad_input;
 mod crashes;
 mod duplicates;
 mod failover;
+mod interface;
 mod load;
 mod outages;
 mod provider;

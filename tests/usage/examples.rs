@@ -144,7 +144,8 @@ async fn notifications(ada: &Customer, proposed: &mut Proposed) {
         .await;
 }
 
-/// What is proposed to the other services' operators is what is sent to the payments.
+/// What is proposed to the other services' operators has the form of what is sent to the payments, and is about a dead letter that
+/// they may have; a bulk replay, which only counts as it is proposed, is sent to each.
 async fn dead_letters(ada: &Customer, admin: &Customer, proposed: &mut Proposed) {
     let at = |path: &str| format!("{LETTERS}{path}");
     let operators: Vec<(String, String)> = proposed.0.keys().cloned().collect();
@@ -152,12 +153,18 @@ async fn dead_letters(ada: &Customer, admin: &Customer, proposed: &mut Proposed)
         if let Some((service, action)) = path.split_once("/dead-letters")
             && service != "/payments"
         {
-            let same = (method.clone(), at(action));
+            let payments = members(&proposed.0[&(method.clone(), at(action))]);
             assert_eq!(
-                proposed.0.remove(&(method, path.clone())).as_ref(),
-                proposed.0.get(&same),
+                members(&proposed.0[&(method.clone(), path.clone())]),
+                payments,
                 "{path}"
             );
+            if action == "/replay" {
+                let dry = proposed.send(admin, Method::POST, &path, "", json!({})).await;
+                assert_eq!(dry["state"], "dry_run", "{path}");
+            } else {
+                proposed.0.remove(&(method, path));
+            }
         }
     }
     let [first, second, third] = three_letters(ada, admin).await;
@@ -193,6 +200,11 @@ async fn dead_letters(ada: &Customer, admin: &Customer, proposed: &mut Proposed)
     proposed
         .send(admin, post, &at("/jobs/{id}/stop"), job, none)
         .await;
+}
+
+/// The names of a body's members.
+fn members(body: &Value) -> Vec<String> {
+    body.as_object().unwrap().keys().cloned().collect()
 }
 
 /// Letters of three payments that were given up.

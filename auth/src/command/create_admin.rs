@@ -10,6 +10,7 @@ use diesel_async::AsyncConnection;
 use prometheus_client::metrics::counter::Counter;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
+use terminal::outln;
 use uuid::Uuid;
 
 use crate::app::context;
@@ -33,7 +34,6 @@ fn given_password() -> Option<SecretString> {
     (!text.is_empty()).then(|| text.into())
 }
 
-#[expect(clippy::print_stdout, reason = "the generated password, for whoever asked")]
 pub(super) async fn run(email: &str, parts: &Parts<AuthSettings>) -> anyhow::Result<()> {
     let email = EmailAddress::parse(email).context("--email")?;
     // nobody waits behind a command, and it may wait for a busy machine
@@ -67,7 +67,7 @@ pub(super) async fn run(email: &str, parts: &Parts<AuthSettings>) -> anyhow::Res
     let id = register(&mut connection, &email, &hash).await?;
     tracing::info!(user.id = %id, "admin registered");
     if let Some(password) = generated {
-        println!("{}", json!({ "email": email.as_str(), "password": password }));
+        outln!("{}", json!({ "email": email.as_str(), "password": password }));
     }
     Ok(())
 }

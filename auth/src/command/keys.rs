@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use chassis::{Parts, clock};
 use chrono::TimeDelta;
 use serde_json::json;
+use terminal::outln;
 
 use crate::config::AuthSettings;
 use crate::signing::{self, KeyState};
@@ -82,7 +83,6 @@ const fn name(state: KeyState) -> &'static str {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "what the command was asked for")]
 fn print(answer: &serde_json::Value) {
-    println!("{answer}");
+    outln!("{answer}");
 }

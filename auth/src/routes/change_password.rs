@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use chassis::auth::Principal;
 use chassis::clock;
 use chassis::json::Json;
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 use chrono::TimeDelta;
 use contracts::events::RevocationReason;
 use diesel_async::AsyncConnection;
@@ -47,17 +47,9 @@ pub(crate) struct ChangePasswordRequest {
     request_body = ChangePasswordRequest,
     responses(
         (status = 204, description = "The password is the new one, and other logins are over"),
-        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Not declared as JSON", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 422, description = "The current password is wrong, or the new one is weak", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 429, description = "Too many failed attempts; see Retry-After", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 503, description = "Too much to do, or not known to be done in time; see Retry-After", body = ProblemBody,
-            content_type = "application/problem+json"),
+        (status = 422, description = "The current password is wrong, or the new one is weak"),
+        (status = 429, description = "Too many failed attempts; see Retry-After"),
+        (status = 503, description = "Too much to do, or not known to be done in time; see Retry-After"),
     ),
 )]
 pub(crate) async fn change_password(

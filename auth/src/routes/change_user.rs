@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use chassis::auth::AdminPrincipal;
 use chassis::json::Json;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use contracts::events::RevocationReason;
 use contracts::{Step, UserId};
 use diesel_async::AsyncConnection;
@@ -70,17 +70,10 @@ pub(crate) struct ChangeUserRequest {
     request_body = ChangeUserRequest,
     responses(
         (status = 200, description = "The user as it is now", body = UserView),
-        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "Not an admin", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "No such user", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "Admins cannot lock themselves out", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Not declared as JSON", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 422, description = "Unknown role or member", body = ProblemBody,
-            content_type = "application/problem+json"),
+        (status = 403, description = "Not an admin"),
+        (status = 404, description = "No such user"),
+        (status = 409, description = "Admins cannot lock themselves out"),
+        (status = 422, description = "Unknown role or member"),
     ),
 )]
 pub(crate) async fn change_user(

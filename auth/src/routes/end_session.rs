@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use chassis::auth::Principal;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use contracts::UserId;
 use contracts::events::RevocationReason;
 use diesel_async::AsyncConnection;
@@ -27,9 +27,7 @@ enum Outcome {
     params(("id" = Uuid, Path, description = "The login's id")),
     responses(
         (status = 204, description = "The login is over"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "The caller has no such login", body = ProblemBody,
-            content_type = "application/problem+json"),
+        (status = 404, description = "The caller has no such login"),
     ),
 )]
 pub(crate) async fn end_session(

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use chassis::auth::Principal;
 use chassis::clock;
 use chassis::page::{self, List, Page};
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 use chassis::query::Query;
 use chrono::{DateTime, Utc};
 use garde::Validate;
@@ -55,9 +55,6 @@ pub(crate) struct SessionView {
     params(ListSessions),
     responses(
         (status = 200, description = "A page of logins", body = Page<SessionView>),
-        (status = 400, description = "Unknown or wrong parameter", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn list_sessions(

@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::auth::AdminPrincipal;
 use chassis::page::{self, List, Page};
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use chassis::query::Query;
 use chrono::{DateTime, Utc};
 use garde::Validate;
@@ -93,10 +93,7 @@ fn ids(text: &str) -> Result<Vec<Uuid>, Problem> {
     params(ListUsers),
     responses(
         (status = 200, description = "A page of users", body = Page<UserView>),
-        (status = 400, description = "Unknown or wrong parameter", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "Not an admin", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "Not an admin"),
     ),
 )]
 pub(crate) async fn list_users(

@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::clock;
 use chassis::json::Json;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use contracts::{Context, UserId};
 use diesel_async::AsyncConnection;
 use garde::Validate;
@@ -43,18 +43,9 @@ pub(crate) struct LoginRequest {
     request_body = LoginRequest,
     responses(
         (status = 200, description = "A pair of tokens", body = TokenResponse),
-        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "E-mail or password is wrong, or the account is disabled", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Not declared as JSON", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 422, description = "Missing or unknown member", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 429, description = "Too many failed attempts, whatever the password; see Retry-After", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 503, description = "Too much to do, or not done in time; see Retry-After", body = ProblemBody,
-            content_type = "application/problem+json"),
+        (status = 401, description = "E-mail or password is wrong, or the account is disabled"),
+        (status = 429, description = "Too many failed attempts, whatever the password; see Retry-After"),
+        (status = 503, description = "Too much to do, or not done in time; see Retry-After"),
     ),
 )]
 pub(crate) async fn login(

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chassis::json::Json;
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 use contracts::events::RevocationReason;
 use diesel_async::AsyncConnection;
 use garde::Validate;
@@ -32,12 +32,6 @@ pub(crate) struct LogoutRequest {
     request_body = LogoutRequest,
     responses(
         (status = 204, description = "The login is over"),
-        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Not declared as JSON", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 422, description = "Missing or unknown member", body = ProblemBody,
-            content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn logout(

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chassis::auth::Principal;
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 use contracts::UserId;
 use contracts::events::RevocationReason;
 use diesel_async::AsyncConnection;
@@ -18,7 +18,6 @@ use crate::store::{self, Conn, StoreError};
     security(("bearer" = [])),
     responses(
         (status = 204, description = "Every login is over"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn logout_all(state: Data<State>, principal: Principal) -> Result<HttpResponse, Problem> {

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chassis::auth::Principal;
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 
 use super::caller;
 use super::user_view::UserView;
@@ -15,7 +15,6 @@ use crate::app::State;
     security(("bearer" = [])),
     responses(
         (status = 200, description = "The account", body = UserView),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn me(state: Data<State>, principal: Principal) -> Result<HttpResponse, Problem> {

@@ -18,8 +18,8 @@ mod token_response;
 mod user_view;
 
 use actix_web::web::{self, Data, ServiceConfig};
-use chassis::docs::{BearerToken, Problems};
-use chassis::problem::ProblemBody;
+use chassis::docs::{BearerToken, OwnProblems};
+use chassis::problem::Code;
 use utoipa::OpenApi;
 
 use crate::app::State;
@@ -42,11 +42,19 @@ use crate::app::State;
         change_user::change_user,
         jwks::jwks,
     ),
-    components(schemas(ProblemBody)),
-    modifiers(&BearerToken, &Problems),
+    modifiers(&BearerToken),
     tags((name = "auth", description = "Accounts and logins"), (name = "users", description = "For admins")),
 )]
 pub(crate) struct Documentation;
+
+/// Problems that do not follow from what an operation takes.
+pub(crate) const PROBLEMS: OwnProblems<'static> = &[
+    ("register", &[Code::EmailTaken]),
+    ("login", &[Code::InvalidCredentials]),
+    ("refresh", &[Code::InvalidRefreshToken]),
+    ("list_users", &[Code::Forbidden]),
+    ("change_user", &[Code::Forbidden, Code::Conflict]),
+];
 
 /// Registers the routes of one worker.
 pub(crate) fn configure(config: &mut ServiceConfig, state: &State) {

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chassis::json::Json;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use contracts::Context;
 use contracts::events::RevocationReason;
 use diesel_async::AsyncConnection;
@@ -56,14 +56,7 @@ enum Outcome {
     request_body = RefreshRequest,
     responses(
         (status = 200, description = "The token's one successor and an access token; the same ones again when it is repeated within the grace", body = TokenResponse),
-        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "The token does not hold", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Not declared as JSON", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 422, description = "Missing or unknown member", body = ProblemBody,
-            content_type = "application/problem+json"),
+        (status = 401, description = "The token does not hold"),
     ),
 )]
 pub(crate) async fn refresh(

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chassis::json::Json;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use contracts::{Context, Transition};
 use diesel_async::AsyncConnection;
 use garde::Validate;
@@ -59,16 +59,9 @@ pub(crate) struct RegisterResponse {
     request_body = RegisterRequest,
     responses(
         (status = 201, description = "The account was made", body = RegisterResponse),
-        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "The e-mail address is taken", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Not declared as JSON", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 422, description = "Malformed e-mail address, weak password, unknown member", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 503, description = "Too much to do, or not known to be done in time; see Retry-After", body = ProblemBody,
-            content_type = "application/problem+json"),
+        (status = 409, description = "The e-mail address is taken"),
+        (status = 422, description = "Malformed e-mail address, weak password, unknown member"),
+        (status = 503, description = "Too much to do, or not known to be done in time; see Retry-After"),
     ),
 )]
 pub(crate) async fn register(

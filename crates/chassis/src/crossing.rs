@@ -7,6 +7,8 @@
 //!
 //! The crash tests (`tests/chaos`) cross every point of [`POINTS`] with real processes under load.
 
+use terminal::errln;
+
 /// Every fail point, and where it is. Those of the kernel are crossed by every service.
 pub const POINTS: [(&str, &str); 22] = [
     (
@@ -74,8 +76,7 @@ pub fn cross(name: &str) {
 }
 
 #[cfg(debug_assertions)]
-#[expect(clippy::print_stderr, reason = "the last word of a process that is to die")]
 fn die(name: &str) {
-    eprintln!("fail point {name}: abort");
+    errln!("fail point {name}: abort");
     std::process::abort()
 }

@@ -1,4 +1,10 @@
-//! What the OpenAPI document is good for: `/openapi.json`, the Swagger UI at `/docs`, the `Allow` header.
+//! The OpenAPI document: what every service's has in common, and what it is good for: `/openapi.json`, the Swagger UI at
+//! `/docs`, the `Allow` header.
+
+mod complete;
+mod glossary;
+mod problems;
+mod schemas;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,11 +13,12 @@ use actix_web::http::header::{ContentType, HeaderValue, LOCATION};
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, guard, web};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, OpenApi, PathItem, Ref, Response, ResponseBuilder};
+use utoipa::openapi::{OpenApi, PathItem};
 use utoipa::{Modify, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::problem::ProblemBody;
+pub use complete::complete;
+pub use problems::{OwnProblems, name_problems};
 
 /// One event of a stream, as OpenAPI shows it.
 #[derive(Debug, ToSchema)]
@@ -43,45 +50,6 @@ impl Modify for BearerToken {
             .get_or_insert_default()
             .add_security_scheme("bearer", SecurityScheme::Http(scheme));
     }
-}
-
-/// Adds to every operation what each may answer besides its own: a problem of the client's, or of ours.
-#[derive(Debug, Clone, Copy)]
-pub struct Problems;
-
-impl Modify for Problems {
-    fn modify(&self, document: &mut OpenApi) {
-        for item in document.paths.paths.values_mut() {
-            let operations = [
-                &mut item.get,
-                &mut item.post,
-                &mut item.put,
-                &mut item.patch,
-                &mut item.delete,
-            ];
-            for operation in operations.into_iter().flatten() {
-                for (range, whose) in [
-                    ("4XX", "A problem with the request"),
-                    ("5XX", "A problem on our side"),
-                ] {
-                    let responses = &mut operation.responses.responses;
-                    responses
-                        .entry(range.to_owned())
-                        .or_insert_with(|| problem(whose).into());
-                }
-            }
-        }
-    }
-}
-
-fn problem(description: &str) -> Response {
-    ResponseBuilder::new()
-        .description(description)
-        .content(
-            "application/problem+json",
-            Content::new(Some(Ref::from_schema_name(ProblemBody::name()))),
-        )
-        .build()
 }
 
 /// Registers document and UI. The workers share the document's text: each with a tree of its own, it would be most of the

@@ -125,6 +125,7 @@ pub struct MessagingHealth {
 
 /// Whether the process consumes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = Self::well)]
 pub struct ConsumerHealth {
     /// `degraded` when it has been in a state other than `assigned` or `standby` for longer than
     /// `messaging.health_grace_ms`.
@@ -138,6 +139,33 @@ pub struct ConsumerHealth {
     /// Why it does not consume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+impl ConsumerHealth {
+    /// For documents: one that reads its partitions.
+    #[must_use]
+    pub fn well() -> Self {
+        Self {
+            status: OverallStatus::Ok,
+            state: ConsumerState::Assigned,
+            since: DateTime::from_timestamp_millis(1_767_268_800_000).unwrap_or_default(),
+            partitions: 9,
+            reason: None,
+        }
+    }
+}
+
+impl RelayHealth {
+    /// For documents: one that relays an outbox without a backlog.
+    #[must_use]
+    pub fn well() -> Self {
+        Self {
+            status: OverallStatus::Ok,
+            role: RelayRole::Leader,
+            oldest_row_seconds: Some(0),
+            reason: None,
+        }
+    }
 }
 
 /// What a consumer does.
@@ -158,6 +186,7 @@ pub enum ConsumerState {
 
 /// Whether the process publishes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = Self::well)]
 pub struct RelayHealth {
     /// `degraded` when the oldest row of the outbox is older than `messaging.outbox_overdue_ms`.
     pub status: OverallStatus,

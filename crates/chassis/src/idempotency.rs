@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 
 use crate::problem::{Code, Problem};
 
-const HEADER: &str = "idempotency-key";
+pub(crate) const HEADER: &str = "idempotency-key";
 const MAX_CHARS: usize = 255;
 
 /// The request's key, if it has one.

@@ -47,7 +47,12 @@ pub struct FieldError {
 
 /// A problem's body (RFC 9457).
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[schema(as = Problem)]
+#[schema(as = Problem, example = json!({
+    "type": "https://quadrille.dev/problems/not-found",
+    "title": "There is no such resource",
+    "status": 404,
+    "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+}))]
 pub struct ProblemBody {
     /// Stable for each kind of problem: `https://quadrille.dev/problems/<code>`.
     #[serde(rename = "type")]

@@ -8,6 +8,7 @@ use actix_web::dev::ServerHandle;
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use socket2::SockRef;
+use terminal::{errln, outln};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
@@ -71,20 +72,18 @@ pub fn main<S: Service>() -> ExitCode {
 }
 
 /// Before telemetry is up, or after it is down, people read this.
-#[expect(clippy::print_stderr, reason = "the last word of a failing command")]
 fn complain(service: &str, error: &anyhow::Error) {
-    eprintln!("{service}: {error:#}");
+    errln!("{service}: {error:#}");
 }
 
-#[expect(clippy::print_stdout, reason = "what the command was asked to print")]
 fn run<S: Service>(command: Command<S::Command>) -> anyhow::Result<ExitCode> {
     if let Command::Openapi = command {
-        println!("{}", S::openapi().to_pretty_json()?);
+        outln!("{}", S::openapi().to_pretty_json()?);
         return Ok(ExitCode::SUCCESS);
     }
     let layers = Layers::from_process::<S>().context("configuration")?;
     if let Command::Config = command {
-        println!("{}", serde_json::to_string_pretty(&layers.redacted()?)?);
+        outln!("{}", serde_json::to_string_pretty(&layers.redacted()?)?);
     }
     let core = layers.core().context("configuration")?;
     let settings: S::Settings = layers.read().context("configuration")?;

@@ -2,6 +2,7 @@
 
 mod client;
 mod constants;
+mod documented;
 mod issuer;
 
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 pub use client::{Answer, TestClient};
 pub use constants::constants;
+pub use documented::check_documented;
 pub use issuer::{TestIssuer, claims};
 use tokio::runtime::Runtime;
 
@@ -103,13 +105,17 @@ fn up<S: Service>(core: CoreSettings, settings: S::Settings) -> anyhow::Result<(
         .worker_threads(1)
         .enable_all()
         .build()?;
+    let openapi = S::openapi();
     let running = runtime.block_on(async {
         telemetry::init(S::NAME, &core.log, LogTarget::Stderr)?;
         database::migrate(&core.database.url, S::migrations()).await?;
         Running::start::<S>(core, settings).await
     });
     match running {
-        Ok(running) => Ok((runtime, running)),
+        Ok(running) => {
+            documented::register(running.http, &openapi)?;
+            Ok((runtime, running))
+        }
         Err(error) => {
             runtime.shutdown_background();
             Err(error)

@@ -1,7 +1,8 @@
 //! All topics as one `AsyncAPI` 3.0 document: what travels where, under which key, with which headers.
 //!
-//! Who announces is part of it; who listens is not. A service that announces a fact does not know its listeners, and
-//! a new one changes nothing here.
+//! It says who sends and which of the platform's services receive; an acceptance test holds the latter against what running
+//! services subscribe to. Whoever else listens changes nothing here: a service that announces a fact does not know its
+//! listeners.
 
 use serde_json::{Map, Value, json};
 
@@ -15,6 +16,18 @@ pub use headers::{DEAD_LETTER, EVENT, Header};
 
 /// Where a key is placed, in librdkafka's words: as Kafka's Java client does, and records without a key anywhere.
 pub const PARTITIONER: &str = "murmur2_random";
+
+/// Who takes part.
+const SERVICES: [(&str, &str); 5] = [
+    ("auth", "Accounts and logins"),
+    (
+        "gateway",
+        "Writes each saga's timeline, and refuses logins that have ended",
+    ),
+    ("notification", "Notifies users"),
+    ("order", "Orders, from placing to their end"),
+    ("payment", "Takes payments and gives them back"),
+];
 
 /// Where the message of every dead-letter topic is.
 const DEAD_LETTER_MESSAGE: &str = "dead-letter";
@@ -39,7 +52,19 @@ pub fn document() -> serde_json::Result<Value> {
         .collect();
     let operations: Map<String, Value> = Topic::ALL
         .into_iter()
-        .map(|topic| (format!("announce.{topic}"), operation(topic, &events)))
+        .flat_map(|topic| {
+            let received = topic.received_by().iter();
+            let received =
+                received.map(move |service| (format!("receive.{topic}.{service}"), Some(*service), topic));
+            std::iter::once((format!("announce.{topic}"), None, topic)).chain(received)
+        })
+        .map(|(name, receiver, topic)| {
+            let operation = match receiver {
+                None => send(topic, &events),
+                Some(service) => receive(topic, service, &events),
+            };
+            (name, operation)
+        })
         .collect();
     Ok(json!({
         "asyncapi": "3.0.0",
@@ -53,7 +78,9 @@ pub fn document() -> serde_json::Result<Value> {
                             one that Kafka's Java client chooses, `(murmur2(key) & 0x7fffffff) % partitions`. Whoever \
                             writes to a topic, or joins one with another by partition, places keys so \
                             (librdkafka: `partitioner=murmur2_random`).",
-            "license": { "name": "Apache-2.0" },
+            "license": { "name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0" },
+            "contact": { "name": "Quadrille", "url": "https://quadrille.dev" },
+            "tags": SERVICES.map(|(name, description)| json!({ "name": name, "description": description })),
         },
         "defaultContentType": CONTENT_TYPE,
         "servers": {
@@ -173,19 +200,39 @@ fn channel(topic: Topic, events: &[EventSchema]) -> Value {
     })
 }
 
-fn operation(topic: Topic, events: &[EventSchema]) -> Value {
-    let messages: Vec<Value> = carried(topic, events)
-        .into_iter()
-        .map(|name| json!({ "$ref": format!("#/channels/{topic}/messages/{name}") }))
-        .collect();
+fn send(topic: Topic, events: &[EventSchema]) -> Value {
     let service = topic.announced_by();
     json!({
         "action": "send",
         "channel": { "$ref": format!("#/channels/{topic}") },
         "summary": format!("The {service} service writes to {topic}, and nobody else."),
+        "description": "From its outbox, after the state change that it tells of has been committed; more than once when in doubt.",
         "tags": [{ "name": service }],
-        "messages": messages,
+        "messages": messages(topic, events),
     })
+}
+
+fn receive(topic: Topic, service: &str, events: &[EventSchema]) -> Value {
+    json!({
+        "action": "receive",
+        "channel": { "$ref": format!("#/channels/{topic}") },
+        "summary": format!("The {service} service consumes {topic}."),
+        "description": "Each event has its effect once, however often it is delivered; what cannot be processed becomes a dead letter \
+                        of this service.",
+        "tags": [{ "name": service }],
+        "bindings": { "kafka": {
+            "groupId": { "type": "string", "enum": [service], "description": "The consumer group." },
+            "bindingVersion": "0.5.0",
+        } },
+        "messages": messages(topic, events),
+    })
+}
+
+fn messages(topic: Topic, events: &[EventSchema]) -> Vec<Value> {
+    let names = carried(topic, events).into_iter();
+    names
+        .map(|name| json!({ "$ref": format!("#/channels/{topic}/messages/{name}") }))
+        .collect()
 }
 
 /// A body as it stands on the wire: the golden file that the tests hold the code to.

@@ -107,6 +107,26 @@ impl Topic {
         }
     }
 
+    /// The services of the platform that consume it, each as the consumer group of its name. Others may, and nobody asks them.
+    #[must_use]
+    pub const fn received_by(self) -> &'static [&'static str] {
+        match self {
+            Self::OrderCreated | Self::OrderCancelled => &["gateway", "notification", "payment"],
+            Self::OrderConfirmed | Self::UserRegistered => &["gateway", "notification"],
+            Self::PaymentCompleted | Self::PaymentFailed | Self::PaymentRefunded => {
+                &["gateway", "notification", "order"]
+            }
+            Self::PaymentDisputed
+            | Self::PaymentDisputeClosed
+            | Self::SessionRevoked
+            | Self::AuthDeadLetters
+            | Self::GatewayDeadLetters
+            | Self::NotificationDeadLetters
+            | Self::OrderDeadLetters
+            | Self::PaymentDeadLetters => &["gateway"],
+        }
+    }
+
     /// Whether the topic carries dead letters instead of facts.
     #[must_use]
     pub fn is_dead_letter(self) -> bool {

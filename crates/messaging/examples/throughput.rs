@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use chassis::settings::DatabaseSettings;
 use chassis::{Tasks, clock};
+use clap::Parser;
 use contracts::events::{OrderConfirmed, OrderCreated};
 use contracts::{
     Aggregate, Context, Currency, Envelope, EventId, Fact, Money, NoAction, OrderId, PaymentId, Reaction,
@@ -23,6 +24,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use stack::kafka::{Kafka, client, topics};
 use stack::postgres::{Options, Postgres};
+use terminal::outln;
 use uuid::Uuid;
 
 const MESSAGES: u32 = 100_000;
@@ -33,8 +35,13 @@ const LATER: [&str; 3] = [
 ];
 const KERNEL: &str = include_str!("../../../migrations/order/00000000000001_kernel/up.sql");
 
+/// Measures how many messages a second the consumer and the relay move on this machine
+#[derive(Debug, Parser)]
+struct Arguments {}
+
 #[tokio::main]
 async fn main() -> Result<()> {
+    Arguments::parse();
     let directory = stack::temporary()?;
     let ports = [
         stack::ports::lease()?,
@@ -69,7 +76,7 @@ async fn main() -> Result<()> {
 
 fn report(what: &str, messages: u32, took: Duration) {
     let rate = f64::from(messages) / took.as_secs_f64();
-    println!("{what}: {messages} in {took:.2?}, {rate:.0}/s");
+    outln!("{what}: {messages} in {took:.2?}, {rate:.0}/s");
 }
 
 /// A tenth as many keys as messages.

@@ -18,7 +18,7 @@ use crate::{id, problem, view};
 /// Why.
 #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"reason": "the provider is well again"}))]
+#[schema(example = json!({"reason": "what failed is in order again"}))]
 pub(crate) struct Reason {
     /// For the audit.
     #[garde(length(chars, min = 1, max = 500))]
@@ -29,15 +29,6 @@ pub(crate) struct Reason {
 /// Another payload, and why.
 #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({
-    "payload": {
-        "action": "charge",
-        "order_id": "01a1fcd0-c5fb-7408-a20e-0543f83c7e68",
-        "amount": {"amount_minor": 12900, "currency": "EUR"},
-        "payment_method": "pm_card_visa",
-    },
-    "reason": "the customer pays with another card",
-}))]
 pub(crate) struct Edit {
     /// The payload to replay in place of the original's.
     #[garde(skip)]

@@ -19,20 +19,17 @@ use crate::{id, problem, view};
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Which {
+    /// Only those that died of this.
     fingerprint: Option<String>,
+    /// Only those with this key.
     key: Option<String>,
+    /// Only those of this topic or action.
     name: Option<String>,
 }
 
 /// A bulk replay.
 #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({
-    "filter": {"name": "charge"},
-    "reason": "the provider is well again",
-    "rate_per_second": 10,
-    "dry_run": true,
-}))]
 pub(crate) struct Bulk {
     #[garde(skip)]
     filter: Which,

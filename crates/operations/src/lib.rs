@@ -3,45 +3,43 @@
 
 mod act;
 mod bulk;
+mod document;
 mod read;
 mod view;
 
 use actix_web::web::{self, Data, ServiceConfig};
-use chassis::docs::Problems;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use messaging::once::KeyError;
 use messaging::operations::{OperationError, Operations};
 use utoipa::OpenApi;
 use uuid::Uuid;
 
 pub use act::{request_key, respond};
+pub use document::document;
 pub use read::{JobState, Jobs, Letters, State, audit_entries, letters, replay_jobs};
 pub use view::{AuditEntry, ErrorView, Job, Summary};
 
 #[derive(OpenApi)]
-#[openapi(paths(
-    read::list,
-    read::groups,
-    read::jobs,
-    read::inspect,
-    read::audit,
-    read::status,
-    read::stats,
-    act::replay,
-    act::edit,
-    act::discard,
-    act::restore,
-    bulk::replay_many,
-    bulk::job,
-    bulk::stop,
-), components(schemas(read::State, read::JobState, ProblemBody)), modifiers(&Problems))]
+#[openapi(
+    paths(
+        read::list,
+        read::groups,
+        read::jobs,
+        read::inspect,
+        read::audit,
+        read::status,
+        read::stats,
+        act::replay,
+        act::edit,
+        act::discard,
+        act::restore,
+        bulk::replay_many,
+        bulk::job,
+        bulk::stop,
+    ),
+    components(schemas(read::State, read::JobState))
+)]
 struct Documentation;
-
-/// Documents the endpoints under `prefix`, for example `/orders`.
-#[must_use]
-pub fn document(openapi: utoipa::openapi::OpenApi, prefix: &str) -> utoipa::openapi::OpenApi {
-    openapi.nest(prefix, Documentation::openapi())
-}
 
 /// Mounts the endpoints under `prefix`. To be called before routes such as `<prefix>/{id}`.
 pub fn configure(config: &mut ServiceConfig, prefix: &str, operations: Operations) {

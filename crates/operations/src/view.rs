@@ -13,7 +13,29 @@ use uuid::Uuid;
 
 /// A dead letter in a list.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[schema(as = DeadLetter)]
+#[schema(as = DeadLetter, example = json!({
+    "id": "019b7b13-1d4c-7a90-b6e2-3f58c1d07a46",
+    "state": "open",
+    "kind": "message",
+    "name": "payment.completed",
+    "key": "019b7b12-b000-7408-a20e-0543f83c7e68",
+    "event_id": "019b7b12-b2c8-7c11-b0c4-90e1f1d3a7b2",
+    "attempts": 4,
+    "deaths": 1,
+    "error": {
+        "class": "malformed-body",
+        "message": "missing field `customer_id` at line 1 column 103",
+        "fingerprint": "6f1d0a2b9c3e4f57",
+    },
+    "first_failed_at": "2026-01-01T12:00:01.062Z",
+    "last_failed_at": "2026-01-01T12:00:37.118Z",
+    "superseded_by": null,
+    "edited_from": null,
+    "settled_reason": null,
+    "job_id": null,
+    "created_at": "2026-01-01T12:00:01.062Z",
+    "updated_at": "2026-01-01T12:00:37.118Z",
+}))]
 pub struct Summary {
     /// Its id; the newer, the greater.
     pub id: Uuid,
@@ -57,7 +79,42 @@ pub struct ErrorView {
 
 /// A dead letter with all that is known of it.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DeadLetterDetails)]
+#[schema(as = DeadLetterDetails, example = json!({
+    "id": "019b7b13-1d4c-7a90-b6e2-3f58c1d07a46",
+    "state": "open",
+    "kind": "message",
+    "name": "payment.completed",
+    "key": "019b7b12-b000-7408-a20e-0543f83c7e68",
+    "event_id": "019b7b12-b2c8-7c11-b0c4-90e1f1d3a7b2",
+    "attempts": 4,
+    "deaths": 1,
+    "error": {
+        "class": "malformed-body",
+        "message": "missing field `customer_id` at line 1 column 103",
+        "fingerprint": "6f1d0a2b9c3e4f57",
+    },
+    "first_failed_at": "2026-01-01T12:00:01.062Z",
+    "last_failed_at": "2026-01-01T12:00:37.118Z",
+    "superseded_by": null,
+    "edited_from": null,
+    "settled_reason": null,
+    "job_id": null,
+    "created_at": "2026-01-01T12:00:01.062Z",
+    "updated_at": "2026-01-01T12:00:37.118Z",
+    "headers": [["ce_type", "payment.completed.v1"], ["ce_source", "payment"]],
+    "payload": {
+        "payment_id": "019b7b12-b2c8-7d02-8d5e-7a1f3b0c4d21",
+        "order_id": "019b7b12-b000-7408-a20e-0543f83c7e68",
+    },
+    "payload_base64": "eyJwYXltZW50X2lkIjoiMDE5YjdiMTItYjJjOC03ZDAyLThkNWUtN2ExZjNiMGM0ZDIxIiwib3JkZXJfaWQiOiIwMTliN2IxMi1iMDAwLTc0MDgtYTIwZS0wNTQzZjgzYzdlNjgifQ==",
+    "origin": {
+        "topic": "payment.completed",
+        "partition": 2,
+        "offset": 1204,
+        "timestamp": "2026-01-01T12:00:00.980Z",
+    },
+    "history": [],
+}))]
 pub(crate) struct Whole {
     #[serde(flatten)]
     summary: Summary,
@@ -141,7 +198,21 @@ pub(crate) struct Groups {
 
 /// A bulk replay.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[schema(as = ReplayJob)]
+#[schema(as = ReplayJob, example = json!({
+    "id": "019b7b20-5a10-7c3d-8e42-6b9f0d1c2e58",
+    "state": "running",
+    "matched": 120,
+    "replayed": 40,
+    "failed_again": 1,
+    "fingerprint": null,
+    "key": null,
+    "name": "charge",
+    "actor": "019b7a00-0000-7d3a-9c55-2f6d0c6f9a11",
+    "reason": "what failed is in order again",
+    "rate_per_second": 10,
+    "created_at": "2026-01-01T12:15:00.240Z",
+    "finished_at": null,
+}))]
 pub struct Job {
     /// Null of a dry run, which is no job.
     pub id: Option<Uuid>,

@@ -1,5 +1,5 @@
-//! What the platform publishes about itself, made from its code: the OpenAPI document of each service, the `AsyncAPI`
-//! document of all topics, the JSON Schema of each event, the catalogue of errors.
+//! What the platform publishes about itself, made from its code: the OpenAPI document of each service and of all of them, the
+//! `AsyncAPI` document of all topics, the JSON Schema of each event, the catalogue of errors.
 //!
 //! All of it is committed under docs/, so that a change of an interface shows in the change that makes it. The test of
 //! this crate compares; `make contracts` writes.
@@ -27,6 +27,7 @@ pub fn documents() -> serde_json::Result<Vec<Document>> {
         openapi::<notification::NotificationService>()?,
         openapi::<order::OrderService>()?,
         openapi::<payment::PaymentService>()?,
+        json("docs/contracts/openapi/quadrille.json", whole()?)?,
         json("docs/contracts/asyncapi.json", contracts::asyncapi::document()?)?,
     ];
     for event in contracts::schema::all()? {
@@ -44,6 +45,28 @@ pub fn documents() -> serde_json::Result<Vec<Document>> {
 fn openapi<S: Service>() -> serde_json::Result<Document> {
     let path = format!("docs/contracts/openapi/{}.json", S::NAME);
     json(path, serde_json::to_value(S::openapi())?)
+}
+
+/// What the gateway shows as the whole interface, at `/docs/openapi.json`.
+fn whole() -> serde_json::Result<Value> {
+    let documents = [
+        ("auth", serde_json::to_value(auth::AuthService::openapi())?),
+        ("orders", serde_json::to_value(order::OrderService::openapi())?),
+        (
+            "payments",
+            serde_json::to_value(payment::PaymentService::openapi())?,
+        ),
+        (
+            "notifications",
+            serde_json::to_value(notification::NotificationService::openapi())?,
+        ),
+        (
+            "gateway",
+            serde_json::to_value(gateway::GatewayService::openapi())?,
+        ),
+    ];
+    let documents = documents.map(|(name, document)| (name.to_owned(), document));
+    gateway::openapi::merged(documents).map_err(serde::de::Error::custom)
 }
 
 /// Members in the order of their names: a document changes only where what it says does.

@@ -6,7 +6,7 @@
     reason = "a panic in a test is its report"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use contracts::asyncapi::DEAD_LETTER;
@@ -136,7 +136,107 @@ fn every_document_of_an_interface_is_openapi_3_1_with_all_it_refers_to() {
         }
         names.push(name.trim_end_matches(".json").to_owned());
     }
-    assert_eq!(names, ["auth", "gateway", "notification", "order", "payment"]);
+    assert_eq!(
+        names,
+        ["auth", "gateway", "notification", "order", "payment", "quadrille"]
+    );
+}
+
+/// The operations of the services' documents: document, `METHOD path`, operation.
+fn operations() -> Vec<(String, String, Value)> {
+    let mut found = Vec::new();
+    for document in documents().unwrap() {
+        let Some(name) = document.path.strip_prefix("docs/contracts/openapi/") else {
+            continue;
+        };
+        let body: Value = serde_json::from_str(&document.text).unwrap();
+        for (path, item) in body["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let place = format!("{} {path}", method.to_uppercase());
+                found.push((name.to_owned(), place, operation.clone()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn an_operation_has_an_id_that_no_other_service_has_and_the_whole_document_has_each_once() {
+    let (whole, parts): (Vec<_>, Vec<_>) = operations()
+        .into_iter()
+        .partition(|(name, _, _)| name == "quadrille.json");
+    let id = |(_, place, operation): &(String, String, Value)| {
+        (
+            operation["operationId"].as_str().unwrap().to_owned(),
+            place.clone(),
+        )
+    };
+    let (ids, together): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        (parts.iter().map(id).collect(), whole.iter().map(id).collect());
+    assert_eq!(ids.len(), parts.len(), "an operation id is there twice");
+    assert_eq!(ids, together);
+}
+
+#[test]
+fn every_operation_names_what_it_may_be_answered_with() {
+    for (name, place, operation) in operations() {
+        let responses = operation["responses"].as_object().unwrap();
+        for status in responses.keys() {
+            assert!(
+                status.parse::<u16>().is_ok(),
+                "{name}: {place} answers with {status}, which is no one status"
+            );
+        }
+        for always in ["400", "429", "500", "502", "503", "504"] {
+            assert!(
+                responses.contains_key(always),
+                "{name}: {place} does not tell of {always}"
+            );
+        }
+        assert_eq!(
+            responses.contains_key("401"),
+            !operation["security"].as_array().unwrap().is_empty()
+                || place == "POST /auth/login"
+                || place == "POST /auth/refresh",
+            "{name}: {place}"
+        );
+        for text in ["summary", "description"] {
+            assert!(
+                !operation[text].as_str().unwrap().is_empty(),
+                "{name}: {place} has no {text}"
+            );
+        }
+    }
+}
+
+/// A member that refers to a schema is described there.
+#[test]
+fn everything_is_described() {
+    let mut bare = Vec::new();
+    for document in documents().unwrap() {
+        let Some(name) = document.path.strip_prefix("docs/contracts/openapi/") else {
+            continue;
+        };
+        let body: Value = serde_json::from_str(&document.text).unwrap();
+        for (schema, of_schema) in body["components"]["schemas"].as_object().unwrap() {
+            if of_schema["description"].as_str().is_none() {
+                bare.push(format!("{name}: schema {schema}"));
+            }
+            for (member, of_member) in of_schema["properties"].as_object().into_iter().flatten() {
+                if of_member["description"].as_str().is_none() && of_member["$ref"].is_null() {
+                    bare.push(format!("{name}: schema {schema}, member {member}"));
+                }
+            }
+        }
+    }
+    for (name, place, operation) in operations() {
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            if parameter["description"].as_str().is_none() {
+                bare.push(format!("{name}: {place}, parameter {}", parameter["name"]));
+            }
+        }
+    }
+    assert!(bare.is_empty(), "without a description:\n  {}", bare.join("\n  "));
 }
 
 /// Swagger UI proposes the example, and otherwise makes one up that is refused.

@@ -7,13 +7,14 @@ mod demo;
 use std::process::ExitCode;
 
 use clap::Parser;
+use terminal::errln;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     match Box::pin(cli::run(cli::Arguments::parse())).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("\n{} {error:#}", cli::paint::error("error:"));
+            errln!("\n{} {error:#}", cli::paint::error("error:"));
             ExitCode::FAILURE
         }
     }

@@ -142,6 +142,7 @@ impl Service for Analytics {
         operations::document(
             utoipa::openapi::OpenApi::new(info, utoipa::openapi::Paths::new()),
             "/analytics",
+            &[],
         )
     }
 

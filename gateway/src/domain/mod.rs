@@ -11,3 +11,4 @@ pub(crate) mod route_class;
 pub mod routing;
 pub mod template;
 pub mod timeline;
+pub mod whole_interface;

@@ -27,6 +27,7 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
 /// The whole platform.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = Self::well)]
 pub(crate) struct PlatformHealth {
     /// `ok` when every service is.
     status: OverallStatus,
@@ -36,6 +37,7 @@ pub(crate) struct PlatformHealth {
 
 /// One service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = Self::example)]
 pub(crate) struct ServiceHealth {
     status: ServiceStatus,
     database: PartStatus,
@@ -79,6 +81,23 @@ pub(crate) struct Gatherer {
 }
 
 impl ServiceHealth {
+    /// For the document: one that is well, and consumes or does not.
+    fn well(consumes: bool) -> Self {
+        Self {
+            status: ServiceStatus::Ok,
+            database: PartStatus::Ok,
+            broker: PartStatus::Ok,
+            consumer: consumes.then(ConsumerHealth::well),
+            relay: Some(RelayHealth::well()),
+            reasons: Vec::new(),
+        }
+    }
+
+    /// For the document: one that is well.
+    fn example() -> Self {
+        Self::well(true)
+    }
+
     /// Of a service that says nothing, nothing can be relied on.
     fn silent() -> Self {
         Self {
@@ -121,6 +140,23 @@ impl PlatformHealth {
             status: OverallStatus::Degraded,
             services: BTreeMap::new(),
         }
+    }
+
+    /// For the document: all is well.
+    pub(crate) fn well() -> Self {
+        let services = ["auth", "gateway", "notification", "order", "payment"];
+        Self::of(
+            services
+                .map(|name| (name, ServiceHealth::well(name != "auth")))
+                .into(),
+        )
+    }
+
+    /// For the document: one service is gone.
+    pub(crate) fn without_payments() -> Self {
+        let mut services = Self::well().services;
+        services.insert("payment", ServiceHealth::silent());
+        Self::of(services)
     }
 
     fn of(services: BTreeMap<&'static str, ServiceHealth>) -> Self {

@@ -14,7 +14,8 @@ use crate::jobs::gather_health::{LastAnswer, PlatformHealth};
     tag = "gateway",
     responses(
         (status = 200, description = "Everything is up", body = PlatformHealth),
-        (status = 503, description = "Something is down", body = PlatformHealth),
+        (status = 503, description = "Something is down", body = PlatformHealth,
+            example = json!(PlatformHealth::without_payments())),
     )
 )]
 pub(crate) async fn health(own: web::Data<Health>, last: web::Data<LastAnswer>) -> HttpResponse {

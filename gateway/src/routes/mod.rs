@@ -37,6 +37,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, settings: &EdgeSettings
         .service(read_only("/openapi.json", docs::own_openapi))
         .service(read_only("/docs", docs::index))
         .service(read_only("/docs/", docs::index))
+        .service(read_only("/docs/openapi.json", docs::whole_openapi))
         .service(read_only("/docs/assets/{file}", docs::asset))
         .service(read_only("/docs/events", docs::events::page))
         .service(read_only("/docs/events/", docs::events::page))

@@ -14,9 +14,9 @@ use crate::proxy::Proxy;
 
 /// How the payment goes, as the payment service has it at this moment.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"status": "completed", "attempts": 1, "next_attempt_at": null}))]
 pub(crate) struct PaymentProgress {
     /// Its status.
-    #[schema(example = "processing")]
     status: String,
     /// How often the provider was asked to charge, failed attempts included.
     attempts: u32,

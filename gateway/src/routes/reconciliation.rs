@@ -3,7 +3,7 @@
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use books::{Limits, Report};
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use chassis::query::Query;
 use chassis::{Pool, clock};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -54,12 +54,10 @@ pub(crate) struct Reconciliation {
     security(("bearer" = [])),
     responses(
         (status = 200, description = "The comparison; `balanced` tells whether anything is wrong", body = Reconciliation),
-        (status = 400, description = "A malformed query", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "Not an admin", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 502, description = "A service did not answer", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 504, description = "A service did not answer in time", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "A malformed query"),
+        (status = 403, description = "Not an admin"),
+        (status = 502, description = "A service did not answer"),
+        (status = 504, description = "A service did not answer in time"),
     )
 )]
 pub(crate) async fn reconciliation(

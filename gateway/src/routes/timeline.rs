@@ -8,7 +8,7 @@ use actix_web::http::uri::PathAndQuery;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chassis::Pool;
 use chassis::auth::Principal;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use chrono::{DateTime, Utc};
 use contracts::{EventId, OrderId, Topic};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,24 @@ use crate::store::timeline;
 
 /// The events of one saga, causes before effects.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "order_id": "019b7b12-b000-7408-a20e-0543f83c7e68",
+    "items": [{
+        "event_id": "019b7b12-b010-7a55-9e0c-2d4f6a8b1c37",
+        "type": "order.created",
+        "source": "order",
+        "occurred_at": "2026-01-01T12:00:00.016Z",
+        "causation_id": "019b7b12-affa-7c02-8b71-4e5d6c7a8b90",
+        "data": {"order_id": "019b7b12-b000-7408-a20e-0543f83c7e68", "payment_method": "pm_card_visa"},
+    }, {
+        "event_id": "019b7b12-b29a-7f11-a6d3-90b1c2d3e4f5",
+        "type": "payment.completed",
+        "source": "payment",
+        "occurred_at": "2026-01-01T12:00:00.666Z",
+        "causation_id": "019b7b12-b010-7a55-9e0c-2d4f6a8b1c37",
+        "data": {"order_id": "019b7b12-b000-7408-a20e-0543f83c7e68", "payment_id": "019b7b12-b2c8-7d02-8d5e-7a1f3b0c4d21"},
+    }],
+}))]
 pub(crate) struct Timeline {
     order_id: Uuid,
     items: Vec<TimelineItem>,
@@ -118,12 +136,8 @@ impl HistoryItem {
     security(("bearer" = [])),
     responses(
         (status = 200, description = "The events so far", body = Timeline),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "No such order, or another's", body = ProblemBody,
-            content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 502, description = "Nothing is known of the order here, and the order service does not answer",
-            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No such order, or another's"),
+        (status = 502, description = "Nothing is known of the order here, and the order service does not answer"),
     )
 )]
 pub(crate) async fn timeline(

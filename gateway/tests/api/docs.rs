@@ -64,6 +64,55 @@ async fn the_gateways_own_document_tells_of_its_timeline() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_whole_interface_is_one_document_and_has_a_page() {
+    const PART: &str = r##"{"openapi":"3.1.0","info":{"title":"a part","version":"1"},"paths":{},
+        "components":{"schemas":{"Problem":{"type":"string"}}},"tags":[{"name":"part"}]}"##;
+    let gateway = Gateway::before(documents(&[("/openapi.json", 200, PART)])).await;
+    let client = gateway.anonymous();
+    let whole = client.get("/docs/openapi.json").await;
+    assert_eq!(
+        (whole.status.as_u16(), whole.header("content-type")),
+        (200, "application/json")
+    );
+    let whole = whole.json();
+    assert_eq!(whole["info"]["title"], "Quadrille");
+    assert!(whole["paths"]["/health"]["get"].is_object(), "{whole}");
+    assert_eq!(
+        whole["components"]["schemas"]["Problem"],
+        serde_json::json!({"type": "string"})
+    );
+    assert_eq!(
+        whole["components"]["schemas"]["gateway_Problem"]["type"],
+        "object"
+    );
+    assert_eq!(client.get("/docs/quadrille/openapi.json").await.json(), whole);
+    let page = client.get("/docs/quadrille").await.text();
+    assert!(
+        page.contains("data-document=\"/docs/quadrille/openapi.json\""),
+        "{page}"
+    );
+    assert!(
+        client
+            .get("/docs")
+            .await
+            .text()
+            .contains("href=\"/docs/quadrille\"")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_interface_is_not_there_without_one_of_its_parts() {
+    for part in [(404, "{}"), (200, "[]"), (200, "no json"), (500, "{}")] {
+        let gateway = Gateway::before(documents(&[("/openapi.json", part.0, part.1)])).await;
+        gateway
+            .anonymous()
+            .get("/docs/openapi.json")
+            .await
+            .problem(502, "bad-gateway");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_events_have_a_page_and_a_document() {
     let gateway = Gateway::before(documents(&[])).await;
     let client = gateway.anonymous();
@@ -94,7 +143,7 @@ async fn the_events_have_a_page_and_a_document() {
         "<td><code>ce_causationid</code></td><td>string (uuid)</td><td>yes</td>",
         "<td><code>x-error-class</code></td>",
         "payment_failed | customer_request | payment_timeout",
-        "The order service writes to order.created, and nobody else.",
+        "The order service writes to order.created, and nobody else. Consumed by: gateway, notification, payment.",
         "&quot;amount_minor&quot;: 4997",
     ] {
         assert!(page.contains(words), "{words}");

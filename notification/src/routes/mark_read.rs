@@ -4,7 +4,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, post};
 use chassis::auth::Principal;
 use chassis::clock;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use contracts::EventId;
 
 use crate::app::State;
@@ -17,8 +17,6 @@ use crate::store;
     params(("id" = String, Path, format = "uuid", description = "The notification")),
     responses(
         (status = 204, description = "It is marked as read"),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[post("/notifications/{id}/read")]

@@ -8,8 +8,8 @@ mod view;
 mod webhooks;
 
 use actix_web::web::{Data, ServiceConfig};
-use chassis::docs::BearerToken;
-use chassis::problem::ProblemBody;
+use chassis::docs::{BearerToken, OwnProblems};
+use chassis::problem::Code;
 use utoipa::OpenApi;
 
 use crate::app::State;
@@ -34,10 +34,21 @@ use crate::app::State;
         webhooks::get_delivery::get_delivery,
         webhooks::resend_delivery::resend_delivery,
     ),
-    components(schemas(ProblemBody)),
     modifiers(&BearerToken),
+    tags(
+        (name = "notifications", description = "What each user has been notified of"),
+        (name = "preferences", description = "What a user wants to be notified of"),
+        (name = "webhooks", description = "A user's webhooks and their deliveries"),
+    ),
 )]
 struct Documentation;
+
+/// Problems that do not follow from what an operation takes.
+pub(crate) const PROBLEMS: OwnProblems<'static> = &[
+    ("create_webhook", &[Code::Conflict]),
+    ("resend_delivery", &[Code::Conflict, Code::IdempotencyInFlight]),
+    ("test_webhook", &[Code::Conflict, Code::IdempotencyInFlight]),
+];
 
 /// The OpenAPI document.
 pub(crate) fn openapi() -> utoipa::openapi::OpenApi {

@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use actix_web::{HttpResponse, get, put};
 use chassis::auth::Principal;
 use chassis::json::Json;
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 use diesel_async::AsyncConnection;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
@@ -70,8 +70,6 @@ impl From<PreferenceView> for Preference {
     security(("bearer" = [])),
     responses(
         (status = 200, description = "One a kind", body = Preferences),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[get("/notifications/preferences")]
@@ -88,8 +86,6 @@ pub(super) async fn get_preferences(caller: Principal, state: Data<State>) -> Re
     request_body = Preferences,
     responses(
         (status = 200, description = "One a kind, as it is now", body = Preferences),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[put("/notifications/preferences")]

@@ -8,7 +8,7 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse, get};
 use chassis::auth::Principal;
 use chassis::docs::ServerSentEvent;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use chassis::{Pool, clock};
 use contracts::UserId;
 use futures::stream;
@@ -63,8 +63,6 @@ struct Live {
     params(("Last-Event-ID" = Option<i64>, Header, description = "The id of the last event that was seen", minimum = 0)),
     responses(
         (status = 200, description = "Events", body = ServerSentEvent, content_type = "text/event-stream"),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[get("/notifications/stream")]

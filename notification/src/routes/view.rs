@@ -10,7 +10,16 @@ use crate::store::Told;
 
 /// A notification.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = Notification)]
+#[schema(as = Notification, example = json!({
+    "id": "019b7b12-b2c8-7c11-b0c4-90e1f1d3a7b2",
+    "order_id": "019b7b12-b000-7408-a20e-0543f83c7e68",
+    "kind": "order_confirmed",
+    "channel": "in_app",
+    "title": "Order confirmed",
+    "body": "Your order for €129.00 is paid and confirmed.",
+    "created_at": "2026-01-01T12:00:01.062Z",
+    "read_at": null,
+}))]
 pub(crate) struct NotificationView {
     pub(crate) id: Uuid,
     /// The order it is about; null when it is about the account.
@@ -18,9 +27,9 @@ pub(crate) struct NotificationView {
     order_id: Option<Uuid>,
     kind: KindView,
     channel: ChannelView,
-    #[schema(example = "Order confirmed")]
+    /// A few words.
     title: String,
-    #[schema(example = "Your order for €129.00 is paid and confirmed.")]
+    /// A sentence or two.
     body: String,
     /// When that happened which it tells of.
     created_at: DateTime<Utc>,
@@ -103,5 +112,32 @@ impl From<Channel> for ChannelView {
         match channel {
             Channel::InApp => Self::InApp,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::events::OrderConfirmed;
+    use contracts::{Currency, Money, OrderId, PaymentId, UserId};
+    use serde_json::to_value;
+    use utoipa::PartialSchema;
+    use uuid::Uuid;
+
+    use super::NotificationView;
+    use crate::domain::Wording;
+
+    #[test]
+    fn the_example_is_what_a_user_is_notified_of() {
+        let schema = to_value(NotificationView::schema()).unwrap();
+        let example = &schema["example"];
+        let id = |member: &str| example[member].as_str().unwrap().parse::<Uuid>().unwrap();
+        let confirmed = OrderConfirmed {
+            order_id: OrderId::new(id("order_id")),
+            customer_id: UserId::new(Uuid::nil()),
+            payment_id: PaymentId::new(Uuid::nil()),
+            total: Money::new(12_900, Currency::EUR),
+        };
+        assert_eq!(example["title"], confirmed.title());
+        assert_eq!(example["body"], confirmed.body());
     }
 }

@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, post};
 use chassis::auth::Principal;
 use chassis::clock;
 use chassis::idempotency::{IdempotencyHeader, IdempotencyKey, REPLAYED};
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use contracts::{Context, OrderId, Topic, UserId};
 use diesel_async::AsyncConnection;
 use messaging::command::{self, Done};
@@ -16,6 +16,7 @@ use messaging::{Conn, Versioned, saga_log};
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use super::examples;
 use super::idempotency::{Key, NotTaken, answered, take};
 use super::view::OrderView;
 use super::{not_found, order_id};
@@ -56,9 +57,7 @@ impl From<NotCancelled> for Problem {
         IdempotencyHeader),
     responses(
         (status = 202, description = "Cancelled; a refund follows where one is due", body = OrderView,
-            headers(("Idempotent-Replayed" = Option<String>))),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
+            headers(("Idempotent-Replayed" = Option<String>)), example = json!(examples::cancelled())),
     ),
 )]
 #[post("/orders/{id}/cancel")]

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, get};
 use chassis::auth::Principal;
 use chassis::clock;
 use chassis::docs::ServerSentEvent;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 
 use super::{not_found, order_id};
 use crate::app::State;
@@ -45,9 +45,7 @@ impl NoSeat {
         (status = 200, description = "The order's events: `event: <topic>`, `id: <sequence>`, `data: <the event's body>`",
             body = ServerSentEvent, content_type = "text/event-stream"),
         (status = 204, description = "Nothing follows the last event seen"),
-        (status = "4XX", description = "A problem with the request; 429 when the user follows too many orders at once",
-            body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests, or the user follows as many orders as one may at once"),
     ),
 )]
 #[get("/orders/{id}/events")]

@@ -4,7 +4,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, get};
 use chassis::auth::Principal;
 use chassis::etag;
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 
 use super::view::OrderView;
 use super::{not_found, order_id};
@@ -20,8 +20,6 @@ use crate::store;
     responses(
         (status = 200, description = "The order", body = OrderView, headers(("ETag" = String))),
         (status = 304, description = "It is as it was"),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[get("/orders/{id}")]

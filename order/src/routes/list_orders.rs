@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
 use chassis::auth::Principal;
 use chassis::page::{self, List, Page, limit};
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 use chassis::query::Query;
 use chrono::{DateTime, Utc};
 use garde::Validate;
@@ -71,8 +71,6 @@ pub(super) struct ListOrders {
     params(ListOrders),
     responses(
         (status = 200, description = "A page of orders", body = Page<OrderView>, headers(("Link" = Option<String>))),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[get("/orders")]

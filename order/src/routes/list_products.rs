@@ -2,7 +2,7 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -22,7 +22,6 @@ pub(super) struct ProductList {
     tag = "catalogue",
     responses(
         (status = 200, description = "All products", body = ProductList),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[get("/products")]

@@ -1,6 +1,7 @@
 //! The endpoints, one file each.
 
 mod cancel_order;
+mod examples;
 mod follow_order;
 mod get_order;
 mod idempotency;
@@ -12,8 +13,8 @@ mod put_product;
 mod view;
 
 use actix_web::web::{Data, ServiceConfig};
-use chassis::docs::BearerToken;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::docs::{BearerToken, OwnProblems};
+use chassis::problem::{Code, Problem};
 use contracts::OrderId;
 use utoipa::OpenApi;
 
@@ -32,10 +33,22 @@ use crate::app::State;
         follow_order::follow_order,
         order_history::order_history,
     ),
-    components(schemas(ProblemBody, view::ReasonView)),
+    components(schemas(view::ReasonView)),
     modifiers(&BearerToken),
+    tags(
+        (name = "catalogue", description = "What can be ordered"),
+        (name = "orders", description = "Orders, from placing to their end"),
+    ),
 )]
 struct Documentation;
+
+/// Problems that do not follow from what an operation takes.
+pub(crate) const PROBLEMS: OwnProblems<'static> = &[
+    ("put_product", &[Code::Forbidden]),
+    ("list_orders", &[Code::Forbidden]),
+    ("place_order", &[Code::IdempotencyInFlight]),
+    ("cancel_order", &[Code::Conflict, Code::IdempotencyInFlight]),
+];
 
 /// The OpenAPI document.
 pub(crate) fn openapi() -> utoipa::openapi::OpenApi {

@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, get};
 use chassis::auth::Principal;
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -47,8 +47,6 @@ struct OrderHistoryItem {
     params(("id" = String, Path, format = "uuid", description = "The order")),
     responses(
         (status = 200, description = "The order's own events", body = OrderHistory),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[get("/orders/{id}/history")]

@@ -9,7 +9,7 @@ use chassis::auth::Principal;
 use chassis::clock;
 use chassis::idempotency::{IdempotencyHeader, IdempotencyKey, REPLAYED};
 use chassis::json::Json;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use contracts::{Context, MoneyError, Topic, Transition};
 use diesel_async::AsyncConnection;
 use garde::Validate;
@@ -18,6 +18,7 @@ use messaging::{Conn, Versioned, saga_log};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::examples;
 use super::idempotency::{Key, NotTaken, answered, take};
 use super::view::OrderView;
 use crate::app::State;
@@ -68,9 +69,7 @@ pub(super) struct PlaceItem {
     request_body = PlaceOrder,
     responses(
         (status = 202, description = "Placed; the payment follows", body = OrderView,
-            headers(("Location" = String), ("Idempotent-Replayed" = Option<String>))),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
+            headers(("Location" = String), ("Idempotent-Replayed" = Option<String>)), example = json!(examples::pending())),
     ),
 )]
 #[post("/orders")]

@@ -6,7 +6,7 @@ use chassis::auth::AdminPrincipal;
 use chassis::clock;
 use chassis::json::Json;
 use chassis::money::MoneyBody;
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 use contracts::{Money, is_paid_with};
 use diesel_async::AsyncConnection;
 use garde::Validate;
@@ -94,8 +94,6 @@ fn sku(text: &str) -> Result<String, Problem> {
     responses(
         (status = 200, description = "Changed", body = ProductView),
         (status = 201, description = "Added", body = ProductView),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[put("/products/{sku}")]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::examples;
 use crate::domain::{Line, Order, Product, Status};
 
 /// A product.
@@ -38,7 +39,7 @@ impl From<Product> for ProductView {
 
 /// An order.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[schema(as = Order)]
+#[schema(as = Order, example = examples::confirmed)]
 pub(crate) struct OrderView {
     /// Its id; also the key of every event of its saga.
     pub(crate) id: Uuid,
@@ -46,7 +47,7 @@ pub(crate) struct OrderView {
     status: StatusView,
     items: Vec<ItemView>,
     total: MoneyBody,
-    /// Why it was cancelled, when it was.
+    /// Why it was cancelled; null unless it was.
     #[schema(required)]
     cancellation: Option<CancellationView>,
     #[schema(example = "pm_card_visa")]
@@ -85,13 +86,12 @@ struct ItemView {
 
 /// Why an order was cancelled.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[schema(as = Cancellation)]
+#[schema(as = Cancellation, example = json!({"reason": "payment_failed", "code": "card_declined", "refunded": false}))]
 struct CancellationView {
     /// `payment_failed`, `customer_request` or `payment_timeout`.
-    #[schema(example = "payment_failed")]
     reason: String,
     /// The payment's failure code, when that was the reason.
-    #[schema(required, example = "card_declined")]
+    #[schema(required)]
     code: Option<String>,
     /// Whether money that had been taken has been given back.
     refunded: bool,

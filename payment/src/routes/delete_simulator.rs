@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use actix_web::{HttpResponse, delete};
 use chassis::auth::AdminPrincipal;
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 
 use crate::app::State;
 use crate::provider::Setting;
@@ -14,8 +14,6 @@ use crate::provider::Setting;
     security(("bearer" = [])),
     responses(
         (status = 204, description = "Nothing is forced"),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[delete("/payments/simulator")]

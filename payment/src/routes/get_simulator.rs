@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
 use chassis::auth::AdminPrincipal;
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 
 use super::view::SimulatorBody;
 use crate::app::State;
@@ -14,8 +14,6 @@ use crate::app::State;
     security(("bearer" = [])),
     responses(
         (status = 200, description = "The setting in force", body = SimulatorBody),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[get("/payments/simulator")]

@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
 use chassis::auth::AdminPrincipal;
 use chassis::page::{List, Page, limit};
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 use chassis::query::Query;
 use garde::Validate;
 use serde::Deserialize;
@@ -51,8 +51,6 @@ enum DisputeState {
     params(ListDisputes),
     responses(
         (status = 200, description = "A page of disputes", body = Page<DisputeView>, headers(("Link" = Option<String>))),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[get("/payments/disputes")]

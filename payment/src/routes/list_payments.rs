@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
 use chassis::auth::Principal;
 use chassis::page::{self, List, Page, limit};
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 use chassis::query::Query;
 use chrono::{DateTime, Utc};
 use contracts::OrderId;
@@ -76,8 +76,6 @@ pub(super) struct ListPayments {
     params(ListPayments),
     responses(
         (status = 200, description = "A page of payments", body = Page<PaymentView>, headers(("Link" = Option<String>))),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[get("/payments")]

@@ -1,6 +1,7 @@
 //! The endpoints, one file each.
 
 mod delete_simulator;
+mod examples;
 mod get_payment;
 mod get_simulator;
 mod list_disputes;
@@ -10,8 +11,8 @@ mod stripe_webhook;
 mod view;
 
 use actix_web::web::{Data, ServiceConfig};
-use chassis::docs::BearerToken;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::docs::{BearerToken, OwnProblems};
+use chassis::problem::{Code, Problem};
 use utoipa::OpenApi;
 
 use crate::app::State;
@@ -29,10 +30,24 @@ use crate::provider::ProviderError;
         get_payment::get_payment,
         stripe_webhook::stripe_webhook,
     ),
-    components(schemas(ProblemBody)),
     modifiers(&BearerToken),
+    tags(
+        (name = "payments", description = "What became of each order's payment"),
+        (name = "simulator", description = "How the simulated payment provider behaves"),
+        (name = "stripe", description = "What Stripe reports"),
+    ),
 )]
 struct Documentation;
+
+/// Problems that do not follow from what an operation takes.
+pub(crate) const PROBLEMS: OwnProblems<'static> = &[
+    ("get_simulator", &[Code::Forbidden]),
+    ("put_simulator", &[Code::Forbidden]),
+    ("delete_simulator", &[Code::Forbidden]),
+    ("list_disputes", &[Code::Forbidden]),
+    ("list_payments", &[Code::Forbidden]),
+    ("stripe_webhook", &[Code::NotFound]),
+];
 
 /// The OpenAPI document.
 pub(crate) fn openapi() -> utoipa::openapi::OpenApi {

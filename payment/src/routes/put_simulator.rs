@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use actix_web::{HttpResponse, put};
 use chassis::auth::AdminPrincipal;
 use chassis::json::Json;
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 
 use super::view::SimulatorBody;
 use crate::app::State;
@@ -16,8 +16,6 @@ use crate::app::State;
     request_body = SimulatorBody,
     responses(
         (status = 200, description = "In force from now on", body = SimulatorBody),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[put("/payments/simulator")]

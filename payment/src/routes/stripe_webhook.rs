@@ -4,7 +4,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, post};
 use chassis::clock;
 use chassis::json::require_plain;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -36,6 +36,7 @@ impl From<BadSignature> for Problem {
 /// The event was taken in.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Received {
+    /// Always true.
     received: bool,
     /// It was received before, and does nothing again.
     duplicate: bool,
@@ -44,7 +45,7 @@ pub(crate) struct Received {
 /// Where Stripe tells what became of payments, and of their disputes. Needs no token: the signature is the proof. Events that do not matter are
 /// received and ignored.
 #[utoipa::path(
-    tag = "webhooks",
+    tag = "stripe",
     params(("Stripe-Signature" = String, Header, description = "`t=<seconds>,v1=<hex HMAC-SHA256>`, over the body exactly as it is")),
     request_body(content = Object, description = "A Stripe event", content_type = "application/json", example = json!({
         "id": "evt_1",
@@ -56,8 +57,8 @@ pub(crate) struct Received {
     })),
     responses(
         (status = 200, description = "Taken in, or of no matter", body = Received),
-        (status = "4XX", description = "Not signed by Stripe, too old, too long, or webhooks are not set up", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "To be sent again", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "Not signed by Stripe, or too old"),
+        (status = 404, description = "Webhooks are not set up"),
     ),
 )]
 #[post("/payments/webhooks/stripe")]

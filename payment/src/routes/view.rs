@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::examples;
 use crate::domain::{DisputeStatus, Funds, Payment, Status};
 use crate::provider::{Mode, Setting};
 use crate::store::StoredDispute;
 
 /// The payment of an order.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[schema(as = Payment)]
+#[schema(as = Payment, example = examples::completed)]
 pub(crate) struct PaymentView {
     pub(crate) id: Uuid,
     order_id: Uuid,
@@ -32,7 +33,7 @@ pub(crate) struct PaymentView {
     #[schema(required)]
     refund_reference: Option<String>,
     /// Why the provider refused, when it did.
-    #[schema(required, example = "card_declined")]
+    #[schema(required)]
     failure_code: Option<String>,
     /// Empty when the order was cancelled before the payment service heard of it.
     payment_method: String,

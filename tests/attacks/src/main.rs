@@ -1,5 +1,4 @@
 //! Attacks a platform that is up, and says what it did not withstand.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,6 +8,7 @@ use attacks::{Arena, Insider, Report, Stop, Target, Trust, cases, run};
 use clap::Parser;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use terminal::{errln, outln};
 
 /// Sends hostile requests to a platform that is up, and checks the answers. It makes accounts and orders there.
 #[derive(Parser)]
@@ -58,14 +58,14 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.list {
         for case in cases() {
-            println!("{:<7} {} [{}]", case.id, case.what, case.law.join(", "));
+            outln!("{:<7} {} [{}]", case.id, case.what, case.law.join(", "));
         }
         return ExitCode::SUCCESS;
     }
     match attack(&arguments).await {
         Ok(report) => tell(&report),
         Err(why) => {
-            eprintln!("{why}");
+            errln!("{why}");
             ExitCode::from(2)
         }
     }
@@ -91,7 +91,7 @@ async fn attack(arguments: &Arguments) -> Result<Report, String> {
         ),
         Stop::Skipped(why) => why.to_owned(),
     })?;
-    Ok(run(&arena, &arguments.only, &mut |line| println!("{line}")).await)
+    Ok(run(&arena, &arguments.only, &mut |line| outln!("{line}")).await)
 }
 
 fn gateway(url: &str, ca: Option<&Path>) -> Result<(String, Option<Trust>), String> {
@@ -139,7 +139,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
 }
 
 fn tell(report: &Report) -> ExitCode {
-    println!(
+    outln!(
         "\n{} withstood, {} skipped, {} NOT withstood",
         report.passed,
         report.skipped.len(),
@@ -150,7 +150,7 @@ fn tell(report: &Report) -> ExitCode {
         skipped.entry(why).or_default().push(id);
     }
     for (why, ids) in skipped {
-        println!("{} skipped, each {why}: {}", ids.len(), ids.join(" "));
+        outln!("{} skipped, each {why}: {}", ids.len(), ids.join(" "));
     }
     if report.failed.is_empty() {
         ExitCode::SUCCESS

@@ -70,13 +70,19 @@ impl Answer {
     /// The answer to `request`.
     ///
     /// # Panics
-    /// When there is none.
+    /// When there is none, or one that the service's document does not tell of.
     pub async fn to(request: RequestBuilder) -> Self {
-        let response = request.send().await.expect("an answer");
+        let (client, request) = request.build_split();
+        let request = request.expect("a request");
+        let (method, url) = (request.method().clone(), request.url().clone());
+        let response = client.execute(request).await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.bytes().await.expect("a whole answer").to_vec();
+        super::check_documented(&method, &url, status.as_u16(), &body);
         Self {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            body: response.bytes().await.expect("a whole answer").to_vec(),
+            status: status.as_u16(),
+            headers,
+            body,
         }
     }
 

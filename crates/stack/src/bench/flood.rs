@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde_json::json;
 use stack::{Service, Stack};
+use terminal::outln;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -61,7 +62,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let most = load.run(CONNECTIONS, CALIBRATION).await?.accepted_per_second();
     let connections = f64::from(u32::try_from(CONNECTIONS)?);
     let pace = Duration::from_secs_f64(connections / (most.max(1.0) * SHARE));
-    println!(
+    outln!(
         "{}",
         paint::dim(format!(
             "{capacity:.0} logins/s and {most:.0} orders/s can be had; measuring {} s of {:.0} orders/s without a flood ...",
@@ -70,7 +71,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
         ))
     );
     let quiet = half(&load, &stack, time, pace).await?;
-    println!(
+    outln!(
         "{}",
         paint::dim(format!(
             "measuring {} s with {:.0} logins/s ...",
@@ -208,12 +209,12 @@ async fn pour(
 
 fn print(quiet: &Half, flooded: &Half, answers: &BTreeMap<String, u64>, time: Duration) {
     let rate = |half: &Half| half.run.accepted_per_second();
-    println!(
+    outln!(
         "\n{}",
         paint::bold("                         quiet   flooded   ratio")
     );
     let line = |name: &str, quiet: f64, flooded: f64| {
-        println!(
+        outln!(
             "  {name:<20} {quiet:>9.1} {flooded:>9.1} {:>7.2}",
             flooded / quiet.max(0.001)
         );
@@ -233,12 +234,13 @@ fn print(quiet: &Half, flooded: &Half, answers: &BTreeMap<String, u64>, time: Du
             ms(&flooded.health_us, quantile),
         );
     }
-    println!(
+    outln!(
         "  refused orders: {:?} without, {:?} within",
-        quiet.run.refused, flooded.run.refused
+        quiet.run.refused,
+        flooded.run.refused
     );
     for (status, count) in answers {
         let each = f64::from(u32::try_from(*count).unwrap_or(u32::MAX)) / time.as_secs_f64();
-        println!("  logins answered {status:<8} {each:>9.1}/s");
+        outln!("  logins answered {status:<8} {each:>9.1}/s");
     }
 }

@@ -14,6 +14,7 @@ use anyhow::Context;
 use clap::Args;
 use stack::platform::Builder;
 use stack::{Service, Stack};
+use terminal::outln;
 
 use crate::cli::paint;
 use load::{Load, Users};
@@ -46,12 +47,12 @@ const DRAIN: Duration = Duration::from_secs(120);
 /// Runs the benchmark and prints its figures.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
-        println!(
+        outln!(
             "{} this is a build without optimisation; its figures mean little",
             paint::warning("note:")
         );
     }
-    println!(
+    outln!(
         "{}",
         paint::dim("starting a stack of its own, without rate limits ...")
     );
@@ -69,7 +70,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         None => saturation(&load, &outcomes).await?,
     };
 
-    println!(
+    outln!(
         "{}",
         paint::dim(format!(
             "measuring for {} s with {connections} connections ...",
@@ -119,7 +120,7 @@ async fn saturation(load: &Load, outcomes: &Outcomes) -> anyhow::Result<usize> {
         let run = load.run(connections, Duration::from_secs(3)).await?;
         outcomes.drain(load.accepted(), DRAIN).await?;
         let rate = run.accepted_per_second();
-        println!(
+        outln!(
             "{}",
             paint::dim(format!("  {connections:>4} connections: {rate:.0} accepted/s"))
         );

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use terminal::outln;
 
 use super::load::Run;
 use super::outcomes::Settled;
@@ -33,35 +34,35 @@ pub(super) fn print(figures: &Figures<'_>) {
         .filter(|at| (begin..=end).contains(*at))
         .count();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    println!(
+    outln!(
         "\n{}",
         paint::bold(format!(
             "{:.0} s with {} connections, everything on {cores} cores",
             seconds, run.connections
         ))
     );
-    println!(
+    outln!(
         "  accepted    {:>9.1} orders/s   ({} in all)",
         run.accepted_per_second(),
         run.accepted.len()
     );
-    println!(
+    outln!(
         "  confirmed   {:>9.1} orders/s   in the same time",
         rate(within, seconds)
     );
-    println!(
+    outln!(
         "  settled     {:>9.1} orders/s   until the last one, {:.1} s after the last POST",
         rate(run.accepted.len(), seconds + drained.as_secs_f64()),
         drained.as_secs_f64()
     );
     if settled.cancelled > 0 {
-        println!("  cancelled   {:>9}", settled.cancelled);
+        outln!("  cancelled   {:>9}", settled.cancelled);
     }
     for (reason, count) in &run.refused {
-        println!("  {} {count} × {reason}", paint::warning("refused"));
+        outln!("  {} {count} × {reason}", paint::warning("refused"));
     }
-    println!("  POST        {}", quantiles(&run.latency_us, 1000.0));
-    println!(
+    outln!("  POST        {}", quantiles(&run.latency_us, 1000.0));
+    outln!(
         "  saga        {}   (POST to order.confirmed on Kafka)",
         quantiles(&settled.saga_ms, 1.0)
     );
@@ -70,14 +71,17 @@ pub(super) fn print(figures: &Figures<'_>) {
 
 fn print_usage(usage: &[Usage], orders: usize) {
     let orders = float(orders).max(1.0);
-    println!(
+    outln!(
         "\n  {:<14} {:>14} {:>12} {:>12}",
-        "process", "CPU ms/order", "CPU s", "peak MiB"
+        "process",
+        "CPU ms/order",
+        "CPU s",
+        "peak MiB"
     );
     let mut total = 0.0;
     for part in usage {
         total += part.cpu_s;
-        println!(
+        outln!(
             "  {:<14} {:>14.3} {:>12.1} {:>12}",
             part.name,
             part.cpu_s * 1000.0 / orders,
@@ -85,7 +89,7 @@ fn print_usage(usage: &[Usage], orders: usize) {
             part.peak_bytes >> 20
         );
     }
-    println!("  {:<14} {:>14.3} {total:>12.1}", "all", total * 1000.0 / orders);
+    outln!("  {:<14} {:>14.3} {total:>12.1}", "all", total * 1000.0 / orders);
 }
 
 fn quantiles(histogram: &Histogram<u64>, unit: f64) -> String {

@@ -12,6 +12,7 @@ use stack::books::comparison::reading::Limits;
 use stack::books::comparison::report::{Counts, Mismatch, OpenDispute, Report, Sum};
 use stack::books::{self, Sources};
 use stack::state::State;
+use terminal::{errln, outln};
 
 use super::paint;
 
@@ -55,7 +56,7 @@ pub(crate) async fn run(directory: &Path, options: &Options) -> ExitCode {
         Ok(report) if report.balanced => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(UNBALANCED),
         Err(error) => {
-            eprintln!("{} {error:#}", paint::error("the books cannot be read:"));
+            errln!("{} {error:#}", paint::error("the books cannot be read:"));
             ExitCode::from(UNREAD)
         }
     }
@@ -77,7 +78,7 @@ async fn balance(directory: &Path, options: &Options) -> anyhow::Result<Report> 
     };
     let report = Box::pin(books::balance(&sources, &how)).await?;
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        outln!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         print(&report);
     }
@@ -110,19 +111,19 @@ fn sources(directory: &Path, options: &Options) -> anyhow::Result<Sources> {
 fn print(report: &Report) {
     counts(&report.counts);
     for sum in &report.sums {
-        println!("{}", money(sum));
+        outln!("{}", money(sum));
     }
     for note in &report.notes {
-        println!("{}", paint::warning(format!("note           {note}")));
+        outln!("{}", paint::warning(format!("note           {note}")));
     }
     for dispute in &report.open_disputes {
         println!("\n{}", open(dispute));
     }
     for mismatch in &report.mismatches {
-        println!("\n{}", told(mismatch));
+        outln!("\n{}", told(mismatch));
     }
     let took = (report.ended_at - report.begun_at).num_milliseconds();
-    println!(
+    outln!(
         "\n{}",
         match report.mismatches.len() {
             0 => paint::good(format!("the books balance (read in {took} ms)")),
@@ -139,7 +140,7 @@ fn counts(counts: &Counts) {
             .iter()
             .map(|(part, count)| format!("{count} {part}"))
             .collect();
-        println!("{name:<14} {total:>7}  {}", parts.join(", "));
+        outln!("{name:<14} {total:>7}  {}", parts.join(", "));
     };
     list("orders", &counts.orders);
     list("payments", &counts.payments);
@@ -150,7 +151,7 @@ fn counts(counts: &Counts) {
     list("dead letters", &counts.dead_letters);
     let single = |name: &str, count: Option<u64>| {
         if let Some(count) = count {
-            println!("{name:<14} {count:>7}");
+            outln!("{name:<14} {count:>7}");
         }
     };
     single("charges", counts.charges);
@@ -160,7 +161,7 @@ fn counts(counts: &Counts) {
     single("sent again", counts.published_again.filter(|count| *count > 0));
     single("unreadable", Some(counts.unreadable).filter(|count| *count > 0));
     for (service, desk) in &counts.backlog {
-        println!(
+        outln!(
             "{service:<14} {:>7} events taken in; {} in the outbox, {} to do, {} dead, {} unread",
             desk.processed.unwrap_or_default(),
             desk.outbox,

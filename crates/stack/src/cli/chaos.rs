@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use stack::books::comparison::report::Report;
 use stack::chaos::{self, Outcome, Placed};
+use terminal::outln;
 
 use super::paint;
 
@@ -30,9 +31,10 @@ pub(crate) struct Options {
 /// Runs chaos and prints what came of it. Exit status 0: nothing lost, nothing doubled, no cent off.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let seed = options.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
-    println!(
+    outln!(
         "chaos for {} min with --seed {seed}, on a platform of its own: two processes of each service, {} orders/s",
-        options.minutes, options.rate
+        options.minutes,
+        options.rate
     );
     let how = chaos::Options {
         seed,
@@ -42,7 +44,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         transactions: Duration::from_secs(60),
         binaries: options.binaries.clone(),
     };
-    let outcome = Box::pin(chaos::run(&how, &|line| println!("{}", paint::dim(line)))).await?;
+    let outcome = Box::pin(chaos::run(&how, &|line| outln!("{}", paint::dim(line)))).await?;
     print(&outcome);
     Ok(match outcome.is_good() {
         true => ExitCode::SUCCESS,
@@ -53,24 +55,24 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
 fn print(outcome: &Outcome) {
     let placed = &outcome.placed;
     let faults: usize = outcome.faults.values().sum();
-    println!("\nfaults      {faults} in {:.0} s", outcome.took.as_secs_f64());
+    outln!("\nfaults      {faults} in {:.0} s", outcome.took.as_secs_f64());
     for (name, count) in &outcome.faults {
-        println!("            {count:>4} {name}");
+        outln!("            {count:>4} {name}");
     }
-    println!(
+    outln!(
         "            {:>4} long write transactions held to their end",
         outcome.held
     );
     let again: usize = placed.repeated.values().sum();
-    println!(
+    outln!(
         "orders      {} accepted, {} taken back; {again} requests sent again: {:?}",
         placed.accepted.len(),
         placed.cancelled.len(),
         placed.repeated
     );
-    println!("            {:?}", outcome.report.counts.orders);
+    outln!("            {:?}", outcome.report.counts.orders);
     if let Some((middle, longest)) = outcome.recovery() {
-        println!(
+        outln!(
             "recovery    p50 {:.1} s, longest {:.1} s, from the end of a fault until its backlog was done",
             middle.as_secs_f64(),
             longest.as_secs_f64()
@@ -83,9 +85,9 @@ fn print(outcome: &Outcome) {
         outcome.minor_units_off()
     );
     if outcome.is_good() {
-        println!("\n{}", paint::good(sum));
+        outln!("\n{}", paint::good(sum));
     } else {
-        println!("\n{}", paint::error(format!("{sum}; --seed {}", outcome.seed)));
+        outln!("\n{}", paint::error(format!("{sum}; --seed {}", outcome.seed)));
         evidence(
             &outcome.troubles,
             &outcome.placed,
@@ -98,12 +100,12 @@ fn print(outcome: &Outcome) {
 /// What was wrong, and where the logs are.
 pub(super) fn evidence(troubles: &[String], placed: &Placed, report: &Report, logs: Option<&Path>) {
     for trouble in troubles.iter().chain(&placed.unanswered) {
-        println!("  {trouble}");
+        outln!("  {trouble}");
     }
     for mismatch in &report.mismatches {
-        println!("{}", super::books::told(mismatch));
+        outln!("{}", super::books::told(mismatch));
     }
     if let Some(logs) = logs {
-        println!("logs        {}", logs.display());
+        outln!("logs        {}", logs.display());
     }
 }

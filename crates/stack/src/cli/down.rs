@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use clap::Args;
 use stack::platform::{Ended, take_down};
+use terminal::outln;
 
 use super::paint;
 
@@ -18,6 +19,10 @@ pub(crate) struct Options {
 
 /// Stops everything of the stack.
 pub(crate) async fn run(directory: &Path, options: &Options) -> anyhow::Result<()> {
+    if !directory.is_dir() {
+        outln!("nothing ran");
+        return Ok(());
+    }
     let _lock = super::lock(directory)?;
     let told = |ended: &Ended| {
         let how = if ended.obeyed {
@@ -25,11 +30,11 @@ pub(crate) async fn run(directory: &Path, options: &Options) -> anyhow::Result<(
         } else {
             paint::warning("killed: it did not stop in time")
         };
-        println!("  {:<13} {how}", ended.name);
+        outln!("  {:<13} {how}", ended.name);
     };
     let ended = take_down(directory, &told).await?;
     if ended == 0 {
-        println!("nothing ran");
+        outln!("nothing ran");
     }
     if options.wipe {
         for name in ["data", "logs", "admin.json", "roles.json", "keys.json"] {
@@ -41,7 +46,7 @@ pub(crate) async fn run(directory: &Path, options: &Options) -> anyhow::Result<(
                 std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
             }
         }
-        println!("data wiped");
+        outln!("data wiped");
     }
     Ok(())
 }

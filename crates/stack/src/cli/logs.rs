@@ -1,12 +1,13 @@
 //! `stack logs`
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use terminal::outln;
 
 use super::paint;
 
@@ -29,20 +30,22 @@ pub(crate) async fn run(directory: &Path, options: &Options) -> anyhow::Result<(
     for (name, log) in &mut logs {
         log.offset = std::fs::metadata(&log.path)?.len();
         for line in stack::process::tail(&log.path, options.lines).lines() {
-            print_line(name, line)?;
+            print_line(name, line);
         }
     }
     if !options.follow {
         return Ok(());
     }
-    loop {
+    // until nobody reads it any more
+    while !terminal::is_closed() {
         for (name, log) in &mut logs {
             for line in log.new_lines()? {
-                print_line(name, &line)?;
+                print_line(name, &line);
             }
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    Ok(())
 }
 
 #[derive(Debug)]
@@ -96,6 +99,6 @@ fn find(directory: &Path, names: &[String]) -> anyhow::Result<BTreeMap<String, L
     Ok(logs)
 }
 
-fn print_line(name: &str, line: &str) -> std::io::Result<()> {
-    writeln!(std::io::stdout(), "{} {line}", paint::dim(format!("{name:<13}|")))
+fn print_line(name: &str, line: &str) {
+    outln!("{} {line}", paint::dim(format!("{name:<13}|")));
 }

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use stack::kafka::{Distribution, embedded};
+use terminal::outln;
 
 /// Runs Quadrille on this machine: PostgreSQL, Kafka and the five services
 #[derive(Debug, Parser)]
@@ -105,7 +106,7 @@ pub(crate) fn lock(directory: &Path) -> anyhow::Result<File> {
         .append(true)
         .open(directory.join("lock"))?;
     if file.try_lock().is_err() {
-        println!("waiting for another command on {} to end", directory.display());
+        outln!("waiting for another command on {} to end", directory.display());
         file.lock()?;
     }
     Ok(file)

@@ -9,6 +9,7 @@ use stack::Service;
 use stack::chaos::starve::{self, Outcome};
 use stack::platform::Starved;
 use stack::process::Share;
+use terminal::outln;
 
 use super::paint;
 
@@ -70,9 +71,11 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let seed = options.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
     let part = Starved::from(options.part);
-    println!(
+    outln!(
         "{part} starved for {} s, {} times, with --seed {seed}, on a platform of its own, {} orders/s",
-        options.seconds, options.rounds, options.rate
+        options.seconds,
+        options.rounds,
+        options.rate
     );
     let how = starve::Options {
         part,
@@ -84,7 +87,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         patience: Duration::from_secs(options.within),
         binaries: options.binaries.clone(),
     };
-    let outcome = Box::pin(starve::run(&how, &|line| println!("{line}"))).await?;
+    let outcome = Box::pin(starve::run(&how, &|line| outln!("{line}"))).await?;
     print(&outcome);
     Ok(match outcome.is_good() {
         true => ExitCode::SUCCESS,
@@ -94,7 +97,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
 
 fn print(outcome: &Outcome) {
     let good = outcome.rounds.iter().filter(|round| round.is_good()).count();
-    println!(
+    outln!(
         "\nrounds      {good} of {} recovered by themselves",
         outcome.rounds.len()
     );
@@ -103,10 +106,10 @@ fn print(outcome: &Outcome) {
         *dead.entry(*service).or_default() += 1;
     }
     for (service, count) in dead {
-        println!("            {service} did not in {count}, and was restarted");
+        outln!("            {service} did not in {count}, and was restarted");
     }
     if let Some((middle, longest)) = outcome.recovery() {
-        println!(
+        outln!(
             "recovery    p50 {:.1} s, longest {:.1} s, from the end of a round until every group was stable and whole",
             middle.as_secs_f64(),
             longest.as_secs_f64()
@@ -114,17 +117,17 @@ fn print(outcome: &Outcome) {
     }
     let renewed = outcome.rounds.iter().flat_map(|round| round.renewed.values());
     let renewed = renewed.fold(0.0, |sum, count| sum + count);
-    println!("watchdogs   {renewed:.0} clients replaced");
-    println!(
+    outln!("watchdogs   {renewed:.0} clients replaced");
+    outln!(
         "orders      {} accepted; {:?}",
         outcome.placed.accepted.len(),
         outcome.report.counts.orders
     );
     if outcome.is_good() {
-        println!("\n{}", paint::good("the books balance"));
+        outln!("\n{}", paint::good("the books balance"));
         return;
     }
-    println!("\n{}", paint::error("something is wrong"));
+    outln!("\n{}", paint::error("something is wrong"));
     super::chaos::evidence(
         &outcome.troubles,
         &outcome.placed,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use stack::proc;
 use stack::state::{Entry, State};
+use terminal::outln;
 
 use super::paint;
 
@@ -14,14 +15,14 @@ use super::paint;
 pub(crate) async fn run(directory: &Path) -> anyhow::Result<ExitCode> {
     let state = State::load(directory)?;
     if state.processes.is_empty() {
-        println!("nothing runs in {}; start it with make up", directory.display());
+        outln!("nothing runs in {}; start it with make up", directory.display());
         return Ok(ExitCode::FAILURE);
     }
     let mut well = true;
     for entry in &state.processes {
         let runs = entry.find().is_some();
         well &= runs;
-        println!("{}", line(entry, runs));
+        outln!("{}", line(entry, runs));
     }
     if let Some(port) = state.entry("gateway").and_then(|entry| entry.ports.get("http")) {
         let health = health(*port).await;
@@ -29,8 +30,8 @@ pub(crate) async fn run(directory: &Path) -> anyhow::Result<ExitCode> {
             .as_ref()
             .is_ok_and(|health| health.get("status") == Some(&Value::from("ok")));
         match health {
-            Ok(health) => println!("health: {health}"),
-            Err(error) => println!("health: {}", paint::error(error)),
+            Ok(health) => outln!("health: {health}"),
+            Err(error) => outln!("health: {}", paint::error(error)),
         }
     }
     Ok(if well {

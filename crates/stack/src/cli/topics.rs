@@ -3,6 +3,7 @@
 use anyhow::bail;
 use clap::Args;
 use stack::kafka::topics::{Plan, ensure};
+use terminal::outln;
 
 #[derive(Debug, Args)]
 #[group(id = "topics")]
@@ -18,16 +19,16 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let report = ensure(&options.brokers, &options.plan).await?;
     for name in &report.created {
-        println!("created  {name}");
+        outln!("created  {name}");
     }
     for name in &report.present {
-        println!("present  {name}");
+        outln!("present  {name}");
     }
     for setting in &report.altered {
-        println!("altered  {setting}");
+        outln!("altered  {setting}");
     }
     for setting in &report.deviating {
-        println!("differs  {setting}, left alone");
+        outln!("differs  {setting}, left alone");
     }
     if !report.different.is_empty() {
         let different: Vec<String> = report

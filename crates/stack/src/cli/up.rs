@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use stack::kafka::{Distribution, Kind, topics};
 use stack::platform::Progress;
 use stack::{Plan, Service, Stack};
+use terminal::outln;
 
 use super::paint;
 
@@ -56,7 +57,7 @@ pub(crate) async fn run(directory: &Path, options: &Options) -> anyhow::Result<(
 pub(crate) async fn start(directory: &Path, options: &Options) -> anyhow::Result<Stack> {
     let plan = plan(directory, options);
     if plan.broker == Kind::Embedded {
-        println!(
+        outln!(
             "{} the embedded broker of librdkafka takes Kafka's place{}: it lives in memory, and what it holds is \
              lost when it stops",
             paint::warning("note:"),
@@ -66,10 +67,10 @@ pub(crate) async fn start(directory: &Path, options: &Options) -> anyhow::Result
             }
         );
     }
-    println!("{}", paint::bold(format!("Quadrille in {}", directory.display())));
+    outln!("{}", paint::bold(format!("Quadrille in {}", directory.display())));
     let begin = Instant::now();
     let stack = Box::pin(Stack::up(plan, &tell)).await?;
-    println!(
+    outln!(
         "{}",
         paint::good(format!("ready in {:.1} s", begin.elapsed().as_secs_f64()))
     );
@@ -109,10 +110,10 @@ fn plan(directory: &Path, options: &Options) -> Plan {
 
 fn tell(progress: Progress<'_>) {
     match progress {
-        Progress::Begins(what) => println!("  {}", paint::dim(format!("{what} ..."))),
-        Progress::Runs { name, at } => println!("  {name:<13} {at}  {}", paint::dim("runs already")),
+        Progress::Begins(what) => outln!("  {}", paint::dim(format!("{what} ..."))),
+        Progress::Runs { name, at } => outln!("  {name:<13} {at}  {}", paint::dim("runs already")),
         Progress::Done { name, what, took } => {
-            println!(
+            outln!(
                 "  {name:<13} {what}  {}",
                 paint::dim(format!("{:.1} s", took.as_secs_f64()))
             );
@@ -123,7 +124,7 @@ fn tell(progress: Progress<'_>) {
 fn print_urls(stack: &Stack) {
     let url = stack.url();
     let admin = stack.directory().join("admin.json");
-    println!(
+    outln!(
         "
   {gateway}   {url}
   {docs}      {url}/docs

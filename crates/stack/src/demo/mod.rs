@@ -13,6 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::Args;
 use stack::state::Admin;
+use terminal::outln;
 
 use crate::cli::{paint, up};
 use api::Api;
@@ -52,7 +53,7 @@ pub(crate) async fn run(directory: &Path, options: &Options) -> anyhow::Result<(
     scenes::confirmed(&mut narrator, &customer).await?;
     scenes::compensated(&mut narrator, &api, &customer, &stage.admin).await?;
     scenes::poisoned(&mut narrator, &customer, &stage.brokers).await?;
-    println!(
+    outln!(
         "\n{} {} statements checked in {:.1} s. Look around: {}/docs",
         paint::good("All of it is so:"),
         narrator.checks(),

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use anyhow::bail;
+use terminal::outln;
 
 use crate::cli::paint;
 
@@ -17,17 +18,17 @@ impl Narrator {
     /// Begins a scene.
     pub(super) fn scene(&mut self, title: &str) {
         self.scenes += 1;
-        println!("\n{}", paint::bold(format!("{}. {title}", self.scenes)));
+        outln!("\n{}", paint::bold(format!("{}. {title}", self.scenes)));
     }
 
     /// Tells what is done.
     pub(super) fn say(&self, text: impl Display) {
-        println!("   {text}");
+        outln!("   {text}");
     }
 
     /// Shows something in passing.
     pub(super) fn show(&self, text: impl Display) {
-        println!("     {}", paint::dim(text));
+        outln!("     {}", paint::dim(text));
     }
 
     /// Claims something; an error when it does not hold, with what was seen instead.
@@ -38,11 +39,11 @@ impl Narrator {
         seen: impl Display,
     ) -> anyhow::Result<()> {
         if !holds {
-            println!("   {} {claim}", paint::error("✗"));
+            outln!("   {} {claim}", paint::error("✗"));
             bail!("the story says \"{claim}\", but what was seen is {seen}");
         }
         self.checks += 1;
-        println!("   {} {claim}", paint::good("✓"));
+        outln!("   {} {claim}", paint::good("✓"));
         Ok(())
     }
 

@@ -82,6 +82,21 @@ fn command(directory: &Path, args: &[&str]) -> Output {
         .unwrap()
 }
 
+/// The same where whoever read has gone, as `head -1` has after a line; it must end well.
+fn unread(directory: &Path, args: &[&str]) -> Output {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_stack"))
+        .arg("--dir")
+        .arg(directory)
+        .args(args)
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", printed(&output));
+    output
+}
+
 /// Stops what the command line started, also when the test fails.
 struct Down<'a>(&'a Path);
 
@@ -141,6 +156,11 @@ fn the_command_line_starts_what_is_missing_and_stops_everything() {
 
     let status = command(directory, &["status"]);
     assert!(status.status.success(), "{}", printed(&status));
+    assert_eq!(
+        printed(&unread(directory, &["status"])),
+        "",
+        "nobody reads it, and nobody panics"
+    );
     let down = command(directory, &["down", "--wipe"]);
     assert!(down.status.success(), "{}", printed(&down));
     let mark = directory.display().to_string();

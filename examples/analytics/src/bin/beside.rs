@@ -1,6 +1,5 @@
 //! Starts analytics beside a running platform, with a PostgreSQL of its own, and prints its figures as they change.
-//! Ctrl-C ends both; the figures stay for the next time. An argument names the platform's state directory; `.stack`
-//! unless said.
+//! Ctrl-C ends both; the figures stay for the next time.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -10,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use clap::Parser;
 use contracts::topics::dead_letter_topic;
 use nix::sys::signal::Signal;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -18,6 +18,7 @@ use stack::kafka::Kind;
 use stack::postgres::{Options, Postgres, connect};
 use stack::process::Launch;
 use stack::state::State;
+use terminal::outln;
 use tokio_postgres::Client;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,10 +29,24 @@ const REVENUE: &str = "select day::text || '  ' || currency || '  paid ' || paym
 const FAILURES: &str = "select day::text || '  attempts ' || attempts || '  failed ' || failed || '  ' || percent || ' %' \
      from failures order by day";
 
+/// Starts analytics beside a running platform, and prints its figures as they change; Ctrl-C ends it
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The platform's state directory
+    #[arg(default_value_os_t = stack::repository().join(".stack"))]
+    directory: PathBuf,
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let named = std::env::args_os().nth(1).map(PathBuf::from);
-    let directory = named.unwrap_or_else(|| stack::repository().join(".stack"));
+    let Arguments { directory } = Arguments::parse();
+    if !directory.is_dir() {
+        bail!(
+            "no platform has its state in {}; make up starts one",
+            directory.display()
+        );
+    }
     let broker = State::load(&directory)?.broker;
     // in containers, where there is no such file, the platform's broker is at its usual address
     let (kind, brokers) = broker.map_or_else(
@@ -71,17 +86,18 @@ async fn main() -> anyhow::Result<()> {
     let mut service = launch("serve")?;
     let address = home.join("database-url");
     keep_secret(&address, &url)?;
-    println!(
+    outln!(
         "analytics listens; the URL of its database is in {}, its log is {}",
         address.display(),
         log.display()
     );
     let figures = connect(&url).await?;
     let mut shown = String::new();
-    loop {
+    // until nobody reads them any more
+    while !terminal::is_closed() {
         let now = report(&figures).await?;
         if now != shown {
-            println!("{now}");
+            outln!("{now}");
             shown = now;
         }
         if !service.is_running() {

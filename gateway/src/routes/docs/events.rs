@@ -65,14 +65,27 @@ fn render(document: &Value) -> String {
 fn topic(document: &Value, name: &str, channel: &Value) -> String {
     let operation = &document["operations"][format!("announce.{name}")];
     let mut section = format!(
-        "<section id=\"{name}\">\n<h2><code>{name}</code></h2>\n<p>{}</p>\n<p class=\"who\">{}</p>\n",
+        "<section id=\"{name}\">\n<h2><code>{name}</code></h2>\n<p>{}</p>\n<p class=\"who\">{} Consumed by: {}.</p>\n",
         prose(text(&channel["description"])),
         prose(text(&operation["summary"])),
+        escaped(&receivers(document, name).join(", ")),
     );
     for reference in members(&channel["messages"]).map(|(_, message)| message) {
         section.push_str(&message(document, resolved(document, reference)));
     }
     section + "</section>\n"
+}
+
+/// Who consumes a topic.
+fn receivers<'a>(document: &'a Value, topic: &str) -> Vec<&'a str> {
+    let channel = format!("#/channels/{topic}");
+    let operations = members(&document["operations"]).map(|(_, operation)| operation);
+    operations
+        .filter(|operation| {
+            operation["action"] == "receive" && operation["channel"]["$ref"] == channel.as_str()
+        })
+        .map(|operation| text(&operation["tags"][0]["name"]))
+        .collect()
 }
 
 fn message(document: &Value, message: &Value) -> String {

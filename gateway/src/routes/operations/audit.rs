@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use chassis::page::{self, List, Page};
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 use chassis::query::Query;
 use chrono::{DateTime, Utc};
 use garde::Validate;
@@ -54,12 +54,10 @@ pub(crate) struct ServiceAuditEntry {
     security(("bearer" = [])),
     responses(
         (status = 200, description = "A page of the audit", body = Page<ServiceAuditEntry>),
-        (status = 400, description = "A malformed query", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "Not an admin", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 502, description = "A service did not answer", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 504, description = "A service did not answer in time", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "A malformed query"),
+        (status = 403, description = "Not an admin"),
+        (status = 502, description = "A service did not answer"),
+        (status = 504, description = "A service did not answer in time"),
     )
 )]
 pub(crate) async fn audit(

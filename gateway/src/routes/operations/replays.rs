@@ -2,7 +2,7 @@
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use chassis::page::{self, List};
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 use chassis::query::Query;
 use garde::Validate;
 use messaging::operations::Operations;
@@ -35,11 +35,27 @@ pub(crate) struct AllJobs {
 
 /// A bulk replay, and where it is.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "service": "payments",
+    "path": "/payments/dead-letters/jobs/019b7b20-5a10-7c3d-8e42-6b9f0d1c2e58",
+    "id": "019b7b20-5a10-7c3d-8e42-6b9f0d1c2e58",
+    "state": "running",
+    "matched": 120,
+    "replayed": 40,
+    "failed_again": 1,
+    "fingerprint": null,
+    "key": null,
+    "name": "charge",
+    "actor": "019b7a00-0000-7d3a-9c55-2f6d0c6f9a11",
+    "reason": "what failed is in order again",
+    "rate_per_second": 10,
+    "created_at": "2026-01-01T12:15:00.240Z",
+    "finished_at": null,
+}))]
 pub(crate) struct ServiceReplayJob {
     /// Whose letters it sends round.
     service: ServiceName,
     /// Where it is looked at, and stopped: `…/stop`.
-    #[schema(example = "/payments/dead-letters/jobs/01a1fcd0-c5fb-7408-a20e-0543f83c7e68")]
     path: String,
     #[serde(flatten)]
     job: Job,
@@ -79,12 +95,10 @@ impl AllJobs {
     security(("bearer" = [])),
     responses(
         (status = 200, description = "A page of jobs", body = ReplaysOfAll),
-        (status = 400, description = "A malformed query", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "Not an admin", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 502, description = "The only service that was asked for did not answer", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 504, description = "The only service that was asked for did not answer in time", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "A malformed query"),
+        (status = 403, description = "Not an admin"),
+        (status = 502, description = "The only service that was asked for did not answer"),
+        (status = 504, description = "The only service that was asked for did not answer in time"),
     )
 )]
 pub(crate) async fn replays(

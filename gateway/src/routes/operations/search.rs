@@ -2,7 +2,7 @@
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use chassis::page::Page;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use chassis::query::Query;
 use chassis::{Pool, page};
 use chrono::{DateTime, Utc};
@@ -96,12 +96,10 @@ impl From<Entry> for FoundEvent {
     security(("bearer" = [])),
     responses(
         (status = 200, description = "What was found; every list may be empty", body = Found),
-        (status = 400, description = "Neither an id nor an e-mail address", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "Not an admin", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 502, description = "An e-mail address is looked for, and auth did not answer", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 504, description = "An e-mail address is looked for, and auth did not answer in time", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "Neither an id nor an e-mail address"),
+        (status = 403, description = "Not an admin"),
+        (status = 502, description = "An e-mail address is looked for, and auth did not answer"),
+        (status = 504, description = "An e-mail address is looked for, and auth did not answer in time"),
     )
 )]
 pub(crate) async fn search(

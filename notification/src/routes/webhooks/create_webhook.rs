@@ -7,7 +7,7 @@ use chassis::auth::Principal;
 use chassis::clock;
 use chassis::idempotency::{IdempotencyHeader, IdempotencyKey, REPLAYED, request_hash};
 use chassis::json::Json;
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use diesel_async::AsyncConnection;
 use garde::Validate;
 use messaging::Conn;
@@ -60,8 +60,6 @@ pub(in crate::routes) struct CreateWebhook {
     responses(
         (status = 201, description = "It is registered", body = NewWebhookView,
             headers(("Location" = String), ("Idempotent-Replayed" = Option<String>))),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[post("/notifications/webhooks")]

@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, delete};
 use chassis::auth::Principal;
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 use diesel_async::AsyncConnection;
 
 use super::{audited, id, no_webhook};
@@ -17,8 +17,6 @@ use crate::store;
     params(("id" = String, Path, format = "uuid", description = "The webhook")),
     responses(
         (status = 204, description = "It is gone"),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[delete("/notifications/webhooks/{id}")]

@@ -4,7 +4,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, get};
 use chassis::auth::Principal;
 use chassis::etag;
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 
 use super::view::DeliveryView;
 use super::{id, no_delivery, no_webhook};
@@ -20,8 +20,6 @@ use crate::store;
     responses(
         (status = 200, description = "The delivery", body = DeliveryView, headers(("ETag" = String))),
         (status = 304, description = "It is as it was"),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[get("/notifications/webhooks/{id}/deliveries/{delivery}")]

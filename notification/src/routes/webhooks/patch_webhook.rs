@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, patch};
 use chassis::auth::Principal;
 use chassis::clock;
 use chassis::json::Json;
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 use diesel_async::AsyncConnection;
 use garde::Validate;
 use serde::{Deserialize, Deserializer};
@@ -60,8 +60,6 @@ fn said<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Resu
     request_body = PatchWebhook,
     responses(
         (status = 200, description = "The webhook as it is now", body = WebhookView),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[patch("/notifications/webhooks/{id}")]

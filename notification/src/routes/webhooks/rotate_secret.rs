@@ -4,7 +4,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, post};
 use chassis::auth::Principal;
 use chassis::clock;
-use chassis::problem::{Problem, ProblemBody};
+use chassis::problem::Problem;
 use chrono::TimeDelta;
 use diesel_async::AsyncConnection;
 use secrecy::ExposeSecret;
@@ -23,8 +23,6 @@ use crate::webhooks::Secret;
     params(("id" = String, Path, format = "uuid", description = "The webhook")),
     responses(
         (status = 200, description = "The new secret", body = SecretView),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[post("/notifications/webhooks/{id}/rotate-secret")]

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, post};
 use chassis::auth::Principal;
 use chassis::clock;
 use chassis::idempotency::{IdempotencyHeader, IdempotencyKey};
-use chassis::problem::{Code, Problem, ProblemBody};
+use chassis::problem::{Code, Problem};
 use contracts::Context;
 use diesel_async::AsyncConnection;
 use messaging::once::{KeyError, once};
@@ -38,8 +38,6 @@ enum NotTested {
     responses(
         (status = 202, description = "It is on its way", body = DeliveryView, 
             headers(("Location" = String), ("Idempotent-Replayed" = Option<String>))),
-        (status = "4XX", description = "A problem with the request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem on our side", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[post("/notifications/webhooks/{id}/test")]

@@ -11,7 +11,17 @@ use crate::store::{DisabledReason, SentDelivery, Webhook};
 
 /// A webhook, without its secret.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = Webhook)]
+#[schema(as = Webhook, example = json!({
+    "id": "019b7b0f-3a60-7b4e-9d31-5c0f6e2a8b14",
+    "url": "https://example.org/hooks/quadrille",
+    "kinds": ["order_confirmed", "order_cancelled"],
+    "description": "the shop's back office",
+    "enabled": true,
+    "disabled_reason": null,
+    "consecutive_failures": 0,
+    "created_at": "2026-01-01T11:56:14.432Z",
+    "updated_at": "2026-01-01T11:56:14.432Z",
+}))]
 pub(crate) struct WebhookView {
     pub(crate) id: Uuid,
     #[schema(example = "https://example.org/hooks/quadrille")]
@@ -53,7 +63,18 @@ pub(super) struct SecretView {
 
 /// A webhook that has just been registered, with its secret. The secret is not shown again.
 #[derive(Serialize, ToSchema)]
-#[schema(as = NewWebhook)]
+#[schema(as = NewWebhook, example = json!({
+    "id": "019b7b0f-3a60-7b4e-9d31-5c0f6e2a8b14",
+    "url": "https://example.org/hooks/quadrille",
+    "kinds": ["order_confirmed", "order_cancelled"],
+    "description": "the shop's back office",
+    "enabled": true,
+    "disabled_reason": null,
+    "consecutive_failures": 0,
+    "created_at": "2026-01-01T11:56:14.432Z",
+    "updated_at": "2026-01-01T11:56:14.432Z",
+    "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+}))]
 pub(super) struct NewWebhookView {
     #[serde(flatten)]
     pub(super) webhook: WebhookView,
@@ -63,7 +84,24 @@ pub(super) struct NewWebhookView {
 
 /// One message to a webhook, with its latest attempts.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = WebhookDelivery)]
+#[schema(as = WebhookDelivery, example = json!({
+    "id": "019b7b12-b2d2-7e60-8f4b-1a7c9d0e2f35",
+    "notification_id": "019b7b12-b2c8-7c11-b0c4-90e1f1d3a7b2",
+    "kind": "order_confirmed",
+    "status": "delivered",
+    "next_attempt_at": null,
+    "attempt_count": 1,
+    "attempts": [{
+        "number": 1,
+        "at": "2026-01-01T12:00:01.098Z",
+        "duration_ms": 84,
+        "status": 204,
+        "error": null,
+        "excerpt": null,
+    }],
+    "created_at": "2026-01-01T12:00:01.074Z",
+    "updated_at": "2026-01-01T12:00:01.182Z",
+}))]
 pub(super) struct DeliveryView {
     /// The header `webhook-id` of each attempt.
     pub(super) id: Uuid,
@@ -104,7 +142,14 @@ pub(super) enum StatusView {
 
 /// One attempt.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = WebhookAttempt)]
+#[schema(as = WebhookAttempt, example = json!({
+    "number": 1,
+    "at": "2026-01-01T12:00:01.098Z",
+    "duration_ms": 84,
+    "status": 503,
+    "error": "refused-by-receiver",
+    "excerpt": "try again later",
+}))]
 struct AttemptView {
     number: u32,
     at: DateTime<Utc>,

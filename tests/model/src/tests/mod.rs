@@ -1,3 +1,5 @@
+#![allow(clippy::print_stdout, reason = "figures for whoever runs the tests")]
+
 mod flaws;
 mod guarantees;
 mod queues;
