@@ -70,7 +70,6 @@ pub(crate) struct ChangeUserRequest {
     request_body = ChangeUserRequest,
     responses(
         (status = 200, description = "The user as it is now", body = UserView),
-        (status = 403, description = "Not an admin"),
         (status = 404, description = "No such user"),
         (status = 409, description = "Admins cannot lock themselves out"),
         (status = 422, description = "Unknown role or member"),

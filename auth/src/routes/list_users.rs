@@ -93,7 +93,6 @@ fn ids(text: &str) -> Result<Vec<Uuid>, Problem> {
     params(ListUsers),
     responses(
         (status = 200, description = "A page of users", body = Page<UserView>),
-        (status = 403, description = "Not an admin"),
     ),
 )]
 pub(crate) async fn list_users(

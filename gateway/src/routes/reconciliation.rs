@@ -55,7 +55,6 @@ pub(crate) struct Reconciliation {
     responses(
         (status = 200, description = "The comparison; `balanced` tells whether anything is wrong", body = Reconciliation),
         (status = 400, description = "A malformed query"),
-        (status = 403, description = "Not an admin"),
         (status = 502, description = "A service did not answer"),
         (status = 504, description = "A service did not answer in time"),
     )

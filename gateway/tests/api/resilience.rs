@@ -485,7 +485,7 @@ async fn a_key_that_the_routes_service_does_not_honour_allows_no_repetition() {
             "upstreams.notification",
         ),
         ("/auth/register", "upstreams.auth"),
-        ("/payments/dead-letters/1/replay", "upstreams.payment"),
+        ("/payments/webhooks/stripe", "upstreams.payment"),
     ] {
         let (url, asked) = moody(1).await;
         let gateway = Gateway::configured(echo(), &[(service, &url)]).await;

@@ -71,6 +71,7 @@ pub(super) struct ListOrders {
     params(ListOrders),
     responses(
         (status = 200, description = "A page of orders", body = Page<OrderView>, headers(("Link" = Option<String>))),
+        (status = 403, description = "A filter that only admins may use"),
     ),
 )]
 #[get("/orders")]

@@ -76,6 +76,7 @@ pub(super) struct ListPayments {
     params(ListPayments),
     responses(
         (status = 200, description = "A page of payments", body = Page<PaymentView>, headers(("Link" = Option<String>))),
+        (status = 403, description = "A filter that only admins may use"),
     ),
 )]
 #[get("/payments")]

@@ -41,6 +41,7 @@ struct Documentation;
 
 /// Problems that do not follow from what an operation takes.
 pub(crate) const PROBLEMS: OwnProblems<'static> = &[
+    ("list_payments", &[Code::Forbidden]),
     ("get_simulator", &[Code::Forbidden]),
     ("put_simulator", &[Code::Forbidden]),
     ("delete_simulator", &[Code::Forbidden]),

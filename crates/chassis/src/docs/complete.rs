@@ -65,9 +65,10 @@ fn describe(operation: &mut Operation) {
     }
 }
 
-/// Who may call.
+/// Who may call. An operation that says itself whom it refuses is for everybody else.
 fn access(operation: &Operation) -> &'static str {
-    let forbids = operation.responses.responses.contains_key("403");
+    let forbidden = operation.responses.responses.get("403");
+    let forbids = matches!(forbidden, Some(RefOr::Ref(target)) if target.description.is_empty());
     match (needs_token(operation), forbids) {
         (false, _) => "Needs no access token.",
         (true, false) => "Needs an access token.",

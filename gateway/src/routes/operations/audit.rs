@@ -55,7 +55,6 @@ pub(crate) struct ServiceAuditEntry {
     responses(
         (status = 200, description = "A page of the audit", body = Page<ServiceAuditEntry>),
         (status = 400, description = "A malformed query"),
-        (status = 403, description = "Not an admin"),
         (status = 502, description = "A service did not answer"),
         (status = 504, description = "A service did not answer in time"),
     )

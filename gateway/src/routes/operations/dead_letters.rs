@@ -135,7 +135,6 @@ impl AllLetters {
     responses(
         (status = 200, description = "A page of letters", body = DeadLettersOfAll),
         (status = 400, description = "A malformed query"),
-        (status = 403, description = "Not an admin"),
         (status = 502, description = "The only service that was asked for did not answer"),
         (status = 504, description = "The only service that was asked for did not answer in time"),
     )

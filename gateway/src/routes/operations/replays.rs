@@ -96,7 +96,6 @@ impl AllJobs {
     responses(
         (status = 200, description = "A page of jobs", body = ReplaysOfAll),
         (status = 400, description = "A malformed query"),
-        (status = 403, description = "Not an admin"),
         (status = 502, description = "The only service that was asked for did not answer"),
         (status = 504, description = "The only service that was asked for did not answer in time"),
     )

@@ -97,7 +97,6 @@ impl From<Entry> for FoundEvent {
     responses(
         (status = 200, description = "What was found; every list may be empty", body = Found),
         (status = 400, description = "Neither an id nor an e-mail address"),
-        (status = 403, description = "Not an admin"),
         (status = 502, description = "An e-mail address is looked for, and auth did not answer"),
         (status = 504, description = "An e-mail address is looked for, and auth did not answer in time"),
     )
