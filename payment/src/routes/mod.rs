@@ -46,7 +46,6 @@ pub(crate) const PROBLEMS: OwnProblems<'static> = &[
     ("put_simulator", &[Code::Forbidden]),
     ("delete_simulator", &[Code::Forbidden]),
     ("list_disputes", &[Code::Forbidden]),
-    ("list_payments", &[Code::Forbidden]),
     ("stripe_webhook", &[Code::NotFound]),
 ];
 

@@ -145,6 +145,7 @@ impl PaymentView {
 #[schema(as = Dispute)]
 pub(crate) struct DisputeView {
     pub(crate) id: Uuid,
+    /// The payment whose money is disputed.
     payment_id: Uuid,
     order_id: Uuid,
     amount: MoneyBody,
