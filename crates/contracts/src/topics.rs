@@ -116,9 +116,9 @@ impl Topic {
             Self::PaymentCompleted | Self::PaymentFailed | Self::PaymentRefunded => {
                 &["gateway", "notification", "order"]
             }
-            Self::SessionRevoked
-            | Self::PaymentDisputed
+            Self::PaymentDisputed
             | Self::PaymentDisputeClosed
+            | Self::SessionRevoked
             | Self::AuthDeadLetters
             | Self::GatewayDeadLetters
             | Self::NotificationDeadLetters

@@ -32,7 +32,7 @@ const WORLD: &str = "
             now() - interval '1 day', now());
     insert into operation_audit (actor, action, subject, resource, reason, before, after) values
         (gen_random_uuid(), 'replay', gen_random_uuid(), null, 'well again', '{}', null),
-        (gen_random_uuid(), 'put-product', null, '/products/TEA', null, null, '{}');
+        (gen_random_uuid(), 'put-product', '00000000-0000-0000-0000-000000000000', '/products/TEA', '', null, '{}');
     insert into timeline_entry (event_id, order_id, type, source, occurred_at, causation_id, correlation_id, sequence, data)
         select gen_random_uuid(), case when n = 2 then '00000000-0000-7000-8000-000000000001'::uuid end, 'type ' || n,
             'source ' || n, now() - n * interval '1 day', gen_random_uuid(), gen_random_uuid(), n,

@@ -1,11 +1,9 @@
 -- What operators do to other things than dead letters is in the audit as well: to a user, a product, a setting, a webhook.
 -- Every service's database has this same migration; a test in crates/messaging holds the copies equal.
 
--- where it is in the interface, for example /products/KEYBOARD-TKL; none where the subject is a dead letter or a job
+-- Where it is in the interface, for example /products/KEYBOARD-TKL. Its subject is the nil UUID then, and its reason empty:
+-- the release before reads both, and reads no null.
 alter table operation_audit add column resource text;
-alter table operation_audit alter column subject drop not null;
--- only what is done to dead letters asks for a reason
-alter table operation_audit alter column reason drop not null;
 
 -- What an operator's request with an Idempotency-Key was answered with; written in the transaction of what was done.
 create table operation_key (

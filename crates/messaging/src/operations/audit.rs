@@ -24,6 +24,7 @@ pub struct Deed<'a> {
     pub after: Option<Value>,
 }
 
+/// What is no dead letter has the nil UUID for a subject, and an empty reason.
 const RECORD: &str = "insert into operation_audit (actor, action, subject, resource, reason, before, after)
     values ($1, $2, $3, $4, $5, $6, $7)";
 
@@ -35,9 +36,9 @@ pub async fn record(conn: &mut Conn, deed: Deed<'_>) -> QueryResult<()> {
     diesel::sql_query(RECORD)
         .bind::<SqlUuid, _>(deed.actor)
         .bind::<Text, _>(deed.action)
-        .bind::<Nullable<SqlUuid>, _>(None::<Uuid>)
+        .bind::<SqlUuid, _>(Uuid::nil())
         .bind::<Nullable<Text>, _>(Some(deed.resource))
-        .bind::<Nullable<Text>, _>(None::<&str>)
+        .bind::<Text, _>("")
         .bind::<Nullable<Jsonb>, _>(deed.before)
         .bind::<Nullable<Jsonb>, _>(deed.after)
         .execute(conn)
@@ -57,9 +58,9 @@ pub(super) async fn record_of(
     diesel::sql_query(RECORD)
         .bind::<SqlUuid, _>(mandate.actor)
         .bind::<Text, _>(action)
-        .bind::<Nullable<SqlUuid>, _>(Some(subject))
+        .bind::<SqlUuid, _>(subject)
         .bind::<Nullable<Text>, _>(None::<&str>)
-        .bind::<Nullable<Text>, _>(Some(&mandate.reason))
+        .bind::<Text, _>(&mandate.reason)
         .bind::<Nullable<Jsonb>, _>(before)
         .bind::<Nullable<Jsonb>, _>(after)
         .execute(conn)
@@ -80,7 +81,8 @@ impl Operations {
     ) -> Result<Vec<Value>, OperationError> {
         let mut conn = self.core.connection().await?;
         let rows: Vec<Document> = diesel::sql_query(
-            "select to_jsonb(a) as document from operation_audit a
+            "select to_jsonb(a) || jsonb_build_object('subject', nullif(subject, '00000000-0000-0000-0000-000000000000'),
+                'reason', nullif(reason, '')) as document from operation_audit a
             where ($1 is null or subject = $1) and ($2 is null or id < $2) order by id desc limit $3",
         )
         .bind::<Nullable<SqlUuid>, _>(subject)

@@ -117,7 +117,7 @@ fn print(report: &Report) {
         outln!("{}", paint::warning(format!("note           {note}")));
     }
     for dispute in &report.open_disputes {
-        println!("\n{}", open(dispute));
+        outln!("\n{}", open(dispute));
     }
     for mismatch in &report.mismatches {
         outln!("\n{}", told(mismatch));
