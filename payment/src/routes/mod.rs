@@ -46,7 +46,6 @@ pub(crate) const PROBLEMS: OwnProblems<'static> = &[
     ("get_simulator", &[Code::Forbidden]),
     ("put_simulator", &[Code::Forbidden]),
     ("delete_simulator", &[Code::Forbidden]),
-    ("list_disputes", &[Code::Forbidden]),
     ("stripe_webhook", &[Code::NotFound]),
 ];
 
