@@ -33,6 +33,9 @@ pub(crate) struct ListUsers {
     email: Option<String>,
     /// Only those with these ids, separated by commas, 100 at most.
     #[garde(skip)]
+    #[param(
+        pattern = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(,[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}){0,99}$"
+    )]
     ids: Option<String>,
     /// Only those with this role.
     #[garde(skip)]

@@ -46,8 +46,8 @@ pub(crate) fn mandate(admin: &AdminPrincipal, reason: String) -> Mandate {
     }
 }
 
-/// The key of what the caller asks for, if the request has one. It stands for this request alone: the same key of another
-/// path or with another body is refused.
+/// The key of what the caller asks for, if the request has one. It counts for the request's path: the same key elsewhere is
+/// another one, and there with another body it is refused.
 ///
 /// # Errors
 /// When the body has no JSON form: a bug.
@@ -60,8 +60,8 @@ pub fn request_key(
     let Some(key) = key else { return Ok(None) };
     Ok(Some(RequestKey {
         actor: caller.user_id.uuid(),
-        key,
-        hash: request_hash(&(request.path(), body))?,
+        key: format!("{} {key}", request.path()),
+        hash: request_hash(body)?,
     }))
 }
 

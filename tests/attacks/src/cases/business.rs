@@ -110,17 +110,27 @@ async fn foreign_notification(arena: &Arena) -> Outcome {
 async fn admins(arena: &Arena) -> Outcome {
     let mut paths: Vec<String> = [
         "/payments/simulator",
+        "/payments/disputes",
+        "/auth/users",
         "/operations/reconciliation",
         "/operations/audit",
+        "/operations/dead-letters",
+        "/operations/replays",
+        "/operations/search?q=ada%40example.org",
     ]
     .map(str::to_owned)
     .to_vec();
+    // lists of their own, asked for somebody else's
+    for list in ["/orders", "/payments"] {
+        paths.push(format!("{list}?customer={}", arena.victim.id));
+    }
     for service in ["auth", "orders", "payments", "notifications"] {
         for path in [
             "events/status",
             "events/stats",
             "dead-letters",
             "dead-letters/groups",
+            "dead-letters/jobs",
             "dead-letters/audit",
         ] {
             paths.push(format!("/{service}/{path}"));
@@ -295,7 +305,11 @@ async fn admins_cursors(arena: &Arena) -> Outcome {
         "/orders/dead-letters",
         "/payments/dead-letters",
         "/notifications/dead-letters",
+        "/payments/dead-letters/jobs",
+        "/payments/disputes",
         "/operations/audit",
+        "/operations/dead-letters",
+        "/operations/replays",
     ];
     cursors_of(arena, &lists, &arena.admin()?.token).await
 }
