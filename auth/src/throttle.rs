@@ -122,7 +122,6 @@ impl Throttle {
         let past = rows::read(conn, subjects.each_ref()).await?;
         let _may_be_made = self.judge(subjects, past)?;
         conn.transaction::<Attempt, Refusal, _>(async |conn| {
-            rows::ensure(conn, subjects.each_ref(), clock::now()).await?;
             let past = rows::lock(conn, subjects.each_ref()).await?;
             let attempt = self.judge(subjects, past)?;
             for charge in [&attempt.account, &attempt.client] {

@@ -46,11 +46,20 @@ pub(crate) async fn read(
     Ok(by_subject(rows, subjects))
 }
 
-/// The same, their rows locked until the transaction ends, always in the same order.
+/// The same, and nobody else counts anything of these subjects until the transaction ends. Locked are the subjects and not
+/// their rows alone: a row can be forgotten by one login and made anew by the next, and two that make it in different orders
+/// would wait for each other.
 pub(crate) async fn lock(
     conn: &mut Conn,
     subjects: [&SubjectKey; 2],
 ) -> Result<[Option<Failures>; 2], StoreError> {
+    let mut keys = subjects.map(lock_key);
+    keys.sort_unstable();
+    diesel::sql_query("select pg_advisory_xact_lock($1), pg_advisory_xact_lock($2)")
+        .bind::<BigInt, _>(keys[0])
+        .bind::<BigInt, _>(keys[1])
+        .execute(conn)
+        .await?;
     let rows: Vec<Row> = login_throttle::table
         .filter(login_throttle::subject.eq_any(subjects.map(|subject| &subject[..])))
         .select(Row::as_select())
@@ -59,6 +68,12 @@ pub(crate) async fn lock(
         .load(conn)
         .await?;
     Ok(by_subject(rows, subjects))
+}
+
+/// Two subjects that share one wait for each other, and that is all.
+fn lock_key(subject: &SubjectKey) -> i64 {
+    let [a, b, c, d, e, f, g, h, ..] = *subject;
+    i64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 fn by_subject(rows: Vec<Row>, subjects: [&SubjectKey; 2]) -> [Option<Failures>; 2] {
@@ -71,35 +86,7 @@ fn by_subject(rows: Vec<Row>, subjects: [&SubjectKey; 2]) -> [Option<Failures>; 
     })
 }
 
-/// Takes a first failure of each subject that has none, so that there is a row to lock. Always in the same order.
-pub(crate) async fn ensure(
-    conn: &mut Conn,
-    subjects: [&SubjectKey; 2],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let mut ordered = subjects;
-    ordered.sort_unstable();
-    // A row that has expired already counts as none.
-    let rows: Vec<_> = ordered
-        .iter()
-        .map(|subject| {
-            (
-                login_throttle::subject.eq(&subject[..]),
-                login_throttle::failures.eq(1),
-                login_throttle::blocked_until.eq(now),
-                login_throttle::expires_at.eq(now),
-            )
-        })
-        .collect();
-    diesel::insert_into(login_throttle::table)
-        .values(rows)
-        .on_conflict_do_nothing()
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
-/// Stores the failures of a subject, whose row is locked or was forgotten a moment ago.
+/// Stores the failures of a locked subject, whether it has a row or not.
 pub(crate) async fn save(
     conn: &mut Conn,
     subject: &SubjectKey,

@@ -31,7 +31,12 @@ const FOUND_MAX: u16 = page::DEFAULT_LIMIT;
 pub(crate) struct Wanted {
     /// An id of anything (an order, a payment, a user, an event, a dead letter), or a user's e-mail address.
     #[garde(length(chars, min = 1, max = 320))]
-    #[param(min_length = 1, max_length = 320, example = "ada@example.org")]
+    #[param(
+        min_length = 1,
+        max_length = 320,
+        pattern = r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[^@\x00-\x1f]+@[^@\x00-\x1f]+)$",
+        example = "ada@example.org"
+    )]
     q: String,
 }
 
