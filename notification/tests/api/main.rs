@@ -20,5 +20,6 @@ mod reading;
 mod receiver;
 mod smtp;
 mod streaming;
+mod webhook_requests;
 mod webhook_safety;
 mod webhooks;

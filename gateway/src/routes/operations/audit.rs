@@ -15,7 +15,6 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{Desk, NO_STORE, Part, Position, ServiceName, merge};
-use crate::domain::routing::Upstream;
 use crate::proxy::Proxy;
 
 /// Which page.
@@ -109,13 +108,6 @@ fn oldest_so_far(entries: &[AuditEntry]) -> Vec<DateTime<Utc>> {
     entries.iter().scan(DateTime::<Utc>::MAX_UTC, oldest).collect()
 }
 
-/// A user as auth tells of one.
-#[derive(Debug, Deserialize)]
-struct User {
-    user_id: Uuid,
-    email: String,
-}
-
 impl Desk<'_> {
     /// The addresses of those who acted: a name that a person knows. Without auth's answer the audit is whole all the same.
     async fn emails(&self, page: &Page<(ServiceName, AuditEntry)>) -> HashMap<Uuid, String> {
@@ -128,12 +120,9 @@ impl Desk<'_> {
             return HashMap::new();
         }
         let ids: Vec<String> = actors.into_iter().collect();
-        let target = format!("/auth/users?limit={}&ids={}", page::MAX_LIMIT, ids.join(","));
-        match self.find::<Page<User>>(Upstream::Auth, target).await {
-            Ok(page) => {
-                let users = page.into_iter().flat_map(|page| page.items);
-                users.map(|user| (user.user_id, user.email)).collect()
-            }
+        let wanted = format!("limit={}&ids={}", page::MAX_LIMIT, ids.join(","));
+        match self.users(&wanted).await {
+            Ok(users) => users.into_iter().map(|user| (user.user_id, user.email)).collect(),
             Err(error) => {
                 tracing::warn!(error.message = %error, "the audit's actors have no e-mail addresses");
                 HashMap::new()

@@ -18,6 +18,7 @@ use futures::future::join_all;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::forward::request_id;
 use crate::domain::routing::{RouteClass, Upstream};
@@ -73,6 +74,13 @@ struct Desk<'a> {
     operator: Principal,
 }
 
+/// A user as auth tells of one.
+#[derive(Debug, Deserialize)]
+struct User {
+    user_id: Uuid,
+    email: String,
+}
+
 /// What came of one service's list: the next items of it, and whether there are more behind them.
 struct Part<T> {
     service: ServiceName,
@@ -109,6 +117,12 @@ impl<'a> Desk<'a> {
         self.proxy
             .find(self.request, asked, target, &self.request_id)
             .await
+    }
+
+    /// Users, by a query of `GET /auth/users`.
+    async fn users(&self, query: &str) -> Result<Vec<User>, ProxyError> {
+        let page: Option<Page<User>> = self.find(Upstream::Auth, format!("/auth/users?{query}")).await?;
+        Ok(page.map(|page| page.items).unwrap_or_default())
     }
 
     /// Pages of the services' lists at `target`, which is told each service's name, and of the gateway's `own`; of the one
@@ -172,12 +186,20 @@ fn those_that_answered<T>(
     parts: Vec<(ServiceName, Result<Part<T>, Problem>)>,
     only: Option<ServiceName>,
 ) -> Result<(Vec<Part<T>>, Vec<ServiceName>), Problem> {
+    if only.is_none() {
+        return Ok(split(parts));
+    }
+    let parts: Result<_, _> = parts.into_iter().map(|(_, part)| part).collect();
+    Ok((parts?, Vec::new()))
+}
+
+/// The same, where nobody has to be told why: the log is.
+fn split<T>(parts: Vec<(ServiceName, Result<Part<T>, Problem>)>) -> (Vec<Part<T>>, Vec<ServiceName>) {
     let mut answered = Vec::new();
     let mut unanswered = Vec::new();
     for (service, part) in parts {
         match part {
             Ok(part) => answered.push(part),
-            Err(problem) if only.is_some() => return Err(problem),
             Err(problem) => {
                 tracing::warn!(
                     service = service.as_str(),
@@ -188,7 +210,7 @@ fn those_that_answered<T>(
             }
         }
     }
-    Ok((answered, unanswered))
+    (answered, unanswered)
 }
 
 /// The next `limit` items of all parts, the greatest first by `order`, which tells of a part's items in their order; and the

@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::dead_letters::ServiceDeadLetter;
-use super::{Desk, NO_STORE, Part, ServiceName, those_that_answered};
+use super::{Desk, NO_STORE, Part, ServiceName, split};
 use crate::domain::entry::Entry;
 use crate::domain::routing::Upstream;
 use crate::proxy::{Proxy, ProxyError};
@@ -129,17 +129,11 @@ pub(crate) async fn search(
     Ok(HttpResponse::Ok().insert_header(NO_STORE).json(found))
 }
 
-/// A user as auth tells of one.
-#[derive(Debug, Deserialize)]
-struct User {
-    user_id: Uuid,
-}
-
 impl Desk<'_> {
     async fn user_of(&self, email: &str) -> Result<Option<Uuid>, Problem> {
         let query = serde_urlencoded::to_string([("email", email)]).map_err(Problem::internal)?;
-        let users: Option<Page<User>> = self.find(Upstream::Auth, format!("/auth/users?{query}")).await?;
-        Ok(users.and_then(|page| page.items.first().map(|user| user.user_id)))
+        let users = self.users(&query).await?;
+        Ok(users.first().map(|user| user.user_id))
     }
 
     async fn about(&self, id: Uuid, pool: &Pool, operations: &Operations) -> Found {
@@ -191,8 +185,7 @@ impl Desk<'_> {
         let parts = self
             .parts(None, |service| about().target(service.as_str()), own)
             .await;
-        // no single service is asked for: nothing is refused
-        let (parts, unanswered) = those_that_answered::<Summary>(parts, None).unwrap_or_default();
+        let (parts, unanswered) = split(parts);
         let of_part = |part: Part<Summary>| part.items.into_iter().map(move |letter| (part.service, letter));
         let mut letters: Vec<_> = parts.into_iter().flat_map(of_part).collect();
         letters.sort_by_key(|(_, letter)| std::cmp::Reverse(letter.id));
